@@ -1,0 +1,251 @@
+"""Typed settings, read once by `workers/wiring` and the CLI, and passed down from there.
+
+Where a value comes from, strongest first:
+
+1. an argument to `load_settings`;
+2. a variable `HOLDFAST_<FIELD>`, or `HOLDFAST_<SECTION>__<FIELD>` inside a section, for example
+   `HOLDFAST_STORE__BUCKET` or `HOLDFAST_PROVIDERS__VAST__API_KEY`;
+3. the embedded stack that `holdfast up` runs on the same data directory, while it lives;
+4. the default.
+
+A section is taken from one place as a whole where mixing would be dangerous: as soon as the environment
+names a store, a provider or a Temporal server, the embedded stack's own is no longer used for it, so that a
+real key is never sent to the simulated market, nor a simulated lease written to a real server.
+
+The connection to Temporal is Temporal's own business (`TEMPORAL_*` variables and profiles); the only thing
+found here is the address of an embedded server.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic_settings
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "HOLDFAST_"
+DEFAULT_DATA_DIR = Path(".holdfast")
+STACK_FILE = "stack.json"
+SECRETS_FILE = "secrets.json"
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+
+
+def _duration(given: object) -> object:
+    """`1.5`, `250ms`, `20s`, `5m` and `2h`, as people write them; pydantic reads the ISO forms."""
+    if not isinstance(given, str):
+        return given
+    written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", given.strip())
+    return timedelta(seconds=float(written[1]) * _UNITS[written[2] or "s"]) if written else given
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+
+
+class SettingsError(Exception):
+    """A setting is missing or cannot be read. The message names the variable and the remedy; never its value."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Section):
+    """Where checkpoints, artefacts and finished logs are kept."""
+
+    kind: Literal["folder", "s3"] = "folder"
+    path: Path | None = None
+    """Folder store only. Default: `store` in the data directory."""
+    endpoint: str | None = None
+    """S3 only. Default: the AWS endpoint of the region."""
+    bucket: str | None = None
+    prefix: str = ""
+    region: str = "us-east-1"
+    access_key_id: SecretStr | None = None
+    secret_access_key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _s3_is_complete(self) -> Self:
+        wanted = {
+            "bucket": self.bucket,
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+        }
+        missing = [name for name, value in wanted.items() if not value]
+        if self.kind == "s3" and missing:
+            raise ValueError(f"an s3 store also needs {', '.join(missing)}")
+        return self
+
+
+class ProviderSettings(_Section):
+    """One account at one provider. The section's name is the provider's: `vast`, ..."""
+
+    api_key: SecretStr
+    base_url: str | None = None
+    """Default: the provider's public address, which its driver knows."""
+
+
+class HostSettings(_Section):
+    """How patient we are with rented machines."""
+
+    connect_timeout: Duration = timedelta(seconds=10)
+    heartbeat_interval: Duration = timedelta(seconds=2)
+    silence_patience: Duration = timedelta(seconds=20)
+    """Silence after which a machine is suspect; a workload's policy may ask for more."""
+
+
+class TelemetrySettings(_Section):
+    """Where a process serves its metrics and health. Port 0 takes a free one."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 0
+    """`/metrics` with Holdfast's own metrics, `/livez`, `/readyz`."""
+    sdk_port: Port = 0
+    """`/metrics` with the Temporal SDK's runtime metrics."""
+
+
+class EmbeddedTemporal(_Section):
+    """The server that `holdfast up` runs here."""
+
+    address: str
+    namespace: str = "default"
+    ui_url: str | None = None
+
+
+class Settings(BaseSettings):
+    """Everything a process of Holdfast may be told. Frozen; secrets print as asterisks."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    data_dir: Path = DEFAULT_DATA_DIR
+    records_url: SecretStr | None = None
+    """A SQLAlchemy URL, `postgresql+psycopg://...` or `sqlite:///...`; a secret, as it may hold a password."""
+    store: StoreSettings = StoreSettings()
+    providers: dict[str, ProviderSettings] = {}
+    hosts: HostSettings = HostSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    embedded_temporal: EmbeddedTemporal | None = None
+    """Set by a living stack, unless `TEMPORAL_*` variables say where the server is."""
+    market_url: str | None = None
+    """The simulated market's own address, for `holdfast sim`."""
+    market_key: SecretStr | None = None
+
+    def records_location(self) -> str:
+        """The URL to open the records with. Default: `records.db` in the data directory."""
+        if self.records_url is not None:
+            return self.records_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'records.db'}"
+
+    def store_folder(self) -> Path:
+        """The folder of a folder store."""
+        return self.store.path or self.data_dir / "store"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the embedded stack. No dotenv: what is read is what is exported."""
+        return init_settings, env_settings, _EmbeddedStack(settings_cls)
+
+
+class _EmbeddedStack(PydanticBaseSettingsSource):
+    """What a living `holdfast up` on the same data directory offers, section by section."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError("sections are read together, in __call__")
+
+    def __call__(self) -> dict[str, Any]:
+        stronger = self.current_state
+        offered = offered_by_stack(Path(stronger.get("data_dir", DEFAULT_DATA_DIR)))
+        if any(name.startswith("TEMPORAL_") for name in os.environ):
+            offered.pop("embedded_temporal", None)
+        return {section: values for section, values in offered.items() if section not in stronger}
+
+
+def offered_by_stack(data_dir: Path) -> dict[str, Any]:
+    """The settings of the stack that lives in `data_dir`; empty when none does."""
+    state = _read_json(data_dir / STACK_FILE)
+    if not any(process_lives(each["pid"], each["started"]) for each in state.get("keepers", [])):
+        return {}
+    return _merged(state.get("settings", {}), _read_json(data_dir / SECRETS_FILE))
+
+
+def process_lives(pid: int, started: str) -> bool:
+    """Whether the process that had `pid` and this start time still runs; a reused pid does not count."""
+    return started != "" and start_time(pid) == started
+
+
+def start_time(pid: int) -> str:
+    """When `pid` started, in the kernel's clock ticks since boot; empty if it does not run (a zombie does not)."""
+    try:
+        # The name, field 2, may hold spaces and brackets: count from its closing one.
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    state, ticks = after_name[0], after_name[19]
+    return "" if state in "ZX" else ticks
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; the data directory comes back absolute.
+
+    Raises `SettingsError` for the first thing that cannot be used, by the name of its variable.
+    """
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as err:
+        raise SettingsError(_explain(err)) from None
+    except pydantic_settings.SettingsError as err:
+        raise SettingsError(f"{err}; give its fields one by one, as {PREFIX}<SECTION>__<FIELD>") from None
+    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """`HOLDFAST_*` variables that no setting reads: misspelt, or of another version."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name.split("__")[0].upper() not in known)
+
+
+def variable(*path: str) -> str:
+    """The environment variable of a setting: `variable("store", "bucket")` is `HOLDFAST_STORE__BUCKET`."""
+    return PREFIX + "__".join(path).upper()
+
+
+def _explain(err: ValidationError) -> str:
+    lines = []
+    for problem in err.errors(include_input=False, include_url=False):
+        where = variable(*(str(part) for part in problem["loc"]))
+        lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines) + ". Correct or unset the variable; docs/settings.md lists them all"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as err:
+        raise SettingsError(f"{path} cannot be read ({err}); run `holdfast down`, then `holdfast up`") from None
+    return dict(found)
+
+
+def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    both = dict(base)
+    for key, value in more.items():
+        deeper = isinstance(value, dict) and isinstance(both.get(key), dict)
+        both[key] = _merged(both[key], value) if deeper else value
+    return both
