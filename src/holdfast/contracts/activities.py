@@ -1,0 +1,395 @@
+"""Every activity as its callers see it: a name and two types. The bodies live in `holdfast.activities`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from temporalio import activity
+
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
+from holdfast.contracts.failover import Decision
+from holdfast.contracts.incidents import Incident, Reach
+from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, Probe, Requirements
+from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.workload import Phase
+
+# --- records (queue: holdfast) ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenWorkloadInput:
+    spec: WorkloadSpec
+    workdir: CheckpointRef | None
+    run_id: str  # first run id of the chain: a repeated call opens nothing twice
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenWorkloadResult:
+    epoch: int  # newest epoch ever claimed under this name; the next machine gets a higher one
+    head: CheckpointRef | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimEpochInput:
+    """Raise the fence to `epoch` and note, before a cent is spent, what is about to be rented."""
+
+    workload: str
+    epoch: int
+    offer: Offer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimEpochResult:
+    head: CheckpointRef | None  # the newest committed checkpoint at that moment
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloseLeaseInput:
+    label: str
+    closed_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitCheckpointInput:
+    checkpoint: CheckpointRef
+    expected_sequence: int | None  # the head's sequence that the save was built on; None: no head yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInput:
+    workload: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloseWorkloadInput:
+    workload: str
+    phase: Phase
+    reason: str
+    closed_at: datetime
+
+
+def _stub() -> NotImplementedError:
+    return NotImplementedError("a stub: the body is registered by a worker under this name")
+
+
+@activity.defn
+async def open_workload(order: OpenWorkloadInput) -> OpenWorkloadResult:
+    raise _stub()
+
+
+@activity.defn
+async def claim_epoch(order: ClaimEpochInput) -> ClaimEpochResult:
+    raise _stub()
+
+
+@activity.defn
+async def record_lease(lease: Lease) -> None:
+    """Write down what was rented. Repeated with newer facts it updates them."""
+    raise _stub()
+
+
+@activity.defn
+async def close_lease(order: CloseLeaseInput) -> Decimal:
+    """Close the cost line and return what the lease cost in USD, by our own meter."""
+    raise _stub()
+
+
+@activity.defn
+async def commit_checkpoint(order: CommitCheckpointInput) -> CheckpointRef:
+    """Move the head. Fails with `Fenced` or `Superseded`; a repeat of a commit that happened returns it."""
+    raise _stub()
+
+
+@activity.defn
+async def record_incident(incident: Incident) -> None:
+    """Keep an incident; the same (workload, lost epoch) again replaces it."""
+    raise _stub()
+
+
+@activity.defn
+async def record_decision(decision: Decision) -> None:
+    raise _stub()
+
+
+@activity.defn
+async def close_workload(order: CloseWorkloadInput) -> None:
+    raise _stub()
+
+
+@activity.defn
+async def report_workload(order: ReportInput) -> WorkloadReport | None:
+    """Everything recorded about a workload, or None for a name never seen."""
+    raise _stub()
+
+
+# --- providers (queue: provider-<name>) ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchInput:
+    provider: str
+    requirements: Requirements
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchInput:
+    offer: Offer
+    label: str
+    image: str
+    disk_gb: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineInput:
+    provider: str
+    instance_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwaitRunningInput:
+    provider: str
+    instance_id: str
+    patience: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReapInput:
+    """Destroy whatever wears this label, and wait until the provider knows none of it."""
+
+    provider: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchProviderInput:
+    provider: str
+    every: timedelta
+
+
+@activity.defn
+async def search_offers(order: SearchInput) -> list[Offer]:
+    raise _stub()
+
+
+@activity.defn
+async def launch(order: LaunchInput) -> LaunchResult:
+    """Rent, or adopt what an earlier try rented under the same label."""
+    raise _stub()
+
+
+@activity.defn
+async def await_running(order: AwaitRunningInput) -> Instance:
+    """Wait until the instance runs and has an address, or can never run, or patience ends: then as it is."""
+    raise _stub()
+
+
+@activity.defn
+async def inspect(order: MachineInput) -> Instance:
+    raise _stub()
+
+
+@activity.defn
+async def destroy(order: MachineInput) -> None:
+    """Destroy until the provider answers that it does not know the instance."""
+    raise _stub()
+
+
+@activity.defn
+async def reap(order: ReapInput) -> int:
+    """Return how many machines were found and destroyed."""
+    raise _stub()
+
+
+@activity.defn
+async def stop_instance(order: MachineInput) -> None:
+    raise _stub()
+
+
+@activity.defn
+async def start_instance(order: MachineInput) -> Instance:
+    """Ask for the start; the answer may be WAITING when the GPU is taken."""
+    raise _stub()
+
+
+@activity.defn
+async def watch_provider(order: WatchProviderInput) -> None:
+    """List the provider's machines for ever; signal `provider_said` to a workload when its machine changed."""
+    raise _stub()
+
+
+# --- hosts (queue: hosts) --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettleInput:
+    """Reach a machine for the first time, put the agent on it and see what it really is."""
+
+    lease: Lease
+    requirements: Requirements
+    patience: timedelta
+    deadman: timedelta  # the agent stops the work when nobody renewed its lease for so long
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettleResult:
+    host_key: str
+    probe: Probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreInput:
+    lease: Lease
+    workspace: str
+    manifest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartWorkInput:
+    lease: Lease
+    spec: WorkloadSpec
+    sequence: int | None  # the checkpoint that was restored, None for an empty workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartWorkResult:
+    started_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchMachineInput:
+    lease: Lease
+    spec: WorkloadSpec
+    started_at: datetime
+    announce_progress: bool  # signal `progressed` to the workload at the first progress seen
+    deadman: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineReport:
+    """Why `watch_machine` stopped watching."""
+
+    reach: Reach
+    last_sign: datetime  # the last sign of life from the machine
+    finished: bool = False  # the work's process has ended
+    exit_code: int | None = None
+    detail: str = ""
+    progress: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """Heartbeat details of `watch_machine`: the freshest facts on the work, for `holdfast status`."""
+
+    at: datetime
+    progress: str = ""
+    progress_at: datetime | None = None
+    gpu_percent: float | None = None
+    gpu_memory_mb: float | None = None
+    cpu_percent: float | None = None
+    memory_mb: float | None = None
+    disk_free_mb: float | None = None
+    log_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReachInput:
+    lease: Lease
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReachResult:
+    reach: Reach
+    at: datetime
+    detail: str = ""
+    work_running: bool = False
+    we_are_online: bool = False  # another machine of ours answered just now
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopWorkInput:
+    lease: Lease
+    grace: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveInput:
+    """Save the workspace; nothing is committed yet: `commit_checkpoint` does that with the answer."""
+
+    lease: Lease
+    spec: WorkloadSpec
+    reason: SaveReason
+    base: CheckpointRef | None  # the head: what is already in the store
+    sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadLogsInput:
+    workload: str
+    cursor: str = ""  # from the last answer; "" starts at the beginning
+    max_bytes: int = 65_536
+    wait: timedelta = timedelta()  # wait so long for something new
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadLogsResult:
+    text: str
+    cursor: str
+    epoch: int | None = None
+
+
+@activity.defn
+async def settle_in(order: SettleInput) -> SettleResult:
+    raise _stub()
+
+
+@activity.defn
+async def restore_checkpoint(order: RestoreInput) -> RestoreSummary:
+    raise _stub()
+
+
+@activity.defn
+async def start_work(order: StartWorkInput) -> StartWorkResult:
+    raise _stub()
+
+
+@activity.defn
+async def watch_machine(order: WatchMachineInput) -> MachineReport:
+    """Hold the SSH session, renew the lease, save the log; return when the work ended or the machine fell silent."""
+    raise _stub()
+
+
+@activity.defn
+async def try_reach(order: ReachInput) -> ReachResult:
+    raise _stub()
+
+
+@activity.defn
+async def stop_work(order: StopWorkInput) -> None:
+    raise _stub()
+
+
+@activity.defn
+async def save_checkpoint(order: SaveInput) -> CheckpointRef:
+    raise _stub()
+
+
+@activity.defn
+async def read_logs(order: ReadLogsInput) -> ReadLogsResult:
+    raise _stub()
+
+
+# --- analysis (queue: analysis) --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyInput:
+    workload: str
+    manifest: str
+
+
+@activity.defn
+async def verify_checkpoint(order: VerifyInput) -> VerifySummary:
+    """Read every chunk back from the store and check its digest."""
+    raise _stub()

@@ -1,0 +1,36 @@
+"""Error types that cross the wire. Each exists because the one who receives it acts differently."""
+
+from enum import StrEnum
+
+
+class ErrorType(StrEnum):
+    """`ApplicationError.type` of every failure that our activities and workflows raise on purpose."""
+
+    # Retried by Temporal: the next try may well succeed.
+    PROVIDER_UNAVAILABLE = "ProviderUnavailable"
+    RATE_LIMITED = "RateLimited"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    RECORDS_UNAVAILABLE = "RecordsUnavailable"
+
+    # The host did not do what was asked; the workflow weighs evidence or tries another.
+    HOST_UNREACHABLE = "HostUnreachable"
+    HOST_REFUSED = "HostRefused"  # it answered, and is not what it claims to be, or not ours
+    HOST_KEY_CHANGED = "HostKeyChanged"
+    AGENT_FAILED = "AgentFailed"
+
+    # Not retried: a person or a different input is needed.
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    OUT_OF_CREDIT = "OutOfCredit"
+    REQUEST_REJECTED = "RequestRejected"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 (an error type, not a secret)
+
+    # Answers of the workflows.
+    NO_OFFERS = "NoOffers"
+    LADDER_EXHAUSTED = "LadderExhausted"
+    FENCED = "Fenced"  # a newer epoch owns the workload
+    SUPERSEDED = "Superseded"  # another save committed first
+    NO_CHECKPOINT = "NoCheckpoint"
+    CHECKPOINT_CORRUPT = "CheckpointCorrupt"
+    SOURCE_UNSTABLE = "SourceUnstable"  # the workspace kept changing while it was read
+    INVALID_STATE = "InvalidState"  # the operation does not fit the workload's state
+    WORK_FAILED = "WorkFailed"  # the workload's own command ended with an error

@@ -1,0 +1,70 @@
+"""What a `failover` workflow is asked and what it answers; also the record of a placement decision."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
+from holdfast.contracts.incidents import Attempt, Cause, Phases
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.spec import Strategy, WorkloadSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailoverInput:
+    """Answer the loss of `lost` with a machine on which the work runs again."""
+
+    spec: WorkloadSpec
+    lost: Lease
+    cause: Cause
+    reason: str
+    silent_since: datetime
+    decided_at: datetime
+    epoch: int  # the newest epoch that was ever claimed
+    head: CheckpointRef | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailoverResult:
+    """`lease` is None when every rung failed; `attempts` says why."""
+
+    lease: Lease | None
+    epoch: int  # the newest epoch claimed, also when no machine was had
+    strategy: Strategy | None
+    head: CheckpointRef | None
+    phases: Phases
+    started_at: datetime | None
+    attempts: tuple[Attempt, ...]
+    restored: RestoreSummary | None = None
+    lost_machine_gone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedOffer:
+    """One line of a ranking, good or rejected, small enough to keep for ever."""
+
+    provider: str
+    offer_id: str
+    machine_id: str
+    gpu: str
+    gpu_count: int
+    region: str
+    hourly: Decimal
+    reliability: float | None
+    score: float | None  # lower is better, USD per hour after all adjustments; None for a rejected offer
+    reason: str  # why it stands where it stands, or why it was rejected
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Why a machine was chosen. Recomputing it from the history gives the same answer."""
+
+    workload: str
+    epoch: int  # the first epoch tried because of it
+    made_at: datetime
+    occasion: str  # "placement" or "failover: outbid"
+    strategy: str
+    reason: str
+    chosen: tuple[RankedOffer, ...]
+    rejected: tuple[RankedOffer, ...]
+    rejected_total: int

@@ -1,0 +1,70 @@
+"""Names that are a wire format: workflow types and ids, task queues, search attributes.
+
+A name here may be added, never changed: running histories, dashboards and other services' code hold on to it.
+"""
+
+from typing import Final
+
+from temporalio.common import SearchAttributeKey
+
+# Workflow types.
+WORKLOAD: Final = "workload"
+FAILOVER: Final = "failover"
+CHECKPOINT_SYNC: Final = "checkpoint_sync"
+WATCH: Final = "watch"
+
+# Task queues: one per kind of worker, named after what the worker holds.
+CONTROL_QUEUE: Final = "holdfast"
+HOSTS_QUEUE: Final = "hosts"
+ANALYSIS_QUEUE: Final = "analysis"
+
+# Search attributes. One namespace of a SQL-backed server has room for ten keywords and three of each other type.
+SA_WORKLOAD: Final = SearchAttributeKey.for_keyword("HoldfastWorkload")
+SA_STATE: Final = SearchAttributeKey.for_keyword("HoldfastState")
+SA_PROVIDER: Final = SearchAttributeKey.for_keyword("HoldfastProvider")
+SA_GPU: Final = SearchAttributeKey.for_keyword("HoldfastGpu")
+SA_EPOCH: Final = SearchAttributeKey.for_int("HoldfastEpoch")
+SA_HOURLY_USD: Final = SearchAttributeKey.for_float("HoldfastHourlyUsd")
+SEARCH_ATTRIBUTES: Final = (SA_WORKLOAD, SA_STATE, SA_PROVIDER, SA_GPU, SA_EPOCH, SA_HOURLY_USD)
+# As the `temporal` command spells their types.
+SEARCH_ATTRIBUTE_TYPES: Final = {
+    "HoldfastWorkload": "Keyword",
+    "HoldfastState": "Keyword",
+    "HoldfastProvider": "Keyword",
+    "HoldfastGpu": "Keyword",
+    "HoldfastEpoch": "Int",
+    "HoldfastHourlyUsd": "Double",
+}
+
+
+def provider_queue(provider: str) -> str:
+    """The queue of the workers that hold this provider's key and keep its rate limits."""
+    return f"provider-{provider}"
+
+
+def workload_id(workload: str) -> str:
+    return f"workload/{workload}"
+
+
+def failover_id(workload: str, epoch: int) -> str:
+    """`epoch` is the one that was lost: one loss, one answer."""
+    return f"failover/{workload}/e{epoch}"
+
+
+def checkpoints_id(workload: str) -> str:
+    return f"checkpoints/{workload}"
+
+
+def watch_id(provider: str) -> str:
+    return f"watch/{provider}"
+
+
+def label(workload: str, epoch: int) -> str:
+    """The idempotency mark that a machine wears at its provider: `<workload>.e<epoch>`."""
+    return f"{workload}.e{epoch}"
+
+
+def parse_label(text: str) -> tuple[str, int] | None:
+    """The workload and epoch of one of our labels, or None for a label that is not ours."""
+    workload, dot, epoch = text.rpartition(".e")
+    return (workload, int(epoch)) if dot and workload and epoch.isdecimal() else None

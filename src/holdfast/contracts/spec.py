@@ -1,0 +1,189 @@
+"""A workload's spec: what its owner writes in YAML and signs with money.
+
+Strict on purpose: an unknown key, a wrong unit or an impossible limit is refused before anything is spent.
+"""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from holdfast.contracts.machines import Requirements, Terms
+
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(value: Any) -> Any:
+    """Read `90s`, `5m`, `1h30m`, `2d`; a bare number is refused because its unit would be a guess.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
+    if isinstance(value, bool | int | float):
+        raise ValueError(f"a duration needs its unit, for example {value}s or {value}m")
+    if isinstance(value, str) and not value.startswith("P"):
+        parts = _DURATION.findall(value)
+        if not parts or _DURATION.sub("", value).strip():
+            raise ValueError(f"{value!r} is not a duration; write it like 90s, 5m, 1h30m or 2d")
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ResourcesSpec(_Strict):
+    """The machine that is wanted."""
+
+    gpu: str | None = Field(default=None, description="GPU model, such as RTX 4090; leave out for any")
+    gpu_count: int = Field(default=1, ge=1, le=16)
+    gpu_memory_gb: float = Field(default=0, ge=0, le=4096)
+    cpu_cores: float = Field(default=0, ge=0)
+    memory_gb: float = Field(default=0, ge=0)
+    disk_gb: int = Field(default=20, ge=8, le=16_384)
+    terms: Terms = Field(default=Terms.INTERRUPTIBLE)
+    regions: tuple[str, ...] = Field(default=(), description="two-letter country codes, in order of preference")
+    min_reliability: float = Field(default=0, ge=0, le=1)
+    min_download_mbps: float = Field(default=0, ge=0)
+
+    @field_validator("regions")
+    @classmethod
+    def _country_codes(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        for region in regions:
+            if not re.fullmatch(r"[A-Za-z]{2}", region):
+                raise ValueError(f"{region!r} is not a two-letter country code such as US or DE")
+        return tuple(region.upper() for region in regions)
+
+
+class Quiesce(StrEnum):
+    """What is done to the work while its workspace is read."""
+
+    NONE = "none"
+    HOOK = "hook"
+    FREEZE = "freeze"
+
+
+class CheckpointSpec(_Strict):
+    """When and how state is saved."""
+
+    every: Duration = Field(default=timedelta(minutes=10), ge=timedelta(seconds=1))
+    quiesce: Quiesce = Quiesce.NONE
+    hook: str | None = Field(default=None, description="shell command that makes the work write its state")
+    exclude: tuple[str, ...] = Field(default=(), description="glob patterns under the workspace that are not saved")
+    keep: int = Field(default=5, ge=1, le=1000, description="newest checkpoints kept; checkpoint zero always is")
+
+    @model_validator(mode="after")
+    def _hook_is_named(self) -> "CheckpointSpec":
+        if self.quiesce is Quiesce.HOOK and not self.hook:
+            raise ValueError("quiesce: hook needs a hook command")
+        return self
+
+
+class Strategy(StrEnum):
+    """A way to get going again after a loss."""
+
+    SNAPSHOT = "snapshot"
+    COLDSTART = "coldstart"
+
+
+class FailoverSpec(_Strict):
+    """What may be done when the machine is lost."""
+
+    ladder: tuple[Strategy, ...] = Field(default=(Strategy.SNAPSHOT, Strategy.COLDSTART), min_length=1)
+    silence: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=2),
+        description="how long a machine may be silent, while our side is proven healthy, before it is given up",
+    )
+    boot_timeout: Duration = Field(default=timedelta(minutes=8), ge=timedelta(seconds=5))
+    tries: int = Field(default=4, ge=1, le=20, description="offers tried by one strategy before the next strategy")
+    lose_work: bool = Field(default=False, description="may start without a checkpoint although there was one")
+
+    @field_validator("ladder")
+    @classmethod
+    def _no_rung_twice(cls, ladder: tuple[Strategy, ...]) -> tuple[Strategy, ...]:
+        if len(set(ladder)) != len(ladder):
+            raise ValueError("each strategy may stand in the ladder once")
+        return ladder
+
+
+class ObjectivesSpec(_Strict):
+    """What `holdfast report` measures against."""
+
+    rto: Duration | None = Field(default=None, description="longest time without progress after a loss")
+    rpo: Duration | None = Field(default=None, description="most work, in time, that a loss may cost")
+
+
+class PriceSpec(_Strict):
+    """The limit on what is paid."""
+
+    max_hourly: Decimal = Field(gt=0, le=1000, description="USD per hour for the whole machine, disk included")
+
+
+class SecretRef(_Strict):
+    """The name of a secret that the host worker looks up; its value never enters a spec or a history."""
+
+    secret: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+
+
+class WorkloadSpec(_Strict):
+    """Work that must survive the death of its machine."""
+
+    name: str = Field(pattern=NAME_PATTERN, description="lower-case letters, digits and dashes")
+    image: str = Field(default="pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime", min_length=1, max_length=1024)
+    command: str = Field(min_length=1, description="run by /bin/sh in the workspace")
+    setup: str | None = Field(default=None, description="run once on each new machine, before the command")
+    workdir: str | None = Field(default=None, description="local folder saved as checkpoint zero")
+    workspace: str = Field(default="workspace", description="folder on the machine, under the login's home")
+    environment: dict[str, str | SecretRef] = Field(default_factory=dict)
+    resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
+    price: PriceSpec
+    checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
+    failover: FailoverSpec = Field(default_factory=FailoverSpec)
+    objectives: ObjectivesSpec = Field(default_factory=ObjectivesSpec)
+    stop_grace: Duration = Field(default=timedelta(seconds=30), description="between SIGTERM and SIGKILL")
+    providers: tuple[str, ...] = Field(default=(), description="empty: every configured provider")
+
+    @field_validator("workspace")
+    @classmethod
+    def _inside_home(cls, workspace: str) -> str:
+        parts = workspace.split("/")
+        if workspace.startswith("/") or ".." in parts or not workspace.strip("./"):
+            raise ValueError("must be a folder below the login's home, such as workspace or work/train")
+        return workspace.rstrip("/")
+
+    @field_validator("environment")
+    @classmethod
+    def _variable_names(cls, environment: dict[str, str | SecretRef]) -> dict[str, str | SecretRef]:
+        for name in environment:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"{name!r} is not an environment variable's name")
+            if name.startswith("HOLDFAST_"):
+                raise ValueError(f"{name!r}: names with HOLDFAST_ are set by Holdfast itself")
+        return environment
+
+    def requirements(self) -> Requirements:
+        """The machine that offers are searched for."""
+        wanted = self.resources
+        return Requirements(
+            gpu=wanted.gpu,
+            gpu_count=wanted.gpu_count,
+            gpu_memory_gb=wanted.gpu_memory_gb,
+            cpu_cores=wanted.cpu_cores,
+            memory_gb=wanted.memory_gb,
+            disk_gb=wanted.disk_gb,
+            terms=wanted.terms,
+            max_hourly=self.price.max_hourly,
+            regions=wanted.regions,
+            min_reliability=wanted.min_reliability,
+            min_download_mbps=wanted.min_download_mbps,
+        )

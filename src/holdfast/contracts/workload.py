@@ -1,0 +1,160 @@
+"""What other programs say to a `workload` workflow, and what it answers."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.spec import WorkloadSpec
+
+
+class Phase(StrEnum):
+    """Where a workload is in its life. Also the search attribute `HoldfastState`."""
+
+    PLACING = "placing"  # searching, renting, booting, restoring
+    RUNNING = "running"
+    SUSPECT = "suspect"  # silent; evidence is being weighed
+    FAILING_OVER = "failing_over"
+    WAITING = "waiting"  # no machine can be had at the moment; tries again by itself
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    RESUMING = "resuming"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (Phase.STOPPED, Phase.FINISHED, Phase.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of a workload's timeline."""
+
+    at: datetime
+    what: str
+    epoch: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadState:
+    """What a workload carries from run to run when it continues as new."""
+
+    epoch: int
+    lease: Lease | None
+    head: CheckpointRef | None
+    phase: Phase
+    since: datetime
+    started_at: datetime | None = None  # when the work's process last started
+    incidents: int = 0
+    timeline: tuple[Event, ...] = ()
+    pending_incident: Incident | None = None  # recovered, first progress not yet seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadInput:
+    """Start a workload. Only `spec` is needed; the rest is Holdfast's own."""
+
+    spec: WorkloadSpec
+    workdir: CheckpointRef | None = None  # checkpoint zero, already in the store
+    resume: WorkloadState | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadStatus:
+    """The answer of the query `status`."""
+
+    name: str
+    phase: Phase
+    reason: str
+    since: datetime
+    epoch: int
+    lease: Lease | None
+    head: CheckpointRef | None
+    incidents: int
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadResult:
+    """How a workload ended."""
+
+    name: str
+    phase: Phase
+    exit_code: int | None
+    reason: str
+    epoch: int
+    incidents: int
+    head: CheckpointRef | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailoverRequest:
+    """Update `failover`: leave this machine for another."""
+
+    reason: str = "requested"
+    save_first: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRequest:
+    """Update `stop`: end the work and let the machine go."""
+
+    reason: str = "requested"
+    save: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ack:
+    """The answer of an update that changed something."""
+
+    phase: Phase
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncInput:
+    """Start `checkpoint_sync` for one workload."""
+
+    spec: WorkloadSpec
+    lease: Lease | None = None
+    head: CheckpointRef | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttachMessage:
+    """Signal `attach` to `checkpoint_sync`: save from this machine from now on."""
+
+    lease: Lease
+    head: CheckpointRef | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveRequest:
+    """Signal `request_save` to `checkpoint_sync`; it answers the workload with signal `save_answered`."""
+
+    request_id: str
+    reason: SaveReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveAnswer:
+    """Exactly one of `checkpoint` and `error` is set."""
+
+    request_id: str
+    checkpoint: CheckpointRef | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """The answer of query `catalog`: what this run of `checkpoint_sync` has seen."""
+
+    head: CheckpointRef | None
+    saving: bool
+    last_error: str = ""
+    recent: tuple[CheckpointRef, ...] = field(default=())
