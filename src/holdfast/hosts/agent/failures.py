@@ -1,0 +1,30 @@
+"""Failures as the other side sees them: a kind that it can act on, and words for a person.
+
+Kinds: `bad_request`, `unknown_method`, `busy`, `fenced`, `not_running`, `already_running`, `start_failed`, `setup_failed`,
+`hook_failed`, `deadman`, `disk_full`, `no_permission`, `cancelled`, `control_lost`, `failed`. Transfers add their own.
+"""
+
+import errno
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class AgentFailure(Exception):
+    """Something the agent refuses or cannot do. `kind` is one of the documented names."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def as_failure(error: BaseException) -> AgentFailure:
+    """Give any exception its kind."""
+    if isinstance(error, AgentFailure):
+        return error
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return AgentFailure("disk_full", f"no space left on the machine's disk: {error}")
+    if isinstance(error, PermissionError):
+        return AgentFailure("no_permission", str(error))
+    if isinstance(error, (KeyError, TypeError, ValueError)):
+        return AgentFailure("bad_request", f"{type(error).__name__}: {error}")
+    return AgentFailure("failed", f"{type(error).__name__}: {error}")
