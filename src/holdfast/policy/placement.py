@@ -1,0 +1,138 @@
+"""Which offer to rent, which next, and why not the others.
+
+The score is a price: the offer's USD per hour, plus what its weaknesses are expected to cost, as shares of that
+price. A person can check it with a calculator, and two workers always agree on it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from holdfast.contracts.failover import RankedOffer
+from holdfast.contracts.machines import Offer, Requirements
+from holdfast.policy.fitness import misfit
+
+CHOSEN_KEPT = 10
+REJECTED_KEPT = 20
+
+# An unreliable hour is paid and then done again, on average from the middle of the way to the next machine.
+_UNRELIABILITY_WEIGHT = 2.0
+_UNKNOWN_RELIABILITY = 0.9
+# A restore of this size stands for "how long until the work runs", spread over a usual stay on one machine.
+_RESTORE_MEGABITS = 10_000 * 8
+_UNKNOWN_DOWNLOAD_MBPS = 100.0
+_USUAL_STAY = timedelta(hours=8)
+# A contract that ends costs one more move, spread over what is left of it.
+_MOVE = timedelta(minutes=6)
+# Each step down the list of regions counts like this share of the price.
+_REGION_STEP = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Every offer that fits, best first, and the rows that the record keeps of the choice."""
+
+    best: tuple[Offer, ...]
+    chosen: tuple[RankedOffer, ...]  # the first `CHOSEN_KEPT` of `best`
+    rejected: tuple[RankedOffer, ...]  # the cheapest `REJECTED_KEPT`
+    rejected_total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    offer: Offer
+    score: float
+    reason: str
+
+    def order(self) -> tuple[float, Decimal, str, str]:
+        return (self.score, self.offer.hourly, self.offer.provider, self.offer.offer_id)
+
+
+def rank(
+    offers: Iterable[Offer],
+    needs: Requirements,
+    *,
+    now: datetime,
+    avoid_machines: frozenset[str] = frozenset(),
+    preferred_regions: Sequence[str] = (),
+) -> Ranking:
+    """Order the offers that fit `needs`; the same input in any order gives the same ranking. Never raises.
+
+    `avoid_machines` are machine ids that failed just now. `preferred_regions` are tried in that order, others after
+    them; the default is the order of `needs.regions`.
+    """
+    regions = tuple(preferred_regions) or needs.regions
+    fitting: list[_Scored] = []
+    refused: list[RankedOffer] = []
+    seen: set[tuple[str, str]] = set()
+    for offer in sorted(offers, key=_identity):
+        reason = misfit(offer, needs, now=now, avoid_machines=avoid_machines)
+        if (offer.provider, offer.offer_id) in seen:
+            reason = "listed twice"
+        seen.add((offer.provider, offer.offer_id))
+        if reason:
+            refused.append(_row(offer, None, reason))
+        else:
+            fitting.append(_score(offer, regions, now))
+    fitting.sort(key=_Scored.order)
+    refused.sort(key=lambda row: (row.hourly, row.provider, row.offer_id))
+    return Ranking(
+        best=tuple(each.offer for each in fitting),
+        chosen=tuple(_row(each.offer, each.score, each.reason) for each in fitting[:CHOSEN_KEPT]),
+        rejected=tuple(refused[:REJECTED_KEPT]),
+        rejected_total=len(refused),
+    )
+
+
+def _score(offer: Offer, regions: Sequence[str], now: datetime) -> _Scored:
+    shares = {
+        "reliability": _UNRELIABILITY_WEIGHT * (1 - _known(offer.reliability, _UNKNOWN_RELIABILITY)),
+        "download": _download_share(offer),
+        "contract end": _contract_share(offer, now),
+        "region": _REGION_STEP * _region_place(offer, regions),
+    }
+    score = round(float(offer.hourly) * (1 + sum(shares.values())), 6)
+    added = ", ".join(f"{name} +{share:.1%}" for name, share in shares.items() if share >= 0.0005)
+    return _Scored(offer=offer, score=score, reason=f"${offer.hourly}/h" + (f", {added}" if added else ""))
+
+
+def _download_share(offer: Offer) -> float:
+    seconds = _RESTORE_MEGABITS / max(_known(offer.download_mbps, _UNKNOWN_DOWNLOAD_MBPS), 1.0)
+    return seconds / _USUAL_STAY.total_seconds()
+
+
+def _contract_share(offer: Offer, now: datetime) -> float:
+    if offer.contract_ends is None:
+        return 0.0
+    return min(_MOVE / max(offer.contract_ends - now, timedelta(seconds=1)), 1.0)
+
+
+def _region_place(offer: Offer, regions: Sequence[str]) -> int:
+    return regions.index(offer.region) if offer.region in regions else len(regions)
+
+
+def _known(value: float | None, otherwise: float) -> float:
+    return value if value is not None and math.isfinite(value) else otherwise
+
+
+def _identity(offer: Offer) -> tuple[str, str, str]:
+    # The price as text: a price that is not a number has no order, and must not break the others'.
+    return (offer.provider, offer.offer_id, str(offer.hourly))
+
+
+def _row(offer: Offer, score: float | None, reason: str) -> RankedOffer:
+    reliable = offer.reliability is not None and math.isfinite(offer.reliability)
+    return RankedOffer(
+        provider=offer.provider,
+        offer_id=offer.offer_id,
+        machine_id=offer.machine_id,
+        gpu=offer.gpu,
+        gpu_count=offer.gpu_count,
+        region=offer.region,
+        hourly=offer.hourly if offer.hourly.is_finite() else Decimal(0),
+        reliability=offer.reliability if reliable else None,
+        score=score,
+        reason=reason,
+    )
