@@ -1,0 +1,189 @@
+"""The processes of the stack: the list, and each one's command, environment and readiness, in one place."""
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from holdfast.contracts.names import SEARCH_ATTRIBUTE_TYPES
+from holdfast.settings import variable
+from holdfast.workers.stack import probes
+from holdfast.workers.stack.plan import BUCKET, NAMESPACE, Plan, find_program
+from holdfast.workers.stack.ports import LOOPBACK
+from holdfast.workers.stack.state import Home
+
+# Without these a lone dev server makes every workflow task wait up to 50 ms, and a cancelled activity hears of it
+# only at its next heartbeat.
+DYNAMIC_CONFIG = (
+    "history.transferProcessorMaxPollRPS=1000",
+    "history.timerProcessorMaxPollRPS=1000",
+    'history.timerProcessorMaxTimeShift="10ms"',
+    "frontend.WorkerCommandsEnabled=true",
+    "system.enableCancelActivityWorkerCommand=true",
+)
+# A process killed with -9 loses nothing with these, and the server is two to four times faster on a busy disk.
+SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One process to keep alive."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    ready: Callable[[], bool]
+    """Blocks for a second or two at most."""
+    after: tuple[str, ...] = ()
+    """Services that must have been ready once before this one starts."""
+    once: bool = False
+    """A job: ready when it has ended well, and not started again then."""
+    grace: timedelta = timedelta(seconds=10)
+    """How long it may take to end by itself."""
+    leaves: tuple[Path, ...] = field(default=())
+    """Files outside the data directory that the program forgets to remove."""
+
+
+def services(plan: Plan, home: Home) -> list[Service]:
+    """Everything the plan names, in the order of starting; stopping goes the other way round."""
+    keys = home.secrets()
+    parts = []
+    if plan.temporal:
+        parts.append(_temporal(plan, home))
+    if plan.store:
+        parts.append(_store(plan, home, keys))
+    if plan.market:
+        parts.append(_market(plan, home, keys))
+    parts.append(_migrate(plan, home))
+    # Workers may look for anything at once, so they come when everything else is there.
+    needed = tuple(part.name for part in parts)
+    return parts + [_worker(plan, home, name, after=needed) for name in plan.workers]
+
+
+def _temporal(plan: Plan, home: Home) -> Service:
+    flags = [
+        *("--ip", LOOPBACK, "--port", str(plan.ports["temporal"]), "--ui-port", str(plan.ports["ui"])),
+        *("--http-port", str(plan.ports["temporal-http"]), "--metrics-port", str(plan.ports["temporal-metrics"])),
+        *("--db-filename", str(home.path / "temporal.db"), "--ui-disable-news-fetch", "--log-level", "warn"),
+        *_repeat("--dynamic-config-value", DYNAMIC_CONFIG),
+        *_repeat("--sqlite-pragma", SQLITE_PRAGMAS),
+        # Heeded only while the database is new; `_temporal_is_ready` adds what an older one lacks.
+        *_repeat("--search-attribute", [f"{name}={kind}" for name, kind in SEARCH_ATTRIBUTE_TYPES.items()]),
+    ]
+    return Service(
+        name="temporal",
+        command=(find_program("temporal"), "server", "start-dev", *flags),
+        env=_inherited(),
+        ready=lambda: _temporal_is_ready(plan),
+    )
+
+
+def _temporal_is_ready(plan: Plan) -> bool:
+    http_port = plan.ports["temporal-http"]
+    if not probes.namespace_is_ready(http_port, NAMESPACE):
+        return False
+    found = probes.search_attributes(http_port, NAMESPACE)
+    if found is None:
+        return False
+    missing = {name: kind for name, kind in SEARCH_ATTRIBUTE_TYPES.items() if name not in found}
+    return all(_create_search_attribute(plan, name, kind) for name, kind in missing.items())
+
+
+def _create_search_attribute(plan: Plan, name: str, kind: str) -> bool:
+    command = [
+        *(find_program("temporal"), "operator", "search-attribute", "create", "--name", name, "--type", kind),
+        *("--address", plan.temporal_address(), "--namespace", NAMESPACE, "--command-timeout", "5s"),
+    ]
+    return subprocess.run(command, env=_inherited(), capture_output=True, check=False).returncode == 0
+
+
+def _store(plan: Plan, home: Home, keys: Mapping[str, Any]) -> Service:
+    flags = {
+        "dir": str(home.path / "store"),
+        "ip": LOOPBACK,
+        "ip.bind": LOOPBACK,
+        "bucket": BUCKET,
+        "s3.port": plan.ports["s3"],
+        "master.port": plan.ports["weed-master"],
+        "volume.port": plan.ports["weed-volume"],
+        "filer.port": plan.ports["weed-filer"],
+        "admin.port": plan.ports["weed-admin"],
+        "admin.ui": "false",
+        "webdav": "false",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "master.telemetry": "false",
+    }
+    (home.path / "store").mkdir(mode=0o700, exist_ok=True)
+    given = keys["store"]
+    return Service(
+        name="store",
+        command=(find_program("weed"), "mini", *(f"-{flag}={value}" for flag, value in flags.items())),
+        env=_inherited(
+            GOMEMLIMIT="512MiB",  # without it the store takes gigabytes under load and is no faster
+            AWS_ACCESS_KEY_ID=given["access_key_id"],
+            AWS_SECRET_ACCESS_KEY=given["secret_access_key"],
+        ),
+        ready=lambda: probes.store_takes_object(plan.ports["s3"], bucket=BUCKET, keys=given),
+        leaves=tuple(_weed_sockets(plan)),
+    )
+
+
+def _weed_sockets(plan: Plan) -> list[Path]:
+    folder = Path("/tmp")  # noqa: S108 (SeaweedFS puts them there whatever TMPDIR says)
+    sockets = []
+    for part in ("s3", "master", "volume", "filer", "admin"):
+        port = plan.ports["s3" if part == "s3" else f"weed-{part}"]
+        sockets += [folder / f"seaweedfs-{part}-{port}.sock", folder / f"seaweedfs-{part}-grpc-{port + 10_000}.sock"]
+    return sockets
+
+
+def _market(plan: Plan, home: Home, keys: Mapping[str, Any]) -> Service:
+    port = plan.ports["market"]
+    return Service(
+        name="market",
+        command=(*plan.market_command, "--data-dir", str(home.path / "market"), "--port", str(port)),
+        env=_inherited(HOLDFAST_SIM_API_KEY=keys["market_key"]),
+        ready=lambda: probes.listens(port),
+        grace=timedelta(seconds=20),  # it powers its hosts off first
+    )
+
+
+def _migrate(plan: Plan, home: Home) -> Service:
+    return Service(
+        name="records",
+        command=plan.migrate_command,
+        env=_of_holdfast(home),
+        ready=lambda: True,
+        once=True,
+    )
+
+
+def _worker(plan: Plan, home: Home, name: str, *, after: tuple[str, ...]) -> Service:
+    telemetry = {
+        variable("telemetry", "port"): str(plan.ports[name]),
+        variable("telemetry", "sdk_port"): str(plan.ports[f"{name}-sdk"]),
+    }
+    return Service(
+        name=name,
+        command=plan.worker_command,
+        env=_of_holdfast(home) | telemetry,
+        ready=lambda: probes.answers(plan.ports[name], "/readyz"),
+        after=after,
+        grace=timedelta(seconds=25),
+    )
+
+
+def _of_holdfast(home: Home) -> dict[str, str]:
+    return _inherited(PYTHONUNBUFFERED="1", **{variable("data_dir"): str(home.path)})
+
+
+def _inherited(**more: str) -> dict[str, str]:
+    return dict(os.environ) | more
+
+
+def _repeat(flag: str, values: list[str] | tuple[str, ...]) -> list[str]:
+    return [part for value in values for part in (flag, value)]
