@@ -1,0 +1,159 @@
+"""Placement: what is refused and why, what costs points, and that the order is always the same."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.policy.placement import CHOSEN_KEPT, REJECTED_KEPT, rank
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+GOOD = Offer(
+    provider="vast",
+    offer_id="1",
+    machine_id="m1",
+    gpu="RTX 4090",
+    gpu_count=1,
+    gpu_memory_gb=23.99,
+    cpu_cores=16,
+    memory_gb=64,
+    disk_gb=100,
+    region="US",
+    terms=Terms.INTERRUPTIBLE,
+    hourly=Decimal("0.30"),
+    bid=Decimal("0.30"),
+    reliability=0.99,
+    download_mbps=500,
+)
+NEEDS = Requirements(
+    gpu="RTX 4090",
+    gpu_memory_gb=24,
+    cpu_cores=8,
+    memory_gb=32,
+    disk_gb=50,
+    max_hourly=Decimal("0.50"),
+    min_reliability=0.9,
+    min_download_mbps=100,
+    min_contract=timedelta(hours=2),
+)
+
+
+def order_of(*offers: Offer, needs: Requirements = NEEDS, **how: object) -> list[str]:
+    return [offer.offer_id for offer in rank(offers, needs, now=NOW, **how).best]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"gpu": "RTX 3090"}, "its GPU is RTX 3090"),
+        ({"gpu_count": 0}, "it has 0 GPUs"),
+        ({"gpu_memory_gb": 16.0}, "16 GB of GPU memory"),
+        ({"cpu_cores": 4}, "4 CPU cores"),
+        ({"memory_gb": 16}, "16 GB of memory"),
+        ({"disk_gb": 20}, "20 GB of disk"),
+        ({"hourly": Decimal("0.51")}, "above the limit of $0.50/h"),
+        ({"hourly": Decimal("NaN")}, "makes no sense"),
+        ({"hourly": Decimal("0")}, "makes no sense"),
+        ({"hourly": Decimal("-1")}, "makes no sense"),
+        ({"reliability": 0.5}, "0.5 reliability"),
+        ({"reliability": None}, "does not state its reliability"),
+        ({"reliability": float("nan")}, "does not state its reliability"),
+        ({"download_mbps": 50}, "50 Mbit/s"),
+        ({"contract_ends": NOW + timedelta(hours=1)}, "too soon"),
+        ({"contract_ends": NOW - timedelta(hours=1)}, "too soon"),
+        ({"contract_ends": datetime(2027, 1, 1)}, "without a time zone"),  # noqa: DTZ001 (the odd offer itself)
+    ],
+)
+def test_an_offer_that_misses_a_limit_is_rejected_with_the_reason(change: dict[str, object], reason: str) -> None:
+    ranking = rank([replace(GOOD, **change)], NEEDS, now=NOW)  # type: ignore[arg-type]
+    assert ranking.best == ()
+    assert reason in ranking.rejected[0].reason
+    assert ranking.rejected[0].score is None
+
+
+def test_the_gpu_is_compared_as_people_write_it() -> None:
+    assert order_of(GOOD, needs=replace(NEEDS, gpu="rtx_4090")) == ["1"]
+
+
+def test_an_on_demand_workload_does_not_take_an_interruptible_machine() -> None:
+    assert order_of(GOOD, needs=replace(NEEDS, terms=Terms.ON_DEMAND)) == []
+
+
+def test_an_interruptible_workload_may_take_a_firmer_machine() -> None:
+    assert order_of(replace(GOOD, terms=Terms.ON_DEMAND)) == ["1"]
+
+
+def test_a_machine_outside_the_regions_is_rejected() -> None:
+    needs = replace(NEEDS, regions=("DE", "FR"))
+    assert "it is in US, not in DE, FR" in rank([GOOD], needs, now=NOW).rejected[0].reason
+
+
+def test_a_machine_that_failed_just_now_is_avoided_and_one_without_an_id_is_not() -> None:
+    nameless = replace(GOOD, offer_id="2", machine_id="")
+    assert order_of(GOOD, nameless, avoid_machines=frozenset({"m1", ""})) == ["2"]
+
+
+def test_an_offer_listed_twice_is_ranked_once() -> None:
+    ranking = rank([GOOD, GOOD], NEEDS, now=NOW)
+    assert len(ranking.best) == 1
+    assert ranking.rejected[0].reason == "listed twice"
+
+
+def test_the_cheaper_of_two_equal_machines_comes_first() -> None:
+    assert order_of(GOOD, replace(GOOD, offer_id="2", hourly=Decimal("0.29"))) == ["2", "1"]
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"reliability": 0.91},
+        {"download_mbps": 100.0},
+        {"contract_ends": NOW + timedelta(hours=3)},
+    ],
+)
+def test_a_weakness_costs_more_than_a_cent_of_price_saves(worse: dict[str, object]) -> None:
+    weak = replace(GOOD, offer_id="0", hourly=Decimal("0.299"), **worse)  # type: ignore[arg-type]
+    assert order_of(weak, GOOD) == ["1", "0"]
+
+
+def test_the_owners_first_region_is_preferred_until_it_costs_too_much() -> None:
+    needs = replace(NEEDS, regions=("DE", "US"))
+    near = replace(GOOD, offer_id="near", region="DE", hourly=Decimal("0.31"))
+    dear = replace(near, hourly=Decimal("0.45"))
+    assert order_of(GOOD, near, needs=needs) == ["near", "1"]
+    assert order_of(GOOD, dear, needs=needs) == ["1", "near"]
+    assert order_of(GOOD, replace(near, hourly=Decimal("0.30")), preferred_regions=("US",)) == ["1", "near"]
+
+
+def test_the_order_does_not_depend_on_the_order_of_the_answers() -> None:
+    offers = [replace(GOOD, offer_id=str(number), hourly=Decimal(30 + number % 3) / 100) for number in range(40)]
+    offers += [replace(GOOD, offer_id=f"odd{number}", hourly=Decimal("NaN")) for number in range(30)]
+    first = rank(offers, NEEDS, now=NOW)
+    shuffler = random.Random(7)  # seeded: the test is the same each time
+    for _ in range(5):
+        shuffler.shuffle(offers)
+        assert rank(offers, NEEDS, now=NOW) == first
+
+
+def test_the_record_keeps_a_bounded_number_of_rows_and_the_true_count() -> None:
+    fitting = [replace(GOOD, offer_id=f"f{number}") for number in range(50)]
+    refused = [replace(GOOD, offer_id=f"r{number}", gpu="H100") for number in range(70)]
+    ranking = rank(fitting + refused, NEEDS, now=NOW)
+    assert (len(ranking.best), len(ranking.chosen)) == (50, CHOSEN_KEPT)
+    assert (ranking.rejected_total, len(ranking.rejected)) == (70, REJECTED_KEPT)
+
+
+def test_a_row_explains_its_score() -> None:
+    row = rank([replace(GOOD, reliability=0.95)], NEEDS, now=NOW).chosen[0]
+    assert row.score is not None
+    assert row.score > 0.30
+    assert "$0.30/h" in row.reason
+    assert "reliability +10.0%" in row.reason
+
+
+def test_no_offers_give_an_empty_ranking() -> None:
+    ranking = rank([], NEEDS, now=NOW)
+    assert (ranking.best, ranking.rejected_total) == ((), 0)

@@ -1,0 +1,152 @@
+"""Verdicts: each rule by example, and the promises over every combination of evidence."""
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from holdfast.contracts.incidents import Cause, Evidence, Judgement, Reach, Verdict
+from holdfast.contracts.machines import InstanceState, Terms
+from holdfast.policy.verdicts import judge
+
+PATIENCE = timedelta(seconds=30)
+SPANS = (timedelta(), PATIENCE - timedelta(seconds=1), PATIENCE, timedelta(days=3))
+EVERY_EVIDENCE = [
+    Evidence(
+        reach=reach,
+        silent_for=silent_for,
+        state=state,
+        state_detail=detail,
+        provider_answers=answers,
+        we_are_online=online,
+        stop_requested=asked,
+    )
+    for reach, silent_for, state, detail, answers, online, asked in product(
+        Reach, SPANS, InstanceState, ("", "contract expired"), (True, False), (True, False), (True, False)
+    )
+]
+# What a provider may truly say of a machine that has ended. The rest is no word about its end.
+ENDED = {
+    InstanceState.GONE,
+    InstanceState.FAILED,
+    InstanceState.EXITED,
+    InstanceState.INTERRUPTED,
+    InstanceState.STOPPED,
+    InstanceState.WAITING,
+    InstanceState.OFFLINE,
+}
+
+
+def verdict_on(evidence: Evidence, terms: Terms = Terms.INTERRUPTIBLE) -> Judgement:
+    return judge(evidence, silence=PATIENCE, terms=terms)
+
+
+def outcome(terms: Terms = Terms.INTERRUPTIBLE, **facts: object) -> tuple[Verdict, Cause | None]:
+    judged = verdict_on(Evidence(**facts), terms)  # type: ignore[arg-type]  # the facts are each test's own
+    return judged.verdict, judged.cause
+
+
+@pytest.mark.parametrize("terms", Terms)
+class TestOverEveryCombination:
+    def test_a_machine_that_answers_is_alive(self, terms: Terms) -> None:
+        answering = [each for each in EVERY_EVIDENCE if each.reach is Reach.ANSWERS]
+        assert {verdict_on(each, terms).verdict for each in answering} == {Verdict.ALIVE}
+
+    def test_a_provider_that_does_not_answer_is_not_quoted(self, terms: Terms) -> None:
+        for each in EVERY_EVIDENCE:
+            if not each.provider_answers:
+                unsaid = Evidence(
+                    reach=each.reach,
+                    silent_for=each.silent_for,
+                    we_are_online=each.we_are_online,
+                    stop_requested=each.stop_requested,
+                )
+                judged, blank = verdict_on(each, terms), verdict_on(unsaid, terms)
+                assert (judged.verdict, judged.cause) == (blank.verdict, blank.cause), each
+
+    def test_an_api_outage_alone_never_loses_a_machine(self, terms: Terms) -> None:
+        outage = [each for each in EVERY_EVIDENCE if not each.provider_answers and not each.we_are_online]
+        assert outage
+        assert Verdict.LOST not in {verdict_on(each, terms).verdict for each in outage}
+
+    def test_silence_loses_a_machine_only_after_a_try_beyond_patience_on_a_healthy_line(self, terms: Terms) -> None:
+        for each in EVERY_EVIDENCE:
+            judged = verdict_on(each, terms)
+            if judged.verdict is Verdict.LOST and not (each.provider_answers and each.state in ENDED):
+                assert each.reach in (Reach.SILENT, Reach.REFUSES), each
+                assert each.silent_for >= PATIENCE, each
+                assert each.we_are_online or each.provider_answers, each
+                assert not each.stop_requested, each
+
+    def test_a_stop_that_we_asked_for_loses_nothing_but_a_machine_that_is_gone(self, terms: Terms) -> None:
+        for each in EVERY_EVIDENCE:
+            if each.stop_requested and verdict_on(each, terms).verdict is Verdict.LOST:
+                assert each.state in (InstanceState.GONE, InstanceState.FAILED), each
+
+    def test_each_verdict_that_asks_for_action_names_its_cause_and_every_one_its_reason(self, terms: Terms) -> None:
+        for each in EVERY_EVIDENCE:
+            judged = verdict_on(each, terms)
+            assert (judged.cause is not None) == (judged.verdict in (Verdict.LOST, Verdict.STALLED)), each
+            assert judged.reason
+
+    def test_more_silence_never_brings_a_machine_back(self, terms: Terms) -> None:
+        for each in EVERY_EVIDENCE:
+            if each.silent_for == PATIENCE and verdict_on(each, terms).verdict is Verdict.LOST:
+                longer = Evidence(**{**each.__dict__, "silent_for": timedelta(days=3)})
+                assert verdict_on(longer, terms).verdict is Verdict.LOST, each
+
+
+class TestTheProvidersWord:
+    def test_gone_is_lost_even_when_nobody_tried_to_reach_it(self) -> None:
+        assert outcome(state=InstanceState.GONE, provider_answers=True) == (Verdict.LOST, Cause.GONE)
+
+    def test_gone_from_a_provider_that_did_not_answer_just_now_is_nothing(self) -> None:
+        assert outcome(state=InstanceState.GONE) == (Verdict.UNKNOWN, None)
+
+    @pytest.mark.parametrize("state", [InstanceState.INTERRUPTED, InstanceState.STOPPED, InstanceState.WAITING])
+    def test_an_interruptible_machine_that_stops_unasked_was_outbid(self, state: InstanceState) -> None:
+        assert outcome(state=state, provider_answers=True) == (Verdict.LOST, Cause.OUTBID)
+
+    def test_an_on_demand_machine_that_stops_unasked_has_exited(self) -> None:
+        facts = {"state": InstanceState.STOPPED, "provider_answers": True}
+        assert outcome(Terms.ON_DEMAND, **facts) == (Verdict.LOST, Cause.EXITED)
+
+    @pytest.mark.parametrize("terms", Terms)
+    def test_a_contract_that_ended_is_told_apart_from_a_higher_bid(self, terms: Terms) -> None:
+        facts = {"state": InstanceState.STOPPED, "state_detail": "Contract has ended", "provider_answers": True}
+        assert outcome(terms, **facts) == (Verdict.LOST, Cause.CONTRACT_ENDED)
+
+    @pytest.mark.parametrize("state", [InstanceState.EXITED, InstanceState.FAILED])
+    def test_a_container_that_ended_is_lost(self, state: InstanceState) -> None:
+        assert outcome(state=state, provider_answers=True) == (Verdict.LOST, Cause.EXITED)
+
+    def test_offline_needs_our_own_try(self) -> None:
+        facts = {"state": InstanceState.OFFLINE, "provider_answers": True}
+        assert outcome(**facts) == (Verdict.SUSPECT, None)
+        assert outcome(**facts, reach=Reach.SILENT) == (Verdict.LOST, Cause.HOST_OFFLINE)
+
+    def test_the_reason_quotes_the_provider(self) -> None:
+        facts = Evidence(state=InstanceState.EXITED, state_detail="OCI runtime error", provider_answers=True)
+        assert "OCI runtime error" in verdict_on(facts).reason
+
+
+class TestOurOwnTry:
+    def test_ssh_without_an_agent_is_a_reboot(self) -> None:
+        assert outcome(reach=Reach.NO_AGENT) == (Verdict.STALLED, Cause.REBOOTED)
+
+    def test_silence_within_patience_is_suspect(self) -> None:
+        facts = {"reach": Reach.SILENT, "silent_for": timedelta(seconds=29), "we_are_online": True}
+        assert outcome(**facts) == (Verdict.SUSPECT, None)
+
+    @pytest.mark.parametrize("proof", ["we_are_online", "provider_answers"])
+    def test_silence_beyond_patience_is_lost_when_our_side_is_healthy(self, proof: str) -> None:
+        facts = {"reach": Reach.SILENT, "silent_for": PATIENCE, "state": InstanceState.RUNNING, proof: True}
+        assert outcome(**facts) == (Verdict.LOST, Cause.SILENT)
+
+    def test_a_login_refused_beyond_patience_has_its_own_cause(self) -> None:
+        facts = {"reach": Reach.REFUSES, "silent_for": PATIENCE, "we_are_online": True}
+        assert outcome(**facts) == (Verdict.LOST, Cause.REFUSED)
+
+    def test_silence_without_a_try_is_only_suspect(self) -> None:
+        facts = {"silent_for": timedelta(days=1), "provider_answers": True, "state": InstanceState.RUNNING}
+        assert outcome(**facts) == (Verdict.SUSPECT, None)
