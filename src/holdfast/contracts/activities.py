@@ -28,6 +28,7 @@ class OpenWorkloadInput:
 class OpenWorkloadResult:
     epoch: int  # newest epoch ever claimed under this name; the next machine gets a higher one
     head: CheckpointRef | None
+    providers: tuple[str, ...] = ()  # every configured provider, for a spec that names none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class ClaimEpochInput:
 
     workload: str
     epoch: int
-    offer: Offer
+    offer: Offer | None  # None: the same machine goes on under a new epoch, nothing is rented
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +237,7 @@ class SettleInput:
 class SettleResult:
     host_key: str
     probe: Probe
+    reachable_after: timedelta  # until SSH answered; still part of the machine's boot
 
 
 @dataclass(frozen=True, kw_only=True)

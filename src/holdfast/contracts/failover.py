@@ -26,17 +26,28 @@ class FailoverInput:
 
 @dataclass(frozen=True, kw_only=True)
 class FailoverResult:
-    """`lease` is None when every rung failed; `attempts` says why."""
+    """The machine on which the work runs again, and what it took to get there."""
 
-    lease: Lease | None
-    epoch: int  # the newest epoch claimed, also when no machine was had
-    strategy: Strategy | None
+    lease: Lease
+    epoch: int  # the newest epoch claimed
+    strategy: Strategy
     head: CheckpointRef | None
     phases: Phases
-    started_at: datetime | None
+    started_at: datetime
     attempts: tuple[Attempt, ...]
     restored: RestoreSummary | None = None
-    lost_machine_gone: bool = False
+    kept_state: bool = False  # the same machine went on with what was on its disk
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseInput:
+    """Let one machine go. The label finds it even when its id was never learnt."""
+
+    workload: str
+    provider: str
+    label: str
+    instance_id: str  # "" when the launch never told us
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ WORKLOAD: Final = "workload"
 FAILOVER: Final = "failover"
 CHECKPOINT_SYNC: Final = "checkpoint_sync"
 WATCH: Final = "watch"
+RELEASE: Final = "release"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -53,6 +54,10 @@ def failover_id(workload: str, epoch: int) -> str:
 
 def checkpoints_id(workload: str) -> str:
     return f"checkpoints/{workload}"
+
+
+def release_id(label: str) -> str:
+    return f"release/{label}"
 
 
 def watch_id(provider: str) -> str:

@@ -1,0 +1,191 @@
+"""Save one workload's state: on cadence, on demand, and before its machine is given up on purpose.
+
+1. Wait until a save is due, or somebody asks for one.
+2. Upload from the machine that is attached, then move the head: two steps, so that a save that was overtaken by a
+   newer epoch is a manifest nobody reads, never a checkpoint.
+3. Tell the workload, and whoever asked.
+
+Holds throughout: there is one saver per workload, so saves never race; a failed save changes nothing.
+"""
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.workload import AttachMessage, Catalog, SaveAnswer, SaveRequest, SyncInput
+from holdfast.workflows import steps
+
+RECENT_KEPT = 20
+
+
+@workflow.defn(name=names.CHECKPOINT_SYNC)
+class CheckpointSyncWorkflow:
+    @workflow.init
+    def __init__(self, order: SyncInput) -> None:
+        self._spec = order.spec
+        self._every = order.spec.checkpoint.every
+        self._lease: Lease | None = order.lease
+        self._head = order.head
+        self._requests: deque[SaveRequest] = deque()
+        self._recent: deque[CheckpointRef] = deque(maxlen=RECENT_KEPT)
+        self._finished = False
+        self._one_at_a_time = asyncio.Lock()
+        self._upload: workflow.ActivityHandle[CheckpointRef] | None = None
+        self._last_error = ""
+
+    @workflow.run
+    async def run(self, order: SyncInput) -> None:
+        while not self._finished or self._requests:
+            due = await self._wait_until_due()
+            if self._requests:
+                await self._answer(self._requests.popleft())
+            elif due:
+                await self._save_on_cadence()
+            if workflow.info().is_continue_as_new_suggested() and not self._requests:
+                await self._continue_as_new()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    @workflow.signal
+    def attach(self, message: AttachMessage) -> None:
+        self._abandon_upload()
+        self._lease = message.lease
+        self._head = message.head
+        self._describe()
+
+    @workflow.signal
+    def detach(self) -> None:
+        self._abandon_upload()
+        self._lease = None
+        self._describe()
+
+    @workflow.signal
+    def request_save(self, request: SaveRequest) -> None:
+        self._requests.append(request)
+
+    @workflow.signal
+    def finish(self) -> None:
+        self._abandon_upload()
+        self._finished = True
+        self._lease = None
+
+    @workflow.update
+    async def save_now(self) -> CheckpointRef:
+        """Save at once and return the committed checkpoint."""
+        if self._lease is None:
+            raise ApplicationError("no machine is attached: there is nothing to save", type=ErrorType.INVALID_STATE)
+        return await self._save(SaveReason.REQUESTED)
+
+    @workflow.update
+    async def change_cadence(self, every: timedelta) -> timedelta:
+        self._every = every
+        self._describe()
+        return self._every
+
+    @change_cadence.validator
+    def _check_cadence(self, every: timedelta) -> None:
+        if every < timedelta(seconds=1):
+            raise ApplicationError("a cadence is at least one second", type=ErrorType.REQUEST_REJECTED)
+
+    @workflow.query
+    def catalog(self) -> Catalog:
+        return Catalog(
+            head=self._head, saving=self._upload is not None, last_error=self._last_error, recent=tuple(self._recent)
+        )
+
+    # --- phases --------------------------------------------------------------------------------------------------
+
+    async def _wait_until_due(self) -> bool:
+        """True when the cadence calls for a save; False when something else needs attention first."""
+        lease, every = self._lease, self._every
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self._requests) or self._finished or self._lease is not lease or self._every != every,
+                timeout=every if lease else None,
+                timeout_summary="until the next checkpoint",
+            )
+        except TimeoutError:
+            return True
+        return False
+
+    async def _save_on_cadence(self) -> None:
+        try:
+            await self._save(SaveReason.CADENCE)
+        except ApplicationError as err:
+            workflow.logger.warning("checkpoint not saved: %s", err.message)
+
+    async def _answer(self, request: SaveRequest) -> None:
+        try:
+            answer = SaveAnswer(request_id=request.request_id, checkpoint=await self._save(request.reason))
+        except ApplicationError as err:
+            answer = SaveAnswer(request_id=request.request_id, error=err.message)
+        await self._tell_workload("save_answered", answer)
+
+    async def _save(self, reason: SaveReason) -> CheckpointRef:
+        """Save and commit, or raise ApplicationError with a reason fit for people."""
+        async with self._one_at_a_time:
+            lease, head = self._lease, self._head
+            if lease is None:
+                raise ApplicationError("no machine is attached", type=ErrorType.INVALID_STATE)
+            self._upload = steps.save_checkpoint(lease, self._spec, reason=reason, base=head)
+            try:
+                saved = await self._upload
+                committed = await steps.commit_checkpoint(saved, head.sequence if head else None)
+            except ActivityError as err:
+                if is_cancelled_exception(err) and self._lease is lease:
+                    raise  # we ourselves are being cancelled, not only the upload
+                raise self._failed(err) from err
+            finally:
+                self._upload = None
+        self._note(committed)
+        await self._tell_workload("checkpointed", committed)
+        return committed
+
+    def _abandon_upload(self) -> None:
+        """Whatever an older machine still sends, the fence lets nothing of it be committed; do not wait for it."""
+        if self._upload is not None:
+            self._upload.cancel()
+
+    async def _continue_as_new(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        policy = self._spec.checkpoint.model_copy(update={"every": self._every})
+        spec = self._spec.model_copy(update={"checkpoint": policy})
+        workflow.continue_as_new(SyncInput(spec=spec, lease=self._lease, head=self._head))
+
+    def _failed(self, err: ActivityError) -> ApplicationError:
+        cause = err.cause
+        message = cause.message if isinstance(cause, ApplicationError) else str(cause or err)
+        kind = (cause.type if isinstance(cause, ApplicationError) else None) or ErrorType.AGENT_FAILED
+        self._last_error = message
+        self._describe()
+        return ApplicationError(message, type=kind)
+
+    def _note(self, committed: CheckpointRef) -> None:
+        # The head only ever moves on: an attach that came in between may already know a newer one.
+        if self._head is None or committed.sequence >= self._head.sequence:
+            self._head = committed
+        self._recent.append(committed)
+        self._last_error = ""
+        self._describe()
+
+    async def _tell_workload(self, signal: str, message: CheckpointRef | SaveAnswer) -> None:
+        workload = workflow.get_external_workflow_handle(names.workload_id(self._spec.name))
+        try:
+            await workload.signal(signal, message)
+        except FailureError:
+            workflow.logger.info("the workload is over: there is nobody to tell, and nothing left to save")
+            self._finished = True
+
+    def _describe(self) -> None:
+        where = f"from {self._lease.label}" if self._lease else "no machine attached"
+        head = f"head: checkpoint {self._head.sequence} of epoch {self._head.epoch}" if self._head else "no head yet"
+        error = f"\n\nlast error: {self._last_error}" if self._last_error else ""
+        workflow.set_current_details(f"every {self._every.total_seconds():g} s, {where}\n\n{head}{error}")

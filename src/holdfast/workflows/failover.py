@@ -1,0 +1,117 @@
+"""One answer to one loss: climb the ladder of strategies until the work runs again.
+
+1. Ask policy which rungs this loss leaves, and whether the lost machine still holds anything that is needed.
+2. Let the lost machine go, at once or as soon as it is no longer needed.
+3. Climb. When every rung failed, wait and climb again: markets change. Only a cancel, or a policy that permits
+   nothing, ends the climb without a machine.
+
+Holds throughout: the id is the lock, so one loss has one answer; each machine tried has an epoch of its own, higher
+than the lost one's, so the lost machine can commit nothing from the first try on.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from holdfast.contracts import names
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.failover import FailoverInput, FailoverResult
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.spec import Strategy
+from holdfast.policy import ladder
+from holdfast.workflows.settling import Settled, Settler, release
+from holdfast.workflows.strategies import coldstart, snapshot
+
+CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Awaitable[Settled | None]]] = {
+    Strategy.SNAPSHOT: snapshot.climb,
+    Strategy.COLDSTART: coldstart.climb,
+}
+FIRST_WAIT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(minutes=5)
+
+
+@workflow.defn(name=names.FAILOVER)
+class FailoverWorkflow:
+    @workflow.init
+    def __init__(self, order: FailoverInput) -> None:
+        self._order = order
+        self._phase = "deciding"
+        self._released = False
+        self._settler = self._new_settler(order.epoch)
+
+    @workflow.run
+    async def run(self, order: FailoverInput) -> FailoverResult:
+        rungs = ladder.rungs(order.spec.failover, cause=order.cause, has_checkpoint=order.head is not None)
+        if not rungs:
+            raise ApplicationError(self._nothing_permitted(), type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
+        wait = FIRST_WAIT
+        while True:
+            for rung in rungs:
+                if settled := await self._climb(rung):
+                    return await self._done(rung, settled)
+            self._say(f"no machine could be had; climbing again in {wait.total_seconds():g} s")
+            await workflow.sleep(wait, summary="wait for the market")
+            wait = min(wait * 2, LONGEST_WAIT)
+            self._forget_refusals()
+
+    @workflow.query
+    def phase(self) -> str:
+        return self._phase
+
+    async def _climb(self, rung: ladder.Rung) -> Settled | None:
+        self._say(f"{rung.strategy}: {rung.reason}")
+        if rung.release_lost:
+            await self._let_go_of_lost_machine()
+        return await CLIMB[rung.strategy](self._settler, self._order.lost, rung)
+
+    async def _done(self, rung: ladder.Rung, settled: Settled) -> FailoverResult:
+        in_place = settled.lease.instance_id == self._order.lost.instance_id
+        if not in_place:
+            await self._let_go_of_lost_machine()
+        self._say(f"the work runs again on {settled.lease.label}")
+        return FailoverResult(
+            lease=settled.lease,
+            epoch=self._settler.epoch,
+            strategy=rung.strategy,
+            head=settled.head,
+            phases=settled.phases,
+            started_at=settled.started_at,
+            attempts=tuple(self._settler.attempts),
+            restored=settled.restored,
+            kept_state=in_place,
+        )
+
+    async def _let_go_of_lost_machine(self) -> None:
+        if not self._released:
+            self._released = True
+            await release(self._order.lost, f"lost: {self._order.cause}")
+
+    def _forget_refusals(self) -> None:
+        """A machine that failed us a while ago may be tried again on the next climb, under the epochs that follow."""
+        attempts = self._settler.attempts
+        self._settler = self._new_settler(self._settler.epoch)
+        self._settler.attempts = attempts[-20:]
+
+    def _new_settler(self, epoch: int) -> Settler:
+        return Settler(
+            self._order.spec,
+            epoch=epoch,
+            head=self._order.head,
+            occasion=f"failover: {self._order.cause}",
+            decided_at=self._order.decided_at,
+            say=self._say,
+        )
+
+    def _nothing_permitted(self) -> str:
+        left_out = ladder.skipped(
+            self._order.spec.failover, cause=self._order.cause, has_checkpoint=self._order.head is not None
+        )
+        return "the policy permits no way to go on: " + "; ".join(
+            f"{each.strategy}: {each.reason}" for each in left_out
+        )
+
+    def _say(self, phase: str) -> None:
+        self._phase = phase
+        workflow.set_current_details(f"**{self._order.cause}** · {self._order.reason}\n\n{phase}")

@@ -1,0 +1,96 @@
+"""The workload's side of its conversation with `checkpoint_sync`."""
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.workload import AttachMessage, SaveAnswer, SaveRequest, SyncInput
+
+
+class Saver:
+    """Starts the workload's `checkpoint_sync`, tells it which machine to save from, and asks it for saves."""
+
+    def __init__(self, spec: WorkloadSpec, *, attached: bool) -> None:
+        self._spec = spec
+        self._answers: dict[str, SaveAnswer | None] = {}
+        self._given_up = False
+        self.attached = attached
+
+    async def open(self, spec: WorkloadSpec) -> None:
+        """Start `checkpoint_sync`. It outlives continue-as-new; one that a terminated workload left goes on."""
+        self._spec = spec
+        try:
+            await workflow.start_child_workflow(
+                names.CHECKPOINT_SYNC,
+                SyncInput(spec=spec),
+                id=names.checkpoints_id(spec.name),
+                task_queue=names.CONTROL_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                static_summary=f"checkpoints of {spec.name}",
+                search_attributes=workflow.info().typed_search_attributes,
+            )
+        except WorkflowAlreadyStartedError:
+            workflow.logger.info("checkpoints of %s are being saved already", spec.name)
+
+    async def attach(self, lease: Lease, head: CheckpointRef | None) -> None:
+        await self._signal("attach", AttachMessage(lease=lease, head=head))
+        self.attached = True
+
+    async def detach(self) -> None:
+        self.attached = False
+        await self._signal("detach")
+
+    async def finish(self) -> None:
+        """Nothing more will be saved. Its being over already is as good."""
+        self.attached = False
+        try:
+            await self._handle().signal("finish")
+        except FailureError:
+            workflow.logger.info("checkpoint_sync of %s is over already", self._spec.name)
+
+    async def save(self, reason: SaveReason) -> CheckpointRef:
+        """Return when the checkpoint is committed.
+
+        Raises:
+            ApplicationError: the save failed, with its reason; what was saved before is untouched.
+        """
+        request_id = str(workflow.uuid4())
+        self._answers[request_id] = None
+        await self._signal("request_save", SaveRequest(request_id=request_id, reason=reason))
+        await workflow.wait_condition(lambda: self._answers[request_id] is not None or self._given_up)
+        answer = self._answers.pop(request_id)
+        if answer is None or answer.checkpoint is None:
+            reason_told = answer.error if answer else "the save was given up"
+            raise ApplicationError(reason_told, type=ErrorType.AGENT_FAILED)
+        return answer.checkpoint
+
+    def answered(self, answer: SaveAnswer) -> None:
+        if answer.request_id in self._answers:
+            self._answers[answer.request_id] = answer
+
+    def give_up(self) -> None:
+        """Wait for no save any more."""
+        self._given_up = True
+
+    async def _signal(self, name: str, message: AttachMessage | SaveRequest | None = None) -> None:
+        """Deliver a signal; a `checkpoint_sync` that somebody ended is started again first."""
+        try:
+            await self._deliver(name, message)
+        except FailureError:
+            await self.open(self._spec)
+            await self._deliver(name, message)
+
+    async def _deliver(self, name: str, message: AttachMessage | SaveRequest | None) -> None:
+        if message is None:
+            await self._handle().signal(name)
+        else:
+            await self._handle().signal(name, message)
+
+    def _handle(self) -> workflow.ExternalWorkflowHandle[object]:
+        return workflow.get_external_workflow_handle(names.checkpoints_id(self._spec.name))

@@ -1,0 +1,288 @@
+"""Get the work running on a machine: rank, claim an epoch, rent, reach, restore, start.
+
+Placement and every strategy of a failover use this one road, so a machine is never rented in two ways.
+
+Holds throughout: each machine has an epoch of its own, raised in the records before anything is rented; a try
+that fails hands its label to a `release` workflow, which ends whatever the label rented, even if we never learnt
+its id; the time of failed tries counts as deciding.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
+
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.failover import Decision, ReleaseInput
+from holdfast.contracts.incidents import Attempt, Phases
+from holdfast.contracts.machines import Instance, InstanceState, LaunchResult, Lease, Offer
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.policy import placement
+from holdfast.workflows import steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """The work runs."""
+
+    lease: Lease
+    head: CheckpointRef | None
+    phases: Phases  # `detect` and `progress` are for the caller to fill in
+    started_at: datetime
+    restored: RestoreSummary | None
+
+
+class Settler:
+    """One search for a machine. Keeps what the tries taught: the epoch, the machines to avoid, the attempts."""
+
+    def __init__(
+        self,
+        spec: WorkloadSpec,
+        *,
+        epoch: int,
+        head: CheckpointRef | None,
+        occasion: str,
+        decided_at: datetime,
+        say: Callable[[str], None],
+    ) -> None:
+        self._spec = spec
+        self.epoch = epoch
+        self.head = head
+        self._occasion = occasion
+        self._decided_at = decided_at
+        self._say = say
+        self._avoid: set[str] = set()
+        self.attempts: list[Attempt] = []
+
+    def avoid(self, machine_id: str) -> None:
+        """Rent this machine no more during this search."""
+        self._avoid.add(machine_id)
+
+    async def on_new_machine(self, strategy: str, *, with_state: bool) -> Settled | None:
+        """Rent the best machine that takes us; None when there is none or each try failed."""
+        for offer in await self._rank(strategy):
+            if settled := await self._try_offer(offer, strategy, with_state=with_state):
+                return settled
+        return None
+
+    async def on_same_machine(self, lease: Lease, strategy: str) -> Settled | None:
+        """Start the machine again, if it was stopped, and the work on it with the state that is on its disk."""
+        began = workflow.now()
+        self.epoch += 1
+        self.head = await steps.claim_epoch(self._spec.name, self.epoch, None)
+        lease = replace(lease, epoch=self.epoch)
+        self._say(f"starting {lease.label} again in place")
+        settled = None
+        try:
+            answer = await steps.start_instance(lease)
+            if answer.state is not InstanceState.WAITING:
+                settled = await self._bring_up(lease, began, with_state=False)
+        except ActivityError as err:
+            self._note(lease, strategy, "", began, outcome=_why(err))
+            if is_cancelled_exception(err):
+                raise
+            return None
+        self._note(lease, strategy, "", began, outcome="running" if settled else "did not start again in time")
+        return settled
+
+    async def _rank(self, strategy: str) -> tuple[Offer, ...]:
+        """Ask every provider at once, rank the answers and keep the ranking on record."""
+        needs = self._spec.requirements()
+        self._say("searching offers")
+        answers = await asyncio.gather(
+            *(steps.search_offers(provider, needs) for provider in self._spec.providers), return_exceptions=True
+        )
+        offers = [offer for answer in answers if not isinstance(answer, BaseException) for offer in answer]
+        silent = [str(name) for name, answer in zip(self._spec.providers, answers, strict=True) if _failed(answer)]
+        ranking = placement.rank(offers, needs, avoid_machines=frozenset(self._avoid), now=workflow.now())
+        await steps.record_decision(self._decision(ranking, strategy, silent))
+        return ranking.best[: self._spec.failover.tries]
+
+    def _decision(self, ranking: placement.Ranking, strategy: str, silent: list[str]) -> Decision:
+        reason = f"{len(ranking.best)} offers fit, {ranking.rejected_total} do not"
+        if silent:
+            reason += f"; no answer from {', '.join(silent)}"
+        return Decision(
+            workload=self._spec.name,
+            epoch=self.epoch + 1,
+            made_at=workflow.now(),
+            occasion=self._occasion,
+            strategy=strategy,
+            reason=reason,
+            chosen=ranking.chosen,
+            rejected=ranking.rejected,
+            rejected_total=ranking.rejected_total,
+        )
+
+    async def _try_offer(self, offer: Offer, strategy: str, *, with_state: bool) -> Settled | None:
+        self.epoch += 1
+        began = workflow.now()
+        label = names.label(self._spec.name, self.epoch)
+        self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
+        lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
+        settled, outcome = None, "did not boot in time"
+        try:
+            self.head = await steps.claim_epoch(self._spec.name, self.epoch, offer)
+            launched = await _launch_to_its_end(offer, label, self._spec)
+            if launched.instance is None:
+                outcome = f"refused: {launched.refusal}"
+            else:
+                lease = _taken(lease, launched.instance)
+                await steps.record_lease(lease)
+                settled = await self._bring_up(lease, began, with_state=with_state)
+        except ActivityError as err:
+            outcome = _why(err)
+            if is_cancelled_exception(err):
+                await self._give_back(lease, "cancelled")
+                raise
+        except asyncio.CancelledError:
+            await self._give_back(lease, "cancelled")
+            raise
+        self._note(lease, strategy, offer.offer_id, began, outcome="running" if settled else outcome)
+        if settled is None:
+            self.avoid(offer.machine_id)
+            await self._give_back(lease, outcome)
+        return settled
+
+    async def _bring_up(self, lease: Lease, began: datetime, *, with_state: bool) -> Settled | None:
+        """From an accepted order to running work; None when the machine never came up."""
+        accepted = workflow.now()
+        self._say(f"{lease.label} is booting")
+        instance = await steps.await_running(lease, self._spec.failover.boot_timeout)
+        if instance.state is not InstanceState.RUNNING or instance.ssh is None:
+            return None
+        lease = _taken(lease, instance)
+        booted = workflow.now()
+        met = await steps.settle_in(lease, self._spec.requirements(), self._spec.failover.boot_timeout)
+        lease = replace(lease, host_key=met.host_key)
+        connected = workflow.now()
+        await steps.record_lease(lease)
+        restored = await self._restore(lease) if with_state and self.head else None
+        ready = workflow.now()
+        self._say(f"starting the work on {lease.label}")
+        started_at = await steps.start_work(lease, self._spec, self.head if restored else None)
+        phases = Phases(
+            decide=began - self._decided_at,
+            provision=accepted - began,
+            boot=booted - accepted + met.reachable_after,
+            connect=connected - booted - met.reachable_after,
+            restore=ready - connected,
+            start=max(started_at - ready, timedelta()),
+        )
+        return Settled(lease=lease, head=self.head, phases=phases, started_at=started_at, restored=restored)
+
+    async def _restore(self, lease: Lease) -> RestoreSummary:
+        if self.head is None:
+            raise ApplicationError("there is no checkpoint to restore", type=ErrorType.NO_CHECKPOINT)
+        self._say(f"restoring checkpoint {self.head.sequence} on {lease.label}")
+        return await steps.restore(lease, self._spec, self.head)
+
+    def _note(self, lease: Lease, strategy: str, offer_id: str, began: datetime, *, outcome: str) -> None:
+        attempt = Attempt(
+            epoch=self.epoch,
+            strategy=strategy,
+            provider=lease.provider,
+            offer_id=offer_id,
+            machine_id=lease.machine_id,
+            hourly=lease.hourly,
+            outcome=outcome,
+            took=workflow.now() - began,
+        )
+        self.attempts.append(attempt)
+        workflow.logger.info("tried %s: %s", lease.label, outcome)
+
+    async def _give_back(self, lease: Lease, reason: str) -> None:
+        """Hand the label over, whatever happens to us meanwhile."""
+        await asyncio.shield(asyncio.create_task(_release_and_forget(lease, reason)))
+
+
+async def _launch_to_its_end(offer: Offer, label: str, spec: WorkloadSpec) -> LaunchResult:
+    """A cancel waits for the answer: a machine that is rented while nobody listens would be found by nobody."""
+    order = asyncio.create_task(steps.launch(offer, label=label, spec=spec))
+    try:
+        return await asyncio.shield(order)
+    except asyncio.CancelledError:
+        await asyncio.gather(order, return_exceptions=True)
+        raise
+
+
+async def release(lease: Lease, reason: str) -> workflow.ChildWorkflowHandle[Any, None] | None:
+    """Start the workflow that lets this machine go; it outlives its caller. None when one is at it already."""
+    order = ReleaseInput(
+        workload=lease.workload,
+        provider=lease.provider,
+        label=lease.label,
+        instance_id=lease.instance_id,
+        reason=reason[:200],
+    )
+    try:
+        return await workflow.start_child_workflow(
+            names.RELEASE,
+            order,
+            id=names.release_id(lease.label),
+            task_queue=names.CONTROL_QUEUE,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"let {lease.label} go: {order.reason}",
+            search_attributes=workflow.info().typed_search_attributes,
+        )
+    except WorkflowAlreadyStartedError:
+        workflow.logger.info("%s is being let go already", lease.label)
+        return None
+
+
+async def _release_and_forget(lease: Lease, reason: str) -> None:
+    await release(lease, reason)
+
+
+def _lease_of(offer: Offer, workload: str, epoch: int, label: str, since: datetime) -> Lease:
+    return Lease(
+        workload=workload,
+        epoch=epoch,
+        label=label,
+        provider=offer.provider,
+        instance_id="",
+        machine_id=offer.machine_id,
+        host_id=offer.host_id,
+        gpu=offer.gpu,
+        gpu_count=offer.gpu_count,
+        region=offer.region,
+        terms=offer.terms,
+        hourly=offer.hourly,
+        since=since,
+        contract_ends=offer.contract_ends,
+    )
+
+
+def _taken(lease: Lease, instance: Instance) -> Lease:
+    """The lease with what the provider has told by now; its price is the one that is billed."""
+    return replace(
+        lease,
+        instance_id=instance.instance_id,
+        machine_id=instance.machine_id or lease.machine_id,
+        host_id=instance.host_id or lease.host_id,
+        hourly=instance.hourly or lease.hourly,
+        ssh=instance.ssh or lease.ssh,
+        contract_ends=instance.contract_ends or lease.contract_ends,
+    )
+
+
+def _failed(answer: object) -> bool:
+    if isinstance(answer, BaseException) and is_cancelled_exception(answer):
+        raise answer
+    return isinstance(answer, BaseException)
+
+
+def _why(err: ActivityError) -> str:
+    cause = err.cause
+    return f"{err.activity_type}: {cause.message if isinstance(cause, ApplicationError) else cause or err}"

@@ -1,0 +1,346 @@
+"""Each durable step once, with its queue and its patience. No other workflow file names a time-out.
+
+Three tempers:
+
+- A step that spends or reads gets a time box: when it ends, the story goes on another way.
+- A step that ends spending, or writes down what happened, is never given up.
+- A step that watches has no end of its own, only a heartbeat.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+from holdfast.contracts import activities as acts
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.failover import Decision
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, Requirements
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.workload import Phase
+
+DEADMAN = timedelta(minutes=15)
+"""How long a machine works on without hearing from us before its agent stops the work."""
+
+_HOST_ANSWERS = [
+    ErrorType.HOST_UNREACHABLE,
+    ErrorType.HOST_REFUSED,
+    ErrorType.HOST_KEY_CHANGED,
+    ErrorType.AGENT_FAILED,
+]
+_FOR_EVER = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30))
+_BRISK = RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5))
+_ONCE = RetryPolicy(maximum_attempts=1)
+# A host that says no is an answer; only a lost worker or a store that is down is worth another try.
+_HOST = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500),
+    maximum_interval=timedelta(seconds=15),
+    non_retryable_error_types=[*_HOST_ANSWERS],
+)
+
+
+# --- records -----------------------------------------------------------------------------------------------------
+
+
+async def open_workload(order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResult:
+    return await workflow.execute_activity(
+        acts.open_workload,
+        order,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"open the record of {order.spec.name}",
+    )
+
+
+async def claim_epoch(workload: str, epoch: int, offer: Offer | None) -> CheckpointRef | None:
+    result = await workflow.execute_activity(
+        acts.claim_epoch,
+        acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer),
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"raise the fence to epoch {epoch}",
+    )
+    return result.head
+
+
+async def record_lease(lease: Lease) -> None:
+    await workflow.execute_activity(
+        acts.record_lease,
+        lease,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"record {lease.label} on {lease.provider} {lease.instance_id}",
+    )
+
+
+async def close_lease(label: str, reason: str) -> None:
+    await workflow.execute_activity(
+        acts.close_lease,
+        acts.CloseLeaseInput(label=label, closed_at=workflow.now(), reason=reason),
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"close the cost line of {label}",
+    )
+
+
+async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | None) -> CheckpointRef:
+    return await workflow.execute_activity(
+        acts.commit_checkpoint,
+        acts.CommitCheckpointInput(checkpoint=checkpoint, expected_sequence=expected_sequence),
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"move the head to checkpoint {checkpoint.sequence}",
+    )
+
+
+async def record_incident(incident: Incident) -> None:
+    await workflow.execute_activity(
+        acts.record_incident,
+        incident,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"record the loss of epoch {incident.epoch_lost}: {incident.cause}",
+    )
+
+
+async def record_decision(decision: Decision) -> None:
+    await workflow.execute_activity(
+        acts.record_decision,
+        decision,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"record why: {len(decision.chosen)} offers fit, {decision.rejected_total} do not",
+    )
+
+
+async def close_workload(workload: str, phase: Phase, reason: str) -> None:
+    await workflow.execute_activity(
+        acts.close_workload,
+        acts.CloseWorkloadInput(workload=workload, phase=phase, reason=reason, closed_at=workflow.now()),
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary=f"close the record: {phase}",
+    )
+
+
+# --- providers ---------------------------------------------------------------------------------------------------
+
+
+async def search_offers(provider: str, requirements: Requirements) -> Sequence[Offer]:
+    return await workflow.execute_activity(
+        acts.search_offers,
+        acts.SearchInput(provider=provider, requirements=requirements),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(seconds=60),
+        schedule_to_close_timeout=timedelta(minutes=3),
+        retry_policy=_BRISK,
+        summary=f"search {provider} for {requirements.gpu_count} x {requirements.gpu or 'any GPU'}",
+    )
+
+
+async def launch(offer: Offer, *, label: str, spec: WorkloadSpec) -> LaunchResult:
+    return await workflow.execute_activity(
+        acts.launch,
+        acts.LaunchInput(offer=offer, label=label, image=spec.image, disk_gb=spec.resources.disk_gb),
+        task_queue=names.provider_queue(offer.provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=timedelta(minutes=5),  # after that the offer and its price are stale
+        retry_policy=_BRISK,
+        summary=f"rent {offer.gpu_count} x {offer.gpu} at ${offer.hourly:.3f}/h as {label}",
+    )
+
+
+async def await_running(lease: Lease, patience: timedelta) -> Instance:
+    return await workflow.execute_activity(
+        acts.await_running,
+        acts.AwaitRunningInput(provider=lease.provider, instance_id=lease.instance_id, patience=patience),
+        task_queue=names.provider_queue(lease.provider),
+        start_to_close_timeout=patience + timedelta(minutes=2),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_BRISK,
+        summary=f"wait for {lease.label} to boot",
+    )
+
+
+async def inspect(lease: Lease) -> Instance:
+    """One look at the provider's word, soon or not at all."""
+    return await workflow.execute_activity(
+        acts.inspect,
+        acts.MachineInput(provider=lease.provider, instance_id=lease.instance_id),
+        task_queue=names.provider_queue(lease.provider),
+        schedule_to_close_timeout=timedelta(seconds=15),
+        retry_policy=_BRISK,
+        summary=f"ask {lease.provider} about {lease.label}",
+    )
+
+
+async def reap(provider: str, label: str) -> None:
+    await workflow.execute_activity(
+        acts.reap,
+        acts.ReapInput(provider=provider, label=label),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=timedelta(minutes=1),
+        retry_policy=_FOR_EVER,
+        summary=f"destroy whatever wears {label}",
+    )
+
+
+async def destroy(provider: str, instance_id: str) -> None:
+    await workflow.execute_activity(
+        acts.destroy,
+        acts.MachineInput(provider=provider, instance_id=instance_id),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=timedelta(minutes=1),
+        retry_policy=_FOR_EVER,
+        summary=f"destroy {instance_id} until {provider} does not know it",
+    )
+
+
+async def stop_instance(lease: Lease) -> None:
+    await workflow.execute_activity(
+        acts.stop_instance,
+        acts.MachineInput(provider=lease.provider, instance_id=lease.instance_id),
+        task_queue=names.provider_queue(lease.provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        retry_policy=_FOR_EVER,
+        summary=f"stop {lease.label}, keep its disk",
+    )
+
+
+async def start_instance(lease: Lease) -> Instance:
+    return await workflow.execute_activity(
+        acts.start_instance,
+        acts.MachineInput(provider=lease.provider, instance_id=lease.instance_id),
+        task_queue=names.provider_queue(lease.provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=timedelta(minutes=5),
+        retry_policy=_BRISK,
+        summary=f"start {lease.label} again",
+    )
+
+
+async def watch_provider(provider: str, every: timedelta) -> None:
+    await workflow.execute_activity(
+        acts.watch_provider,
+        acts.WatchProviderInput(provider=provider, every=every),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(days=1),
+        heartbeat_timeout=timedelta(minutes=1),
+        retry_policy=_FOR_EVER,
+        summary=f"list {provider} every {every.total_seconds():g} s",
+    )
+
+
+# --- hosts -------------------------------------------------------------------------------------------------------
+
+
+async def settle_in(lease: Lease, requirements: Requirements, patience: timedelta) -> acts.SettleResult:
+    return await workflow.execute_activity(
+        acts.settle_in,
+        acts.SettleInput(lease=lease, requirements=requirements, patience=patience, deadman=DEADMAN),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=patience + timedelta(minutes=5),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_HOST,
+        summary=f"reach {lease.label}, place the agent, probe",
+    )
+
+
+async def restore(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -> RestoreSummary:
+    return await workflow.execute_activity(
+        acts.restore_checkpoint,
+        acts.RestoreInput(lease=lease, workspace=spec.workspace, manifest=checkpoint.manifest),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=_HOST,
+        summary=f"restore checkpoint {checkpoint.sequence} on {lease.label}",
+    )
+
+
+async def start_work(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef | None) -> datetime:
+    result = await workflow.execute_activity(
+        acts.start_work,
+        acts.StartWorkInput(lease=lease, spec=spec, sequence=checkpoint.sequence if checkpoint else None),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=4),  # the setup command may build things
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=_HOST,
+        summary=f"start the work on {lease.label}",
+    )
+    return result.started_at
+
+
+def watch_machine(
+    lease: Lease, spec: WorkloadSpec, *, started_at: datetime, announce_progress: bool
+) -> workflow.ActivityHandle[acts.MachineReport]:
+    return workflow.start_activity(
+        acts.watch_machine,
+        acts.WatchMachineInput(
+            lease=lease, spec=spec, started_at=started_at, announce_progress=announce_progress, deadman=DEADMAN
+        ),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(days=365),
+        heartbeat_timeout=timedelta(seconds=15),
+        retry_policy=_BRISK,
+        summary=f"watch {lease.label}",
+    )
+
+
+async def try_reach(lease: Lease) -> acts.ReachResult:
+    return await workflow.execute_activity(
+        acts.try_reach,
+        acts.ReachInput(lease=lease),
+        task_queue=names.HOSTS_QUEUE,
+        schedule_to_close_timeout=timedelta(seconds=20),
+        retry_policy=_ONCE,
+        summary=f"try to reach {lease.label}",
+    )
+
+
+async def stop_work(lease: Lease, grace: timedelta) -> None:
+    await workflow.execute_activity(
+        acts.stop_work,
+        acts.StopWorkInput(lease=lease, grace=grace),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=grace + timedelta(minutes=1),
+        schedule_to_close_timeout=grace + timedelta(minutes=5),
+        retry_policy=_HOST,
+        summary=f"stop the work on {lease.label}",
+    )
+
+
+def save_checkpoint(
+    lease: Lease, spec: WorkloadSpec, *, reason: SaveReason, base: CheckpointRef | None
+) -> workflow.ActivityHandle[CheckpointRef]:
+    """Upload a checkpoint. A save on the clock is given up after three tries; the others wait for the store."""
+    sequence = base.sequence + 1 if base else 0
+    patient = reason is not SaveReason.CADENCE
+    return workflow.start_activity(
+        acts.save_checkpoint,
+        acts.SaveInput(lease=lease, spec=spec, reason=reason, base=base, sequence=sequence),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            maximum_interval=timedelta(seconds=15),
+            maximum_attempts=0 if patient else 3,
+            non_retryable_error_types=[*_HOST_ANSWERS],
+        ),
+        summary=f"save checkpoint {sequence} ({reason})",
+    )

@@ -1,0 +1,16 @@
+"""`coldstart`: the lost machine once more, if its disk is intact, else a new one without state, if that is allowed."""
+
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.spec import Strategy
+from holdfast.policy.ladder import Rung
+from holdfast.workflows.settling import Settled, Settler
+
+
+async def climb(settler: Settler, lost: Lease, rung: Rung) -> Settled | None:
+    """In place first, because nothing is lost there; then from image and setup commands alone."""
+    if rung.in_place and (settled := await settler.on_same_machine(lost, Strategy.COLDSTART)):
+        return settled
+    if not rung.new_machine:
+        return None
+    settler.avoid(lost.machine_id)
+    return await settler.on_new_machine(Strategy.COLDSTART, with_state=False)

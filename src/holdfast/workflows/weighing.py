@@ -1,0 +1,43 @@
+"""Gather the evidence on a machine that fell silent: our own try and the provider's word, both at once."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from holdfast.contracts.activities import ReachResult
+from holdfast.contracts.incidents import Evidence, Reach
+from holdfast.contracts.machines import Instance, InstanceState, Lease
+from holdfast.workflows import steps
+
+
+async def gather_evidence(lease: Lease, *, last_sign: datetime) -> Evidence:
+    """Ask both sides now. A side that gives no answer leaves its part of the evidence empty."""
+    ours, theirs = await asyncio.gather(_reach(lease), _word(lease))
+    return Evidence(
+        reach=ours.reach if ours else Reach.NOT_TRIED,
+        silent_for=max(workflow.now() - last_sign, timedelta()),
+        state=theirs.state if theirs else InstanceState.UNKNOWN,
+        state_detail=theirs.detail if theirs else "",
+        provider_answers=theirs is not None,
+        we_are_online=bool(ours and ours.we_are_online),
+    )
+
+
+async def _reach(lease: Lease) -> ReachResult | None:
+    try:
+        return await steps.try_reach(lease)
+    except ActivityError as err:
+        if is_cancelled_exception(err):
+            raise
+        return None
+
+
+async def _word(lease: Lease) -> Instance | None:
+    try:
+        return await steps.inspect(lease)
+    except ActivityError as err:
+        if is_cancelled_exception(err):
+            raise
+        return None
