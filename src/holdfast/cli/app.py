@@ -1,0 +1,115 @@
+"""The `holdfast` command: a table of commands, each loaded only when it is used.
+
+`holdfast --help` answers from this table alone; nothing heavy is imported for it.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from holdfast.cli import errors
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+# name -> (module in holdfast.cli.commands, name in it, help). The order is the order of a first day with Holdfast.
+COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+    "up": ("up", "up", "Start everything on this machine: Temporal, store, market, workers."),
+    "down": ("down", "down", "End what `up` started; a later `up` carries on."),
+    "demo": ("demo", "demo", "Watch a training run survive the loss of two machines."),
+    "run": ("run", "run", "Start a workload from a spec file."),
+    "ps": ("ps", "ps", "List workloads."),
+    "status": ("status", "status", "Show one workload, its machine and its freshest telemetry."),
+    "logs": ("logs", "logs", "Print a workload's output, from all its machines."),
+    "offers": ("offers", "offers", "Show what the market would rent now."),
+    "failover": ("failover", "failover", "Move a workload to another machine."),
+    "pause": ("pause", "pause", "Save, and stop the machine at its provider."),
+    "resume": ("pause", "resume", "Start a paused workload again."),
+    "stop": ("stop", "stop", "End a workload and let its machine go."),
+    "checkpoint": ("checkpoint", "app", "Save, list, verify and restore checkpoints."),
+    "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),
+    "why": ("why", "why", "Explain why a machine was chosen, and why others were not."),
+    "sim": ("sim", "app", "Act on the simulated market: kill, outbid, partition, bill."),
+    "worker": ("worker", "worker", "Run workers of one or more roles."),
+    "doctor": ("doctor", "doctor", "Check this installation and say what to do about it."),
+    "records": ("records", "app", "Look after the records database."),
+    "version": ("version", "version", "Print the versions of Holdfast and of what it stands on."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are modules, imported when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        return _load(cmd_name, getattr(import_module(f"holdfast.cli.commands.{module}"), attribute))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+def _load(name: str, found: Any) -> Any:
+    if isinstance(found, typer.Typer):
+        command = typer.main.get_command(found)
+    else:
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_CONTEXT)
+        alone.command(name)(found)
+        command = typer.main.get_command(alone)
+    command.name = name
+    return command
+
+
+_root = typer.Typer(
+    cls=LazyGroup,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings=_CONTEXT,
+)
+
+
+@_root.callback()
+def holdfast(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an unexpected error; may stand anywhere."),
+) -> None:
+    """Keep GPU work alive on machines that die.
+
+    A first run, without any account: `holdfast up --detach`, then `holdfast run SPEC.yaml --follow`.
+
+    Every command explains itself with --help; exit codes are listed in docs/cli.md.
+    """
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line and return its exit code. Errors are printed to stderr, never raised."""
+    debug = "--debug" in argv
+    try:
+        answer = typer.main.get_command(_root).main(
+            [word for word in argv if word != "--debug"], prog_name="holdfast", standalone_mode=False
+        )
+    except BaseException as err:
+        return errors.report(err, debug=debug)
+    return answer if isinstance(answer, int) else 0
+
+
+def main() -> None:
+    """The entry point of the installed `holdfast` script."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # the reader, `head` say, has gone: nothing is left to tell it
+        code = errors.BROKEN_PIPE
+    # The SDK's native threads may abort a Python that tears itself down (sdk-python issue 300); the exit code of a
+    # finished command must not depend on that.
+    os._exit(code)

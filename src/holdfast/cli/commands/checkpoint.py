@@ -1,0 +1,131 @@
+"""`holdfast checkpoint save|ls|verify|restore`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import console, words
+from holdfast.cli.errors import UsageProblem
+from holdfast.cli.session import DataDir, Json, Name, settings_for, with_holdfast
+from holdfast.client.holdfast import Holdfast
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
+
+app = typer.Typer(
+    help="Save, list, verify and restore checkpoints.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+Sequence = Annotated[int | None, typer.Option("--sequence", "-s", min=0, help="Which one; the newest if left out.")]
+
+
+@app.command("save")
+def save(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Save now; answers when the checkpoint is committed.
+
+    \b
+    Example:
+      holdfast checkpoint save train
+    """
+
+    async def order(holdfast: Holdfast) -> CheckpointRef:
+        with console.working(f"saving {name}"):
+            return await holdfast.save(name)
+
+    saved = with_holdfast(data_dir, order)
+    if as_json:
+        console.print_json(saved)
+        return
+    console.say(
+        f"checkpoint {saved.sequence} of {name}: {words.count(saved.files, 'file')}, "
+        f"{words.size(saved.bytes_total)}, {words.size(saved.bytes_uploaded)} sent in {words.duration(saved.duration)}"
+    )
+
+
+@app.command("ls")
+def ls(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """List the committed checkpoints, oldest first.
+
+    \b
+    Examples:
+      holdfast checkpoint ls train
+      holdfast checkpoint ls train --json | jq '.[-1].manifest'
+    """
+    found = with_holdfast(data_dir, lambda holdfast: holdfast.checkpoints(name))
+    if as_json:
+        console.print_json(found)
+    elif found:
+        headers = ("SEQUENCE", "EPOCH", "WHY", "TAKEN", "FILES", "SIZE", "SENT", "TOOK", "PROGRESS", "VERIFIED")
+        console.table(headers, [_row(each) for each in found])
+    else:
+        console.say(f"{name} has no checkpoint yet")
+
+
+@app.command("verify")
+def verify(name: Name, sequence: Sequence = None, as_json: Json = False, data_dir: DataDir = None) -> int:
+    """Read every chunk of a checkpoint back from the store and check its digest. Exit code 1 if it is not sound.
+
+    \b
+    Example:
+      holdfast checkpoint verify train --sequence 4
+    """
+    with console.working("reading every chunk back"):
+        summary = with_holdfast(data_dir, lambda holdfast: holdfast.verify(name, sequence=sequence))
+    if as_json:
+        console.print_json(summary)
+    elif summary.corrupt:
+        console.say(f"CORRUPT: {len(summary.corrupt)} of {summary.chunks} chunks; restore an older checkpoint")
+    else:
+        read = words.size(summary.bytes_read)
+        console.say(f"sound: {summary.chunks} chunks, {read} read back in {words.duration(summary.duration)}")
+    return 1 if summary.corrupt else 0
+
+
+@app.command("restore")
+def restore(
+    name: Name,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="An empty or new folder on this computer.")],
+    sequence: Sequence = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Restore a checkpoint into a folder on this computer, every chunk verified. No machine is touched.
+
+    \b
+    Example:
+      holdfast checkpoint restore train --to ./recovered
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise UsageProblem(f"{to} is not an empty folder", remedy="give a new or empty folder; nothing is overwritten")
+
+    async def fetch(holdfast: Holdfast) -> RestoreSummary:
+        from holdfast.client.folders import restore_folder  # noqa: PLC0415 (the store's client is slow to import)
+
+        checkpoint = await holdfast.checkpoint(name, sequence=sequence)
+        with console.working(f"restoring checkpoint {checkpoint.sequence} of {name}"):
+            return await restore_folder(checkpoint, to, settings=settings_for(data_dir))
+
+    summary = with_holdfast(data_dir, fetch)
+    if as_json:
+        console.print_json(summary)
+        return
+    console.say(
+        f"{words.count(summary.files, 'file')}, {words.size(summary.bytes_total)} restored to {to} "
+        f"in {words.duration(summary.duration)}"
+    )
+
+
+def _row(each: CheckpointRef) -> tuple[str, ...]:
+    return (
+        str(each.sequence),
+        str(each.epoch),
+        each.reason.value,
+        words.age(each.taken_at),
+        str(each.files),
+        words.size(each.bytes_total),
+        words.size(each.bytes_uploaded),
+        words.duration(each.duration),
+        each.progress or "—",
+        words.age(each.verified_at),
+    )

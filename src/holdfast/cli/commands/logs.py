@@ -1,0 +1,38 @@
+"""`holdfast logs NAME`: the work's output, from all its machines in order."""
+
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import console
+from holdfast.cli.session import DataDir, Name, with_holdfast
+from holdfast.client.holdfast import Holdfast
+
+
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the workload has ended.")] = False,
+    tail: Annotated[int | None, typer.Option("--tail", "-n", min=1, help="Only the last N lines so far.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a workload's output; that of machines long gone too.
+
+    \b
+    Examples:
+      holdfast logs train
+      holdfast logs train --tail 20 --follow
+    """
+
+    async def show(holdfast: Holdfast) -> None:
+        await holdfast.status(name)  # an unknown name is an error, not an empty log
+        reader = holdfast.logs(name)
+        if tail is not None:
+            console.answer(await reader.tail(tail), end="")
+        else:
+            async for text in reader.so_far():
+                console.answer(text, end="")
+        if follow:
+            async for text in reader.follow():
+                console.answer(text, end="")
+
+    with_holdfast(data_dir, show)

@@ -1,0 +1,85 @@
+"""`holdfast offers`: what the market would rent now."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import console, words
+from holdfast.cli.errors import UsageProblem
+from holdfast.cli.session import DataDir, Json, with_holdfast
+from holdfast.contracts.machines import Offer, Requirements, Terms
+
+
+def offers(
+    *,
+    gpu: Annotated[str | None, typer.Option("--gpu", help="GPU model, such as 'RTX 4090'; any if left out.")] = None,
+    count: Annotated[int, typer.Option("--gpu-count", min=1, help="GPUs in one machine.")] = 1,
+    gpu_memory: Annotated[float, typer.Option("--gpu-memory-gb", min=0, help="Memory of each GPU, in GB.")] = 0,
+    disk: Annotated[int, typer.Option("--disk-gb", min=1, help="Disk to rent, in GB; part of the price.")] = 20,
+    max_price: Annotated[str | None, typer.Option("--max-price", metavar="USD", help="USD per hour, all in.")] = None,
+    on_demand: Annotated[bool, typer.Option("--on-demand", help="Machines that nobody can outbid.")] = False,
+    region: Annotated[list[str] | None, typer.Option("--region", help="Country code; may be repeated.")] = None,
+    provider: Annotated[list[str] | None, typer.Option("--provider", help="Ask only this one; may be repeated.")] = (
+        None
+    ),
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")] = 20,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what the market would rent now, cheapest first.
+
+    \b
+    Examples:
+      holdfast offers --gpu "RTX 4090" --max-price 0.40
+      holdfast offers --gpu-memory-gb 80 --region US --region DE --json
+    """
+    wanted = Requirements(
+        gpu=gpu,
+        gpu_count=count,
+        gpu_memory_gb=gpu_memory,
+        disk_gb=disk,
+        terms=Terms.ON_DEMAND if on_demand else Terms.INTERRUPTIBLE,
+        max_hourly=_price(max_price),
+        regions=tuple(each.upper() for each in region or ()),
+    )
+    found = with_holdfast(data_dir, lambda holdfast: holdfast.offers(wanted, providers=tuple(provider or ())))
+    if as_json:
+        console.print_json(found[:limit])
+        return
+    if not found:
+        console.say("no offer fits; raise --max-price or ask for less")
+        return
+    console.table(_HEADERS, [_row(offer) for offer in found[:limit]])
+    if len(found) > limit:
+        console.say(f"{len(found) - limit} more; --limit shows them")
+
+
+_HEADERS = ("PRICE", "GPU", "GPU MEMORY", "CPU", "MEMORY", "REGION", "RELIABILITY", "DOWN", "PROVIDER", "OFFER")
+
+
+def _price(given: str | None) -> Decimal | None:
+    if given is None:
+        return None
+    try:
+        price = Decimal(given)
+    except InvalidOperation:
+        price = Decimal(0)
+    if not price.is_finite() or price <= 0:
+        raise UsageProblem(f"--max-price {given!r} is not a price", remedy="give USD per hour, such as 0.45")
+    return price
+
+
+def _row(offer: Offer) -> tuple[str, ...]:
+    return (
+        words.rate(offer.hourly),
+        f"{offer.gpu_count}x {offer.gpu}",
+        f"{offer.gpu_memory_gb:.0f} GB",
+        f"{offer.cpu_cores:.0f}",
+        f"{offer.memory_gb:.0f} GB",
+        offer.place or offer.region or "—",
+        "—" if offer.reliability is None else f"{offer.reliability:.1%}",
+        "—" if offer.download_mbps is None else f"{offer.download_mbps:.0f} Mb/s",
+        offer.provider,
+        offer.offer_id,
+    )

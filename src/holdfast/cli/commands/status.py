@@ -1,0 +1,104 @@
+"""`holdfast status NAME`: one workload, its machine, its freshest telemetry."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import console, words
+from holdfast.cli.session import DataDir, Json, Name, with_holdfast
+from holdfast.client.holdfast import Holdfast
+from holdfast.client.status import WorkloadView
+from holdfast.contracts.activities import Telemetry
+from holdfast.contracts.machines import Lease
+
+REFRESH_SECONDS = 2
+_CLEAR = "\033[H\033[2J"
+
+
+def status(
+    name: Name,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every two seconds, until it ends.")] = (
+        False
+    ),
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what a workload is doing now.
+
+    For a workload that the server no longer remembers, the records answer.
+
+    \b
+    Examples:
+      holdfast status train
+      holdfast status train --watch
+      holdfast status train --json | jq .status.lease.hourly
+    """
+
+    async def show(holdfast: Holdfast) -> None:
+        while True:
+            view = await holdfast.status(name)
+            if as_json:
+                console.print_json(view)
+                return
+            if watch and sys.stdout.isatty():
+                console.answer(_CLEAR, end="")
+            console.facts(describe(view))
+            if not watch or view.status.phase.is_final:
+                return
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    with_holdfast(data_dir, show)
+
+
+def describe(view: WorkloadView) -> dict[str, str]:
+    """A view as named facts for a person."""
+    told = view.status
+    facts = {
+        "workload": told.name,
+        "state": f"{told.phase.value} since {words.age(told.since)}" + (f": {told.reason}" if told.reason else ""),
+        "epoch": f"{told.epoch}, {words.count(told.incidents, 'incident')}",
+        "machine": _machine(told.lease),
+        "checkpoint": "none yet",
+    }
+    if told.head:
+        head = told.head
+        facts["checkpoint"] = (
+            f"{head.sequence} ({head.reason.value}), taken {words.age(head.taken_at)}, "
+            f"{words.count(head.files, 'file')}, {words.size(head.bytes_total)}"
+        ) + (f", at {head.progress}" if head.progress else "")
+    if view.live:
+        facts.update(_live(view.live))
+    if view.from_records:
+        facts["source"] = "the records; the server has forgotten this workload"
+    return facts
+
+
+def _machine(lease: Lease | None) -> str:
+    if lease is None:
+        return "none"
+    where = f" in {lease.region}" if lease.region else ""
+    return (
+        f"{lease.gpu_count}x {lease.gpu} at {lease.provider}{where}, {words.rate(lease.hourly)} "
+        f"{lease.terms.value.replace('_', '-')}\n"
+        f"instance {lease.instance_id} ({lease.label}), rented {words.age(lease.since)}"
+    )
+
+
+def _live(live: Telemetry) -> dict[str, str]:
+    use = {
+        "GPU": live.gpu_percent,
+        "CPU": live.cpu_percent,
+    }
+    load = [f"{what} {percent:.0f} %" for what, percent in use.items() if percent is not None]
+    if live.memory_mb is not None:
+        load.append(f"memory {words.size(live.memory_mb * 2**20)}")
+    if live.disk_free_mb is not None:
+        load.append(f"disk free {words.size(live.disk_free_mb * 2**20)}")
+    facts = {"seen": words.age(live.at)}
+    if live.progress:
+        facts["progress"] = f"{live.progress} ({words.age(live.progress_at)})"
+    if load:
+        facts["load"] = ", ".join(load)
+    return facts

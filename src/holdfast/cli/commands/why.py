@@ -1,0 +1,56 @@
+"""`holdfast why NAME`: the record of a placement decision, the rejected offers included."""
+
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import console, words
+from holdfast.cli.session import DataDir, Json, Name, with_holdfast
+from holdfast.contracts.failover import Decision, RankedOffer
+
+
+def why(
+    name: Name,
+    epoch: Annotated[int | None, typer.Option("--epoch", help="Only the decision that led to this epoch.")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Explain why a machine was chosen, and why others were not.
+
+    \b
+    Examples:
+      holdfast why train
+      holdfast why train --epoch 2
+    """
+    decisions = with_holdfast(data_dir, lambda holdfast: holdfast.why(name, epoch=epoch))
+    if as_json:
+        console.print_json(decisions)
+        return
+    if not decisions:
+        console.say("no decision is recorded" + (f" for epoch {epoch}" if epoch is not None else ""))
+    for decision in decisions:
+        _show(decision)
+
+
+def _show(decision: Decision) -> None:
+    console.answer(f"e{decision.epoch} {decision.occasion}, by {decision.strategy}, {words.clock(decision.made_at)}")
+    console.answer(f"  {decision.reason}")
+    headers = ("SCORE", "PRICE", "GPU", "REGION", "PROVIDER", "OFFER", "WHY")
+    if decision.chosen:
+        console.table(headers, [_row(offer) for offer in decision.chosen], title="ranked, best first")
+    if decision.rejected:
+        title = f"rejected: {len(decision.rejected)} of {decision.rejected_total} shown"
+        console.table(headers, [_row(offer) for offer in decision.rejected], title=title)
+    console.answer("")
+
+
+def _row(offer: RankedOffer) -> tuple[str, ...]:
+    return (
+        "—" if offer.score is None else f"{offer.score:.4f}",
+        words.rate(offer.hourly),
+        f"{offer.gpu_count}x {offer.gpu}",
+        offer.region or "—",
+        offer.provider,
+        offer.offer_id,
+        offer.reason,
+    )

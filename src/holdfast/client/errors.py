@@ -1,0 +1,138 @@
+"""What can go wrong for a caller, one class per different thing to do about it.
+
+Every error says what happened in its message and what to do next in `remedy`. This module imports nothing, so
+that a caller may catch these errors without paying for the SDK.
+"""
+
+# ruff: noqa: N818 (these names say what happened; that they are errors shows where they are raised)
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class HoldfastError(Exception):
+    """An operation was refused or did not happen. `remedy` is one sentence for the person who asked for it."""
+
+    remedy_by_default: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.remedy = self.remedy_by_default if remedy is None else remedy
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecProblem:
+    """One mistake in a spec, and where it stands. Lines and columns count from 1."""
+
+    path: str  # such as "price.max_hourly"
+    message: str
+    line: int
+    column: int
+
+
+class SpecInvalid(HoldfastError):
+    """The spec cannot be used; `problems` lists every mistake in it. Nothing was rented."""
+
+    remedy_by_default = "correct the spec; docs/spec.md describes every field"
+
+    def __init__(self, source: str, problems: tuple[SpecProblem, ...]) -> None:
+        lines = [f"{source}:{each.line}:{each.column}: {each.path}: {each.message}" for each in problems]
+        super().__init__("\n".join(lines))
+        self.source = source
+        self.problems = problems
+
+
+class UnknownWorkload(HoldfastError):
+    """Neither the server nor the records know a workload of this name."""
+
+    remedy_by_default = "`holdfast ps --all` lists the names that are known"
+
+
+class AlreadyRunning(HoldfastError):
+    """A workload of this name runs; a name is a lock."""
+
+    remedy_by_default = "stop it first with `holdfast stop NAME`, or choose another name"
+
+
+class InvalidState(HoldfastError):
+    """The operation does not fit what the workload is doing now."""
+
+    remedy_by_default = "`holdfast status NAME` shows what it is doing"
+
+
+class NoOffers(HoldfastError):
+    """No machine can be had within the limits. Nothing was rented."""
+
+    remedy_by_default = "raise price.max_hourly or ask for less; `holdfast offers` shows the market"
+
+
+class NoProvider(HoldfastError):
+    """No provider is configured, or the spec names one that is not."""
+
+    remedy_by_default = "set HOLDFAST_PROVIDERS__<NAME>__API_KEY, or run `holdfast up` for the simulated market"
+
+
+class CredentialsRefused(HoldfastError):
+    """A provider does not accept our key."""
+
+    remedy_by_default = "check HOLDFAST_PROVIDERS__<NAME>__API_KEY where the provider worker runs"
+
+
+class OutOfCredit(HoldfastError):
+    """The provider's account has no money left."""
+
+    remedy_by_default = "add credit at the provider; the workload goes on by itself then"
+
+
+class ProviderUnavailable(HoldfastError):
+    """A provider's API did not give a usable answer in time."""
+
+    remedy_by_default = "try again in a minute; running workloads are not touched by this"
+
+
+class StoreUnavailable(HoldfastError):
+    """The object store cannot be reached or does not accept our key."""
+
+    remedy_by_default = "`holdfast doctor` probes the store; check the HOLDFAST_STORE__* settings"
+
+
+class RecordsUnavailable(HoldfastError):
+    """The records database cannot be used."""
+
+    remedy_by_default = "`holdfast doctor` checks the records; check HOLDFAST_RECORDS_URL"
+
+
+class TemporalUnavailable(HoldfastError):
+    """No Temporal server answers. Nothing that runs is lost: it goes on when the server is back."""
+
+    remedy_by_default = "run `holdfast up`, or set TEMPORAL_ADDRESS to a server that runs"
+
+
+class NoWorker(HoldfastError):
+    """The server answers, and no worker takes the work in time."""
+
+    remedy_by_default = "start one with `holdfast worker --role all` (`holdfast up` does so by itself)"
+
+
+class NoCheckpoint(HoldfastError):
+    """There is no such committed checkpoint."""
+
+    remedy_by_default = "`holdfast checkpoint ls NAME` lists what can be restored"
+
+
+class CheckpointCorrupt(HoldfastError):
+    """Bytes of a checkpoint are missing or changed."""
+
+    remedy_by_default = "`holdfast checkpoint ls NAME` lists older checkpoints; verify one and restore it"
+
+
+class OperationFailed(HoldfastError):
+    """The operation was tried and failed; the message carries the worker's own reason."""
+
+    remedy_by_default = "`holdfast status NAME` and the Temporal Web UI show what happened"
+
+
+class Unanswered(HoldfastError):
+    """The answer did not come in time. Whether the operation happened is unknown; asking again is safe."""
+
+    remedy_by_default = "look with `holdfast status NAME`, then ask again"

@@ -1,0 +1,235 @@
+"""`Holdfast`: one typed async method per operation.
+
+Every method raises a `HoldfastError`; which one, and what to do about it, is part of its promise. Reads may be
+repeated freely. Orders (`pause`, `failover`, `stop`, ...) are answered by the workload itself, once they took effect.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.client import listing, market, messages, starting
+from holdfast.client.calls import ask
+from holdfast.client.connection import connect_service, find_server
+from holdfast.client.errors import NoCheckpoint, UnknownWorkload
+from holdfast.client.listing import WorkloadLine
+from holdfast.client.logs import LogReader
+from holdfast.client.status import WorkloadView, telemetry_of, view_of_record
+from holdfast.client.translation import from_failure, from_rpc
+from holdfast.contracts import activities, names
+from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
+from holdfast.contracts.failover import Decision
+from holdfast.contracts.machines import Offer, Requirements
+from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
+from holdfast.settings import Settings, load_settings
+
+VERIFY_WITHIN = timedelta(hours=2)
+
+
+class Holdfast:
+    """The operations on workloads, over one connection to Temporal. Safe to share between tasks of one event loop."""
+
+    def __init__(self, client: Client, *, settings: Settings) -> None:
+        """Use a connection that exists; it must have the pydantic data converter."""
+        self._client = client
+        self._settings = settings
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: Settings | None = None) -> AsyncIterator[Self]:
+        """Connect to the server that the settings, the environment or a living `holdfast up` name.
+
+        Raises:
+            TemporalUnavailable: no server answers there.
+            SettingsError: a setting cannot be read.
+        """
+        settings = settings or load_settings()
+        embedded = settings.embedded_temporal
+        server = find_server(
+            embedded_address=embedded.address if embedded else None,
+            embedded_namespace=embedded.namespace if embedded else "default",
+        )
+        service = await connect_service(server)
+        client = Client(service, namespace=server.namespace, data_converter=pydantic_data_converter)
+        yield cls(client, settings=settings)
+
+    # --- one workload's life ---------------------------------------------------------------------------------
+
+    async def run(self, spec: WorkloadSpec, *, workdir: Path | None = None) -> starting.Started:
+        """Start a workload; returns as soon as it is the server's own, before a machine is rented.
+
+        `workdir` is saved to the store first, as checkpoint zero. Before anything is spent the market is asked
+        whether a machine that fits can be had at all.
+
+        Raises:
+            AlreadyRunning: the name is taken by a running workload.
+            NoOffers: nothing fits within the price limit; the message shows what comes nearest.
+            NoProvider, CredentialsRefused, ProviderUnavailable, StoreUnavailable, NoWorker, TemporalUnavailable.
+        """
+        await starting.refuse_running_name(self._client, spec.name)
+        placed = spec.model_copy(update={"providers": market.providers_for(spec.providers, self._settings)})
+        offers = await market.require_offers(self._client, placed)
+        saved = await starting.save_workdir(placed, workdir, self._settings) if workdir else None
+        run_id = await starting.start(self._client, placed, saved)
+        return starting.Started(name=spec.name, run_id=run_id, cheapest=offers[0], workdir=saved)
+
+    async def wait(self, name: str) -> WorkloadResult:
+        """Wait for the end of a workload, however long that takes, and return how it ended.
+
+        Raises:
+            UnknownWorkload: the server knows no such workload.
+            OperationFailed: the workload was terminated or cancelled from outside.
+        """
+        handle = self._client.get_workflow_handle(names.workload_id(name), result_type=WorkloadResult)
+        try:
+            result: WorkloadResult = await handle.result()
+        except WorkflowFailureError as err:
+            raise from_failure(err.cause, doing=f"workload {name!r}", queue=names.CONTROL_QUEUE) from err
+        except RPCError as err:
+            raise self._explained(name, err) from err
+        return result
+
+    async def pause(self, name: str) -> Ack:
+        """Save, then stop the machine at its provider; the disk is kept and billed. Answers when it has stopped."""
+        return await messages.order(self._client, name, "pause", Ack)
+
+    async def resume(self, name: str) -> Ack:
+        """Start a paused workload's machine again, or find another one. Answers when the work runs."""
+        return await messages.order(self._client, name, "resume", Ack)
+
+    async def failover(self, name: str, *, reason: str = "requested", save_first: bool = True) -> Ack:
+        """Leave this machine for another. Answers when the order is taken; `status` shows how it goes on."""
+        request = FailoverRequest(reason=reason, save_first=save_first)
+        return await messages.order(self._client, name, "failover", Ack, request)
+
+    async def stop(self, name: str, *, reason: str = "requested", save: bool = True) -> Ack:
+        """End the work, save its state unless told otherwise, and let the machine go."""
+        return await messages.order(self._client, name, "stop", Ack, StopRequest(reason=reason, save=save))
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    async def workloads(self, *, include_closed: bool = False) -> tuple[WorkloadLine, ...]:
+        """Running workloads; with `include_closed` also the ended ones that the server still remembers."""
+        return await listing.list_workloads(
+            self._client.service_client, self._client.namespace, include_closed=include_closed
+        )
+
+    async def status(self, name: str) -> WorkloadView:
+        """What a workload is doing now; for one past the server's retention, what the records say.
+
+        Raises:
+            UnknownWorkload: neither knows the name.
+            NoWorker: the server knows it, and no worker answers for it.
+        """
+        description = await self._describe(name)
+        if description is None:
+            return view_of_record(await self.report(name))
+        status = await messages.query(self._client, name, "status", WorkloadStatus)
+        return WorkloadView(
+            status=status,
+            live=await telemetry_of(description),
+            started_at=description.start_time,
+            closed_at=description.close_time,
+            run_id=description.run_id,
+        )
+
+    async def timeline(self, name: str) -> list[Event]:
+        """What happened to a workload so far, oldest first; a long life is shortened to its newest part."""
+        return await messages.query(self._client, name, "timeline", list[Event])
+
+    async def is_running(self, name: str) -> bool:
+        """Whether a workload of this name has not ended yet."""
+        description = await self._describe(name)
+        return description is not None and description.status is WorkflowExecutionStatus.RUNNING
+
+    async def report(self, name: str) -> WorkloadReport:
+        """A workload's whole record: incidents, leases with their cost, checkpoints, decisions.
+
+        Raises:
+            UnknownWorkload: nothing is recorded under this name.
+        """
+        found = await ask(
+            self._client,
+            activities.report_workload,
+            activities.ReportInput(workload=name),
+            queue=names.CONTROL_QUEUE,
+            summary=f"report on {name}",
+        )
+        if found is None:
+            raise UnknownWorkload(f"there is no workload {name!r}")
+        return found
+
+    async def why(self, name: str, *, epoch: int | None = None) -> tuple[Decision, ...]:
+        """The placement decisions of a workload, or the one that led to `epoch`."""
+        decisions = (await self.report(name)).decisions
+        if epoch is None:
+            return decisions
+        earlier = [each for each in decisions if each.epoch <= epoch]
+        return tuple(earlier[-1:])
+
+    def logs(self, name: str) -> LogReader:
+        """The work's output, over all its machines in order."""
+        return LogReader(self._client, name, still_running=lambda: self.is_running(name))
+
+    async def offers(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> tuple[Offer, ...]:
+        """What the market would rent now, cheapest first."""
+        asked = market.providers_for(providers, self._settings)
+        return await market.search(self._client, asked, requirements)
+
+    # --- checkpoints -----------------------------------------------------------------------------------------
+
+    async def save(self, name: str) -> CheckpointRef:
+        """Save now; answers when the checkpoint is committed."""
+        return await messages.order(self._client, name, "checkpoint", CheckpointRef)
+
+    async def checkpoints(self, name: str) -> tuple[CheckpointRef, ...]:
+        """The committed checkpoints that can be restored, oldest first."""
+        return tuple(sorted((await self.report(name)).checkpoints, key=lambda each: each.sequence))
+
+    async def checkpoint(self, name: str, *, sequence: int | None = None) -> CheckpointRef:
+        """One committed checkpoint: the newest, or the one with this sequence number.
+
+        Raises:
+            NoCheckpoint: there is none (with this number).
+        """
+        found: Mapping[int, CheckpointRef] = {each.sequence: each for each in await self.checkpoints(name)}
+        wanted = max(found, default=None) if sequence is None else sequence
+        if wanted is None or wanted not in found:
+            number = "" if sequence is None else f" with sequence {sequence}"
+            raise NoCheckpoint(f"workload {name!r} has no checkpoint{number}")
+        return found[wanted]
+
+    async def verify(self, name: str, *, sequence: int | None = None) -> VerifySummary:
+        """Read every chunk of a checkpoint back from the store and check it; the summary lists what is corrupt."""
+        checkpoint = await self.checkpoint(name, sequence=sequence)
+        return await ask(
+            self._client,
+            activities.verify_checkpoint,
+            activities.VerifyInput(workload=name, manifest=checkpoint.manifest),
+            queue=names.ANALYSIS_QUEUE,
+            summary=f"verify {name} checkpoint {checkpoint.sequence}",
+            within=VERIFY_WITHIN,
+        )
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    async def _describe(self, name: str) -> WorkflowExecutionDescription | None:
+        try:
+            return await self._client.get_workflow_handle(names.workload_id(name)).describe()
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+                return None
+            raise from_rpc(err, self._client.service_client.config.target_host) from err
+
+    def _explained(self, name: str, err: RPCError) -> Exception:
+        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+            return UnknownWorkload(f"there is no workload {name!r}")
+        return from_rpc(err, self._client.service_client.config.target_host)

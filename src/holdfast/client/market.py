@@ -1,0 +1,87 @@
+"""Ask the providers what can be rented, and refuse early what cannot."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+
+from temporalio.client import Client
+
+from holdfast.client.calls import ask
+from holdfast.client.errors import HoldfastError, NoOffers, NoProvider
+from holdfast.contracts import activities, names
+from holdfast.contracts.machines import Offer, Requirements
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.settings import Settings
+
+SHOWN = 3  # offers named in a refusal
+
+
+def providers_for(wanted: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    """The providers to ask: those wanted, or every configured one.
+
+    Raises:
+        NoProvider: nothing is configured and nothing was named.
+    """
+    found = wanted or tuple(sorted(settings.providers))
+    if not found:
+        raise NoProvider("no provider is configured")
+    return found
+
+
+async def search(client: Client, providers: Iterable[str], requirements: Requirements) -> tuple[Offer, ...]:
+    """Offers of all providers, cheapest first. One provider that is down does not hide the others.
+
+    Raises:
+        HoldfastError: no provider answered; the first one's reason.
+    """
+    answers = await asyncio.gather(
+        *(_search_one(client, each, requirements) for each in providers), return_exceptions=True
+    )
+    failures = [each for each in answers if isinstance(each, BaseException)]
+    unexpected = next((each for each in failures if not isinstance(each, HoldfastError)), None)
+    if unexpected is not None or len(failures) == len(answers):
+        raise unexpected or failures[0]
+    found = [offer for each in answers if not isinstance(each, BaseException) for offer in each]
+    return tuple(sorted(found, key=lambda offer: (offer.hourly, offer.provider, offer.offer_id)))
+
+
+async def require_offers(client: Client, spec: WorkloadSpec) -> tuple[Offer, ...]:
+    """Offers that the spec allows, cheapest first; at least one.
+
+    Raises:
+        NoOffers: none; the message names the cheapest above the limit, if the price is what stands in the way.
+    """
+    wanted = spec.requirements()
+    if offers := await search(client, spec.providers, wanted):
+        return offers
+    raise _no_offers(spec, await search(client, spec.providers, replace(wanted, max_hourly=None)))
+
+
+def _no_offers(spec: WorkloadSpec, above: tuple[Offer, ...]) -> NoOffers:
+    limit = spec.price.max_hourly
+    if not above:
+        return NoOffers(
+            "no provider offers such a machine at any price",
+            remedy="ask for less in `resources` (gpu, memory, disk, regions, reliability)",
+        )
+    nearest = "; ".join(_named(offer) for offer in above[:SHOWN])
+    enough = above[0].hourly
+    return NoOffers(
+        f"no offer fits under price.max_hourly {limit} USD; the cheapest above it: {nearest}",
+        remedy=f"raise price.max_hourly to {enough:.3f} or more, or ask for less in `resources`",
+    )
+
+
+def _named(offer: Offer) -> str:
+    place = f" in {offer.region}" if offer.region else ""
+    return f"{offer.gpu_count}x {offer.gpu}{place} at {offer.hourly:.3f} USD/h ({offer.provider})"
+
+
+async def _search_one(client: Client, provider: str, requirements: Requirements) -> list[Offer]:
+    return await ask(
+        client,
+        activities.search_offers,
+        activities.SearchInput(provider=provider, requirements=requirements),
+        queue=names.provider_queue(provider),
+        summary=f"offers at {provider}",
+    )

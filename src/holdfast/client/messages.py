@@ -1,0 +1,86 @@
+"""Orders to a running workload, and questions to it: Temporal updates and queries under their wire names."""
+
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.client.errors import HoldfastError, InvalidState, NoWorker, OperationFailed, UnknownWorkload
+from holdfast.client.translation import from_failure, from_rpc
+from holdfast.contracts import names
+
+Answer = TypeVar("Answer")
+
+# A worker that was killed leaves its cached workflows unreachable for ten seconds (the sticky queue's timeout);
+# an answer that takes longer than this has nobody to give it.
+TAKEN_WITHIN = timedelta(seconds=25)
+
+
+async def order(client: Client, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
+    """Send an update and wait until it took effect.
+
+    Raises:
+        UnknownWorkload: no such workload.
+        InvalidState: it has ended, or refuses the order as it is now.
+        NoWorker: nobody took the order in time; it may still happen when a worker is back.
+    """
+    handle = client.get_workflow_handle(names.workload_id(name))
+    try:
+        taken = await handle.start_update(
+            update,
+            args=args,
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+            result_type=answer,
+            rpc_timeout=TAKEN_WITHIN,
+        )
+        answered: Answer = await taken.result()
+    except WorkflowUpdateFailedError as err:
+        raise from_failure(err.cause, doing=update, queue=names.CONTROL_QUEUE) from err
+    except WorkflowUpdateRPCTimeoutOrCancelledError as err:
+        raise NoWorker(f"no worker took the order {update!r} for {name!r} in time") from err
+    except RPCError as err:
+        raise await _why_refused(handle, name, err, client) from err
+    return answered
+
+
+async def query(client: Client, name: str, question: str, answer: type[Answer]) -> Answer:
+    """Ask a workload, running or ended.
+
+    Raises:
+        UnknownWorkload: no such workload.
+        NoWorker: nobody answers for it.
+    """
+    handle = client.get_workflow_handle(names.workload_id(name))
+    try:
+        told: Answer = await handle.query(question, result_type=answer, rpc_timeout=TAKEN_WITHIN)
+        return told
+    except WorkflowQueryFailedError as err:
+        raise OperationFailed(f"the workload {name!r} cannot answer {question!r}: {err}") from err
+    except RPCError as err:
+        if err.status is RPCStatusCode.DEADLINE_EXCEEDED:
+            raise NoWorker(f"no worker answered for {name!r} in time") from err
+        if err.status is RPCStatusCode.NOT_FOUND:
+            raise UnknownWorkload(f"there is no workload {name!r}") from err
+        raise from_rpc(err, client.service_client.config.target_host) from err
+
+
+async def _why_refused(handle: WorkflowHandle[Any, Any], name: str, err: RPCError, client: Client) -> HoldfastError:
+    """NOT_FOUND stands for both a name never used and a workload that has ended: the caller's next step differs."""
+    if err.status is RPCStatusCode.NOT_FOUND:
+        try:
+            description = await handle.describe()
+        except RPCError:
+            return UnknownWorkload(f"there is no workload {name!r}")
+        word = description.status.name.lower().replace("_", " ") if description.status else "over"
+        return InvalidState(
+            f"the workload {name!r} has ended ({word})", remedy=f"`holdfast report {name}` tells how it went"
+        )
+    return from_rpc(err, client.service_client.config.target_host)

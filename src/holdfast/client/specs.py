@@ -1,0 +1,117 @@
+"""Read a workload's spec from YAML, and name every mistake in it by line and column."""
+
+from collections.abc import Iterator
+
+import yaml
+from pydantic import ValidationError
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from holdfast.client.errors import SpecInvalid, SpecProblem
+from holdfast.contracts.spec import WorkloadSpec
+
+Location = tuple[str | int, ...]
+
+
+def read_spec(text: str, *, source: str = "spec") -> WorkloadSpec:
+    """Parse and check a spec. `source` is what the mistakes are reported against, such as the file's name.
+
+    Raises:
+        SpecInvalid: with all mistakes found, in the order of their lines.
+    """
+    root = _compose(text, source)
+    repeated = tuple(_repeated_keys(root, ()))
+    values = yaml.safe_load(text)
+    try:
+        spec = WorkloadSpec.model_validate(values)
+    except ValidationError as err:
+        found = tuple(
+            _problem(root, each["loc"], each["type"], each["msg"])
+            for each in err.errors(include_url=False, include_input=False, include_context=False)
+        )
+        raise SpecInvalid(source, _in_order(repeated + found)) from None
+    if repeated:
+        raise SpecInvalid(source, _in_order(repeated))
+    return spec
+
+
+def _compose(text: str, source: str) -> MappingNode:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as err:
+        mark = err.problem_mark or err.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise SpecInvalid(source, (_at(line, column, "YAML", str(err.problem or err.context)),)) from None
+    except yaml.YAMLError as err:
+        raise SpecInvalid(source, (_at(1, 1, "YAML", str(err)),)) from None
+    if not isinstance(root, MappingNode):
+        raise SpecInvalid(source, (_at(1, 1, "spec", "must be a mapping of fields, such as name: train"),))
+    return root
+
+
+def _repeated_keys(node: Node, path: Location) -> Iterator[SpecProblem]:
+    """YAML lets the last of two equal keys win, silently; in something that costs money that is a mistake."""
+    if isinstance(node, SequenceNode):
+        for index, child in enumerate(node.value):
+            yield from _repeated_keys(child, (*path, index))
+    if isinstance(node, MappingNode):
+        seen: set[str] = set()
+        for key, child in node.value:
+            here = (*path, str(key.value))
+            if key.value in seen:
+                yield _at(key.start_mark.line + 1, key.start_mark.column + 1, _dotted(here), "is given twice")
+            seen.add(key.value)
+            yield from _repeated_keys(child, here)
+
+
+def _problem(root: MappingNode, location: Location, kind: str, message: str) -> SpecProblem:
+    node, reached = _locate(root, location)
+    words = "is required" if kind == "missing" else _plain(kind, message)
+    path = location if kind in ("missing", "extra_forbidden") else reached
+    return _at(node.start_mark.line + 1, node.start_mark.column + 1, _dotted(path), words)
+
+
+def _plain(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "is not a field of a spec; check its spelling"
+    return message.removeprefix("Value error, ")
+
+
+def _locate(root: MappingNode, location: Location) -> tuple[Node, Location]:
+    """The node nearest to a location, and how much of the location it is.
+
+    Pydantic's locations end in the names of union members and validators, which no file holds.
+    """
+    node: Node = root
+    spot: Node = root
+    reached: list[str | int] = []
+    for part in location:
+        step = _child(node, part)
+        if step is None:
+            break
+        spot, node = step
+        reached.append(part)
+    return spot, tuple(reached)
+
+
+def _child(node: Node, part: str | int) -> tuple[Node, Node] | None:
+    """Where `part` of a collection is written (its key, if it has one), and its value."""
+    if isinstance(node, MappingNode):
+        for key, value in reversed(node.value):
+            if str(key.value) == str(part):
+                return key, value
+    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
+
+
+def _at(line: int, column: int, path: str, message: str) -> SpecProblem:
+    return SpecProblem(path=path, message=message, line=line, column=column)
+
+
+def _dotted(path: Location) -> str:
+    return ".".join(str(part) for part in path) or "spec"
+
+
+def _in_order(problems: tuple[SpecProblem, ...]) -> tuple[SpecProblem, ...]:
+    unique = dict.fromkeys(problems)
+    return tuple(sorted(unique, key=lambda each: (each.line, each.column)))

@@ -1,0 +1,114 @@
+"""Hand a workload over to Temporal; before that, its folder to the store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.client.errors import AlreadyRunning
+from holdfast.client.translation import from_rpc
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.machines import Offer
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.workload import Phase, WorkloadInput
+from holdfast.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A workload that is the server's own now; whatever dies next, it goes on."""
+
+    name: str
+    run_id: str
+    cheapest: Offer  # the market's best at the moment of starting; placement may choose another
+    workdir: CheckpointRef | None
+
+
+async def refuse_running_name(client: Client, name: str) -> None:
+    """Raise `AlreadyRunning` early, before a folder is read for nothing. The start itself checks again."""
+    try:
+        description = await client.get_workflow_handle(names.workload_id(name)).describe()
+    except RPCError as err:
+        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+            return
+        raise from_rpc(err, client.service_client.config.target_host) from err
+    if description.status is WorkflowExecutionStatus.RUNNING:
+        raise _already_running(name)
+
+
+async def start(client: Client, spec: WorkloadSpec, workdir: CheckpointRef | None) -> str:
+    """Start the workflow and return its run id.
+
+    Raises:
+        AlreadyRunning: another start was quicker.
+    """
+    try:
+        handle = await client.start_workflow(
+            names.WORKLOAD,
+            WorkloadInput(spec=spec, workdir=workdir),
+            id=names.workload_id(spec.name),
+            task_queue=names.CONTROL_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            search_attributes=_search_attributes(spec),
+            static_summary=_summary(spec),
+            static_details=_details(spec),
+        )
+    except WorkflowAlreadyStartedError as err:
+        raise _already_running(spec.name) from err
+    except RPCError as err:
+        raise from_rpc(err, client.service_client.config.target_host) from err
+    return handle.first_execution_run_id or handle.result_run_id or ""
+
+
+async def save_workdir(spec: WorkloadSpec, folder: Path, settings: Settings) -> CheckpointRef:
+    """Save a folder as checkpoint zero. Raises `StoreUnavailable`."""
+    # Imported here: most starts bring no folder, and the store's client takes longer to import than to start.
+    from holdfast.client.folders import save_folder  # noqa: PLC0415
+
+    return await save_folder(spec.name, folder, exclude=spec.checkpoint.exclude, settings=settings)
+
+
+def _already_running(name: str) -> AlreadyRunning:
+    return AlreadyRunning(
+        f"a workload named {name!r} is already running",
+        remedy=f"`holdfast stop {name}` ends it; or choose another name",
+    )
+
+
+def _search_attributes(spec: WorkloadSpec) -> TypedSearchAttributes:
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(names.SA_WORKLOAD, spec.name),
+        SearchAttributePair(names.SA_STATE, Phase.PLACING.value),
+        SearchAttributePair(names.SA_EPOCH, 0),
+    ]
+    if spec.resources.gpu:
+        pairs.append(SearchAttributePair(names.SA_GPU, spec.resources.gpu))
+    return TypedSearchAttributes(pairs)
+
+
+def _summary(spec: WorkloadSpec) -> str:
+    wanted = f"{spec.resources.gpu_count}x {spec.resources.gpu or 'any GPU'}"
+    return f"{spec.name}: {wanted}, up to {spec.price.max_hourly} USD/h"
+
+
+def _details(spec: WorkloadSpec) -> str:
+    """What a person in the Web UI wants to know of the spec. No environment: values there may be private."""
+    return "\n".join(
+        (
+            f"- command: `{spec.command.strip()[:500]}`",
+            f"- image: `{spec.image}`",
+            f"- checkpoint every {spec.checkpoint.every}, failover by {', '.join(spec.failover.ladder)}",
+            f"- objectives: RTO {spec.objectives.rto or 'none'}, RPO {spec.objectives.rpo or 'none'}",
+        )
+    )
