@@ -6,7 +6,6 @@ so they speak plain HTTP and, for the store, use the small client.
 
 import http.client
 import json
-import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -23,15 +22,6 @@ RETENTION = timedelta(days=30)
 def answers(port: int, path: str) -> bool:
     """Whether a server answers 200 there."""
     return _request(port, "GET", path) is not None
-
-
-def listens(port: int) -> bool:
-    """Whether somebody accepts connections there."""
-    try:
-        socket.create_connection((LOOPBACK, port), timeout=PATIENCE.total_seconds()).close()
-    except OSError:
-        return False
-    return True
 
 
 def store_takes_object(port: int, *, bucket: str, keys: Mapping[str, str]) -> bool:

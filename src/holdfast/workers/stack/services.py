@@ -26,6 +26,7 @@ DYNAMIC_CONFIG = (
 )
 # A process killed with -9 loses nothing with these, and the server is two to four times faster on a busy disk.
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
+ORPHANED_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +146,13 @@ def _market(plan: Plan, home: Home, keys: Mapping[str, Any]) -> Service:
     port = plan.ports["market"]
     return Service(
         name="market",
-        command=(*plan.market_command, "--data-dir", str(home.path / "market"), "--port", str(port)),
+        command=(
+            *(*plan.market_command, "--data-dir", str(home.path / "market"), "--port", str(port)),
+            # Should the whole stack be killed and not come back, its simulated machines do not live on for ever.
+            *("--orphan-after", f"{ORPHANED_AFTER.total_seconds():g}"),
+        ),
         env=_inherited(HOLDFAST_SIM_API_KEY=keys["market_key"]),
-        ready=lambda: probes.listens(port),
+        ready=lambda: probes.answers(port, "/healthz"),
         grace=timedelta(seconds=20),  # it powers its hosts off first
     )
 

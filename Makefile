@@ -1,0 +1,69 @@
+# Two commands do everything on a fresh clone with Python 3.11 or newer: `make demo` and `make test`.
+# Both set up their own environment in .venv first, from the pinned and hashed requirements/dev.txt.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# The Python to build .venv with; any from 3.11 on.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Extra arguments for pytest: make test ARGS="-k settings"
+ARGS ?=
+# Two workers unless the machine has more to give; `make test JOBS=0` runs in one process.
+JOBS ?= 2
+
+.PHONY: help demo setup test check lint format chaos bench gpu lock clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) ## The main job, end to end, on the simulated market (two minutes)
+	$(BIN)/holdfast demo
+
+setup: $(READY) ## Only make .venv
+
+test: $(READY) ## Run the test suite
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos and not live" $(ARGS)
+
+check: lint test ## Everything that must hold before a commit
+
+lint: $(READY) ## Format, style, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Rewrite the sources in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+chaos: $(READY) ## Long random fault runs
+	$(BIN)/pytest -m chaos --timeout=3600 $(ARGS)
+
+bench: $(READY) ## Recovery time by phase, over at least 20 failovers
+	$(BIN)/python benchmarks/failover.py $(ARGS)
+
+gpu: $(READY) ## The checks that need an NVIDIA GPU; skipped with a reason where there is none
+	$(BIN)/pytest -m gpu -rs $(ARGS)
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate
+lock: $(READY) ## Compile requirements/*.txt anew from pyproject.toml (add ARGS=--upgrade to move the pins)
+	$(LOCK) $(ARGS) pyproject.toml --extra postgres --output-file requirements/runtime.txt
+	$(LOCK) $(ARGS) pyproject.toml --extra dev --output-file requirements/dev.txt
+	$(LOCK) $(ARGS) requirements/build.in --output-file requirements/build.txt
+
+clean: ## Remove what was built; the data of `holdfast up` stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
