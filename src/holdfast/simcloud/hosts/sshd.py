@@ -1,0 +1,127 @@
+"""The SSH server of one simulated machine.
+
+Commands run as ``/bin/sh -c``, each in its own session, in the machine's home folder and with the machine's own
+environment. Their pipes carry bytes, never text. Like a real sshd, the server leaves a command alone when its client
+goes away: what was started detached goes on.
+"""
+
+import asyncio
+import signal
+import socket
+from asyncio import subprocess
+from pathlib import Path
+
+import asyncssh
+
+from holdfast.simcloud.hosts.folder import HostFolder
+from holdfast.simcloud.hosts.pipes import OutputPipe, converse
+
+_WINDOW = 8 * 1024 * 1024  # bytes in flight per channel; the default halves bulk transfer
+_BACKLOG = 16
+_SHELL = "/bin/sh"
+
+
+class SshServer:
+    """Serve SSH on connected sockets for one machine."""
+
+    def __init__(self, folder: HostFolder, environment: dict[str, str]) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._options = asyncssh.SSHServerConnectionOptions(
+            server_factory=lambda: _Door(folder.path / "authorized_keys"),
+            server_host_keys=[_host_key(folder.path / "host_key")],
+            process_factory=self._run,
+            sftp_factory=asyncssh.SFTPServer,  # not chrooted: a path must mean the same in SFTP and in a command
+            encoding=None,
+            line_editor=False,
+            allow_scp=True,
+            compression_algs="none",
+            window=_WINDOW,
+            agent_forwarding=False,
+        )
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Serve one client; returns when it has logged in or has been turned away."""
+        try:
+            await asyncssh.run_server(sock, options=self._options)
+        except asyncssh.Error:
+            sock.close()  # a stranger, or a client that left while knocking
+
+    def start(self, command: str) -> "asyncio.Task[int]":
+        """Run a command of the machine itself, such as its start script, detached and logged in the home folder."""
+        return asyncio.create_task(self._run_logged(command))
+
+    async def _run_logged(self, command: str) -> int:
+        with (self._folder.home / "onstart.log").open("ab") as log:
+            child = await self._spawn(command, subprocess.DEVNULL, log.fileno(), log.fileno())
+        return await child.wait()
+
+    async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        stdout, stderr = OutputPipe(), OutputPipe()
+        try:
+            child = await self._spawn(process.command, subprocess.PIPE, stdout.write_end, stderr.write_end)
+        except OSError as failure:  # for one, the disk is full or the home folder was removed by its renter
+            stdout.discard()
+            stderr.discard()
+            process.stderr.write(f"{failure}\n".encode())
+            process.exit(255)
+            return
+        await converse(process, child, stdout, stderr)
+        _report_end(process, await child.wait())
+
+    async def _spawn(self, command: str | None, stdin: int, stdout: int, stderr: int) -> subprocess.Process:
+        arguments = [_SHELL] if command is None else [_SHELL, "-c", command]
+        return await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=self._folder.home,
+            env=self._environment,
+            start_new_session=True,
+        )
+
+
+def _report_end(process: "asyncssh.SSHServerProcess[bytes]", code: int) -> None:
+    if process.is_closing():
+        return
+    if code < 0:
+        process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
+    else:
+        process.exit(code)
+
+
+class _Door(asyncssh.SSHServer):
+    """Let root in with one of the machine's keys; nobody else, and by no other means."""
+
+    def __init__(self, keys: Path) -> None:
+        self._keys = keys
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
+    def begin_auth(self, username: str) -> bool:
+        known = self._keys.read_text() if username == "root" else ""
+        self._connection.set_authorized_keys(asyncssh.import_authorized_keys(known))
+        return True
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        return dest_host in ("localhost", "127.0.0.1")
+
+
+def _host_key(path: Path) -> asyncssh.SSHKey:
+    if not path.exists():
+        fresh = path.with_name(".host_key")
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+        fresh.replace(path)
+    return asyncssh.read_private_key(path)
+
+
+def listen() -> socket.socket:
+    """A loopback listener on a free port."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener

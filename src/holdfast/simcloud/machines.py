@@ -1,0 +1,115 @@
+"""What a rented machine is made of: its folder, its environment, its nvidia-smi."""
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from holdfast.simcloud.config import SimConfig
+from holdfast.simcloud.hosts.folder import HostFolder, HostSpec, Link
+from holdfast.simcloud.hosts.processes import MARK, end_tree
+from holdfast.simcloud.model import Flaw, Instance, Slot
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LIE = {"gpu": "GeForce GTX 1080", "gpu_ram": 8192}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    """Makes and unmakes machine folders."""
+
+    config: SimConfig
+    api_url: str
+
+    def folder(self, number: int) -> HostFolder:
+        """The folder of an instance, whether it exists or not."""
+        return HostFolder(self.config.instances / str(number))
+
+    def numbers(self) -> list[int]:
+        """The instances that have a folder on disk."""
+        return [int(path.name) for path in self.config.instances.iterdir() if path.name.isdigit()]
+
+    def prepare(self, instance: Instance, slot: Slot) -> HostFolder:
+        """Make the folder ready for a boot. Idempotent; what the renter left in the home folder stays."""
+        folder = self.folder(instance.id)
+        folder.create()
+        folder.write_keys(instance.keys.values())
+        folder.write_link(link_of(instance, slot))
+        _write_nvidia_smi(folder.home / "bin", _gpus(instance, slot))
+        folder.write_spec(
+            HostSpec(
+                instance=instance.id,
+                folder=str(folder.path),
+                environment=self._environment(folder, instance, slot),
+                onstart=instance.order.onstart,
+                market_pid_file=str(self.config.pid_file),
+                orphan_after=None if self.config.orphan_after is None else self.config.orphan_after.total_seconds(),
+            )
+        )
+        return folder
+
+    def _environment(self, folder: HostFolder, instance: Instance, slot: Slot) -> dict[str, str]:
+        wanted = {name: value for name, value in instance.order.environment.items() if _NAME.fullmatch(name)}
+        path = [str(folder.home / "bin"), str(Path(sys.executable).parent), "/usr/local/bin:/usr/bin:/bin"]
+        return wanted | {
+            "PATH": os.pathsep.join(path),
+            "HOME": str(folder.home),
+            "TMPDIR": str(folder.home / "tmp"),
+            "USER": "root",
+            "LOGNAME": "root",
+            "SHELL": "/bin/sh",
+            "LANG": "C.UTF-8",
+            "PUBLIC_IPADDR": slot.hardware.public_ip,
+            "VAST_CONTAINERLABEL": f"C.{instance.id}",
+            "CONTAINER_ID": str(instance.id),
+            "CONTAINER_API_KEY": instance.api_key,
+            "HOLDFAST_SIM_API": self.api_url,
+            "HOLDFAST_SIM_GPU": f"{slot.hardware.gpus}x {slot.hardware.gpu}",
+            MARK: folder.mark,
+        }
+
+
+def link_of(instance: Instance, slot: Slot) -> Link:
+    """The state of a machine's network: a host that is offline is cut off, its work goes on."""
+    return Link(cut=instance.cut or slot.offline, bytes_per_second=instance.bytes_per_second)
+
+
+def _gpus(instance: Instance, slot: Slot) -> list[dict[str, object]]:
+    truth = {"gpu": slot.hardware.gpu, "gpu_ram": slot.hardware.gpu_ram}
+    seen = _LIE if slot.flaw is Flaw.WRONG_GPU else truth
+    return [
+        {
+            "name": f"NVIDIA {seen['gpu']}" if "GeForce" in str(seen["gpu"]) else _full_name(str(seen["gpu"])),
+            "memory.total": seen["gpu_ram"],
+            "driver_version": slot.hardware.driver,
+            "uuid": f"GPU-{slot.machine_id:08x}-{slot.id:04x}-4000-8000-{index:012x}",
+            "index": index,
+        }
+        for index in range(slot.hardware.gpus)
+    ]
+
+
+def _full_name(gpu: str) -> str:
+    return f"NVIDIA GeForce {gpu}" if re.fullmatch(r"RTX \d{4}", gpu) else f"NVIDIA {gpu}"
+
+
+def _write_nvidia_smi(folder: Path, gpus: list[dict[str, object]]) -> None:
+    (folder / ".gpus.json").write_text(json.dumps(gpus))
+    source = resources.files("holdfast.simcloud").joinpath("hosts/nvidia_smi.py").read_text()
+    tool = folder / "nvidia-smi"
+    tool.write_text(f"#!{sys.executable} -SEs\n{source}")
+    tool.chmod(0o755)
+
+
+def end_all_hosts(data_dir: Path) -> None:
+    """Kill every host that a market on this data directory ever started, whether a market runs now or not. Idempotent.
+
+    A market that still runs takes it as the death of all its machines.
+    """
+    instances = data_dir / "instances"
+    for path in instances.iterdir() if instances.exists() else ():
+        folder = HostFolder(path)
+        end_tree(folder.last_process(), folder.mark)

@@ -1,0 +1,107 @@
+"""The market as an HTTP server on the loopback interface."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from holdfast.simcloud import control_api
+from holdfast.simcloud.config import SimConfig
+from holdfast.simcloud.hosts.folder import write_private
+from holdfast.simcloud.sim import Sim, build
+from holdfast.simcloud.vast import routes as vast
+
+_HOST = "127.0.0.1"
+_connections: dict[tuple[str, int], asyncio.Transport] = {}
+
+
+class PortTaken(Exception):
+    """Another process listens on the port. Remedy: another port, or port 0 for a free one."""
+
+
+def serve(config: SimConfig) -> None:
+    """Run the market until SIGINT or SIGTERM. Its hosts live on; the next market on the same folder adopts them.
+
+    Prints one line with the address when it is ready. Raises PortTaken.
+    """
+    listener = _listen(config.port)
+    url = f"http://{_HOST}:{listener.getsockname()[1]}"
+    sim = build(config, url, _hang_up)
+    write_private(config.pid_file, str(os.getpid()))
+    write_private(config.port_file, str(listener.getsockname()[1]))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app(sim),
+            http=_Connection,
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more after a clean shutdown
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+
+
+def app(sim: Sim) -> Starlette:
+    """The ASGI application: the providers' APIs, the control API and a health check."""
+
+    async def health(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    @asynccontextmanager
+    async def life(_app: Starlette) -> AsyncIterator[None]:
+        await sim.midwife.open()
+        following = asyncio.create_task(sim.conductor.run())
+        print(f"simulated market ready at {sim.url}", flush=True)  # noqa: T201 - the line that starters wait for
+        yield
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await sim.conductor.close()
+        await sim.midwife.close()
+
+    routes = [Route("/healthz", health), *control_api.routes(sim), *vast.routes(sim)]
+    application = Starlette(routes=routes, lifespan=life)
+    application.router.redirect_slashes = False  # a redirected PUT would hide a client's mistake
+    return application
+
+
+class _Connection(H11Protocol):
+    """Remembers its transport, so that a fault can cut a caller off without any answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        super().connection_made(transport)
+        self._peer = transport.get_extra_info("peername")
+        _connections[self._peer] = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        _connections.pop(self._peer, None)
+
+
+def _hang_up(request: Request) -> None:
+    if request.client is not None and (transport := _connections.get((request.client.host, request.client.port))):
+        transport.abort()
+
+
+def _listen(port: int) -> socket.socket:
+    # asyncio switches Nagle's delay off only for sockets that say they are TCP; without it every answer waits 40 ms
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_HOST, port))
+    except OSError as busy:
+        listener.close()
+        raise PortTaken(f"port {port} is in use: {busy.strerror}") from busy
+    return listener

@@ -1,0 +1,29 @@
+"""Reading what callers send."""
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from holdfast.simcloud.vast.envelopes import WireError
+
+
+async def read_body(request: Request) -> dict[str, Any]:
+    """The JSON object of a request; an empty body is an empty object. Raises WireError (400)."""
+    raw = await request.body()
+    try:
+        body = json.loads(raw) if raw else {}
+    except ValueError as broken:
+        raise WireError(400, "invalid_request", "error 400/1001: body is not JSON") from broken
+    if not isinstance(body, dict):
+        raise WireError(400, "invalid_request", "error 400/1002: body is not an object")
+    return body
+
+
+def read_parameter(request: Request, name: str, default: Any) -> Any:
+    """A query parameter that holds JSON text."""
+    text = request.query_params.get(name)
+    try:
+        return default if text is None else json.loads(text)
+    except ValueError as broken:
+        raise WireError(400, "invalid_request", f"error 400/1003: {name} is not JSON") from broken

@@ -1,0 +1,45 @@
+"""The shapes in which Vast.ai says no."""
+
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+_GATEWAY = "<html><head><title>{0} {1}</title></head>\r\n<body><center><h1>{0} {1}</h1></center></body></html>\r\n"
+_REASONS = {
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Temporarily Unavailable",
+    504: "Gateway Time-out",
+}
+
+
+class WireError(Exception):
+    """An answer that is a refusal, in the usual envelope."""
+
+    def __init__(self, status: int, error: str, message: str, **more: object) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"success": False, "error": error, "msg": message, **more}
+
+    def response(self) -> Response:
+        """The refusal as it goes over the wire."""
+        return JSONResponse(self.body, status_code=self.status)
+
+
+def no_such_instance(number: object) -> WireError:
+    """The instance never was, or is destroyed."""
+    return WireError(404, "no_such_instance", f"Instance {number} not found.")
+
+
+def gateway_error(status: int) -> Response:
+    """What a proxy in front of the API answers: HTML, not JSON."""
+    return HTMLResponse(_GATEWAY.format(status, _REASONS.get(status, "Error")), status_code=status)
+
+
+def too_frequent(style: str, threshold: float) -> Response:
+    """A 429 in the body style of the endpoint: ``text``, ``detail`` or ``envelope``."""
+    words = "API requests too frequent"
+    if style == "detail":
+        return JSONResponse({"detail": f"{words} endpoint threshold={threshold}"}, status_code=429)
+    if style == "envelope":
+        body = {"success": False, "error": "rate_limit_exceeded", "msg": f"{words}: endpoint threshold={threshold}"}
+        return JSONResponse(body, status_code=429)
+    return PlainTextResponse(f"{words}: endpoint threshold={threshold}", status_code=429)

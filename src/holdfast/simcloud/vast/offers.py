@@ -1,0 +1,132 @@
+"""Searching and renting offers."""
+
+from decimal import Decimal
+from typing import Any
+
+from starlette.requests import Request
+
+from holdfast.simcloud.errors import BidTooLow, Gone, OfferGone
+from holdfast.simcloud.model import Order, Wish
+from holdfast.simcloud.sim import Sim
+from holdfast.simcloud.vast.bodies import read_body
+from holdfast.simcloud.vast.callers import Caller
+from holdfast.simcloud.vast.envelopes import WireError
+from holdfast.simcloud.vast.queries import Row, matching, ordered
+from holdfast.simcloud.vast.rows import offer_row
+
+_PAGE = 64
+_SWITCHES = ("order", "type", "limit", "allocated_storage", "disable_bundling", "extra_ids", "select_cols")
+_DEFAULT_STORAGE = 5
+_MARKETS = {"ondemand": False, "on-demand": False, "reserved": False, "bid": True}
+_BIDS = (Decimal("0.001"), Decimal(128))
+
+
+async def search(sim: Sim, caller: Caller, request: Request) -> Row:
+    """At most 64 offers, however many are asked for."""
+    caller.require(None)
+    query = await read_body(request)
+    kind = query.get("type", "on-demand")
+    if kind not in _MARKETS:
+        raise WireError(400, "invalid_request", f"error 400/3010: unknown type {kind}")
+    rows = _rows(
+        sim, interruptible=_MARKETS[kind], storage=Decimal(str(query.get("allocated_storage", _DEFAULT_STORAGE)))
+    )
+    filters = {field: tests for field, tests in query.items() if field not in _SWITCHES}
+    found = matching((_filterable(row) for row in rows), filters)
+    order = [(key[0], key[1]) for key in query.get("order", [["score", "desc"]])]
+    limit = min(int(query.get("limit") or _PAGE), _PAGE)
+    return {"offers": [_shown(row) for row in ordered(found, order)[:limit]]}
+
+
+async def rent(sim: Sim, caller: Caller, request: Request) -> Row:
+    """Accept an order. A bid that does not win is answered with false and creates a stopped instance nevertheless."""
+    caller.require(None)
+    ask_id = int(request.path_params["ask"])
+    order = _order(await read_body(request), ask_id)
+    try:
+        instance = sim.market.rent(ask_id, order)
+    except OfferGone as gone:
+        raise _refusal(gone) from gone
+    except BidTooLow as low:
+        message = "bid is below the current minimum"
+        raise WireError(200, "invalid_price", message, new_contract=low.instance.id) from low
+    sim.conductor.wake()
+    return {"success": True, "new_contract": instance.id, "instance_api_key": instance.api_key}
+
+
+def _rows(sim: Sim, *, interruptible: bool, storage: Decimal) -> list[Row]:
+    now = sim.clock.now()
+    return [
+        offer_row(slot, price, interruptible=interruptible, storage=storage, now=now)
+        for slot, price in sim.market.offers(interruptible=interruptible)
+    ]
+
+
+def _filterable(row: Row) -> Row:
+    """Some fields can be filtered by but mean something else in a row, and a filter on ``id`` matches nothing."""
+    changed = {
+        "id": None,
+        "verified": row["verification"] == "verified",
+        "datacenter": row["hosting_type"] > 0,
+        "geolocation": row["geolocation"].rpartition(",")[2].strip(),
+    }
+    return row | changed | {"_row": row}
+
+
+def _shown(row: Row) -> Row:
+    shown: Row = row["_row"]
+    return shown
+
+
+def _order(body: Row, ask_id: int) -> Order:
+    image = body.get("image")
+    if not isinstance(image, str) or not 0 < len(image) <= 1024:
+        raise _invalid("image is required", ask_id)
+    disk = Decimal(str(body.get("disk") or 10))
+    if disk < 8:
+        raise _invalid("disk must be at least 8", ask_id)
+    if len(body.get("label") or "") > 256:
+        raise WireError(400, "label_too_long", "label is limited to 256 characters", ask_id=ask_id)
+    if len(body.get("onstart") or "") > 4096:
+        raise _invalid("onstart is limited to 4096 characters", ask_id)
+    return Order(
+        image=image,
+        disk=disk,
+        label=body.get("label"),
+        bid=_bid(body.get("price"), ask_id),
+        environment=_environment(body.get("env")),
+        onstart=body.get("onstart"),
+        runtype=body.get("runtype") or "ssh",
+        wish=Wish(body.get("target_state") or "running"),
+    )
+
+
+def _bid(price: Any, ask_id: int) -> Decimal | None:
+    if price is None:
+        return None
+    bid = Decimal(str(price))
+    if not _BIDS[0] <= bid <= _BIDS[1]:
+        raise WireError(400, "invalid_price", f"price must be between {_BIDS[0]} and {_BIDS[1]}", ask_id=ask_id)
+    return bid
+
+
+def _environment(env: Any) -> dict[str, str]:
+    if not isinstance(env, dict):  # a string of docker flags is accepted and has no effect
+        return {}
+    return {str(name): str(value) for name, value in env.items()}
+
+
+def _invalid(what: str, ask_id: int) -> WireError:
+    return WireError(400, "invalid_args", f"error 400/3405: {what}", ask_id=ask_id)
+
+
+def _refusal(gone: OfferGone) -> WireError:
+    """The three ways in which the provider says that an offer is gone."""
+    if gone.why is Gone.HELD:
+        return WireError(
+            410, "no_such_ask", f"error 410/3907: no_such_ask Instance {gone.ask_id} is no longer available."
+        )
+    if gone.why is Gone.WITHDRAWN:
+        return WireError(400, "invalid_args", f"error 400/3603: no_such_ask {gone.ask_id}")
+    message = f"error 404/3603: no_such_ask Instance type by id {gone.ask_id} is not available."
+    return WireError(404, "invalid_args", message)

@@ -1,0 +1,117 @@
+"""Vast.ai's API over the market: every endpoint with its minimum interval, and what all of them have in common."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from holdfast.simcloud.model import Trouble
+from holdfast.simcloud.sim import Sim
+from holdfast.simcloud.vast import access, instances, offers
+from holdfast.simcloud.vast.callers import Caller, authenticate
+from holdfast.simcloud.vast.envelopes import WireError, gateway_error, too_frequent
+from holdfast.simcloud.vast.pacing import Pacing
+
+Handler = Callable[[Sim, Caller, Request], Awaitable[Any]]
+_EMPTY: dict[str, dict[str, object]] = {
+    "search": {"offers": []},
+    "list": {
+        "success": True,
+        "instances_found": 0,
+        "total_instances": 0,
+        "label_counts": {},
+        "next_token": None,
+        "instances": [],
+    },
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One call of the API. ``threshold`` and ``penalty`` are seconds; ``style`` is how its 429 looks."""
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    threshold: float
+    style: str = "text"
+    penalty: float = 0.0
+
+
+def endpoints() -> list[Endpoint]:
+    """The API. The names are what faults are aimed at."""
+    logs = access.Logs()
+    one = "/api/v0/instances/{instance:int}/"
+    return [
+        Endpoint("search", "POST", "/api/v0/bundles/", offers.search, 0.0),
+        Endpoint("rent", "PUT", "/api/v0/asks/{ask:int}/", offers.rent, 4.5, "detail", penalty=12.0),
+        Endpoint("list", "GET", "/api/v1/instances/", instances.list_instances, 1.0),
+        Endpoint("deprecated_list", "GET", "/api/v0/instances/", instances.deprecated_list, 1.0),
+        Endpoint("show", "GET", one, instances.show, 2.0, "detail"),
+        Endpoint("change", "PUT", one, instances.change, 1.0),
+        Endpoint("destroy", "DELETE", one, instances.destroy, 3.0, "envelope"),
+        Endpoint(
+            "change_bid", "PUT", "/api/v0/instances/bid_price/{instance:int}/", instances.change_bid, 5.5, "detail"
+        ),
+        Endpoint("reboot", "PUT", "/api/v0/instances/reboot/{instance:int}/", instances.reboot, 1.0),
+        Endpoint("logs", "PUT", "/api/v0/instances/request_logs/{instance:int}/", logs.request, 1.0),
+        Endpoint("keys", "GET", "/api/v0/ssh/", access.account_keys, 1.0),
+        Endpoint("add_key", "POST", "/api/v0/ssh/", access.add_account_key, 1.0),
+        Endpoint("remove_key", "DELETE", "/api/v0/ssh/{key:int}/", access.remove_account_key, 1.0),
+        Endpoint("attach_key", "POST", f"{one}ssh/", access.attach_key, 1.0),
+        Endpoint("detach_key", "DELETE", one + "ssh/{key:int}/", access.detach_key, 2.0),
+        Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, 1.0),
+    ]
+
+
+def routes(sim: Sim) -> list[Route]:
+    """Everything that Vast.ai serves, and the address where logs are fetched."""
+    pacing, logs = Pacing(sim.profile.threshold_scale), access.Logs()
+
+    async def results(request: Request) -> Response:
+        return await logs.fetch(sim, request)
+
+    calls = [
+        Route(endpoint.path, _guarded(sim, endpoint, pacing), methods=[endpoint.method]) for endpoint in endpoints()
+    ]
+    return [*calls, Route("/results/{name}", results)]
+
+
+def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request], Awaitable[Response]]:
+    async def call(request: Request) -> Response:
+        struck = sim.troubles.strike(endpoint.name)
+        if latency := struck.get(Trouble.LATENCY):
+            await asyncio.sleep(float(latency.seconds))
+        if Trouble.DOWN in struck:
+            return _silence(sim, request)
+        if error := struck.get(Trouble.HTTP_ERROR):
+            return gateway_error(error.status)
+        if Trouble.TOO_FREQUENT in struck:
+            return too_frequent(endpoint.style, endpoint.threshold)
+        response = await _answer(sim, endpoint, pacing, request, empty=Trouble.EMPTY_LIST in struck)
+        return _silence(sim, request) if Trouble.LOST_RESPONSE in struck else response
+
+    return call
+
+
+async def _answer(sim: Sim, endpoint: Endpoint, pacing: Pacing, request: Request, *, empty: bool) -> Response:
+    try:
+        caller = authenticate(sim, request)
+        if not pacing.admit(endpoint.name, caller.identity, endpoint.threshold, endpoint.penalty):
+            return too_frequent(endpoint.style, endpoint.threshold)
+        if empty and endpoint.name in _EMPTY:
+            return JSONResponse(_EMPTY[endpoint.name])
+        return JSONResponse(await endpoint.handler(sim, caller, request))
+    except WireError as refusal:
+        return refusal.response()
+
+
+def _silence(sim: Sim, request: Request) -> Response:
+    """Cut the caller off; the response is for nobody."""
+    sim.hang_up(request)
+    return Response()
