@@ -1,0 +1,118 @@
+"""The dead-man lease: work that nobody asks for any more is stopped, and a machine that can end itself does.
+
+The deadline counts in the machine's time since boot, so that neither a new daemon nor a corrected clock moves it.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any, Callable, Dict, Optional
+
+from .failures import AgentFailure
+from .home import Home
+from .processes import boot_id, environment_of
+
+_FILE = "lease.json"
+_GLANCE = 0.5  # seconds between two looks at the deadline
+_RETRY = 30.0  # seconds between two tries to end the machine
+
+
+def _now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class DeadMan:
+    """Keep the deadline; when it passes, call `stop` and then the machine's own end."""
+
+    def __init__(self, home: Home, stop: Callable[[float], Any]) -> None:
+        self._home = home
+        self._stop = stop
+        self._changing = threading.Lock()
+        self._lease: Optional[Dict[str, Any]] = home.read(_FILE)
+        threading.Thread(target=self._watch, name="deadman", daemon=True).start()
+
+    def lease(self, seconds: float, grace: float, self_destruct: Optional[Dict[str, str]]) -> Dict[str, Any]:
+        """Set a new lease, replacing any. `self_destruct` has url, method and token_env: whose value is the token."""
+        with self._changing:
+            self._keep({"grace_s": grace, "self_destruct": self_destruct, "fired_at": None, **_deadline(seconds)})
+        return self.view()
+
+    def renew(self, seconds: float) -> Dict[str, Any]:
+        """Move the deadline. Refused with kind `deadman` when it has passed: the work is no more."""
+        with self._changing:
+            lease = self._lease
+            if lease is None:
+                raise AgentFailure("bad_request", "there is no lease to renew")
+            if lease["fired_at"] is not None:
+                raise AgentFailure("deadman", "the lease ran out and the work was stopped")
+            self._keep({**lease, **_deadline(seconds)})
+        return self.view()
+
+    def view(self) -> Dict[str, Any]:
+        """Seconds left, or None without a lease; and when the dead man's switch fired, or None."""
+        lease = self._lease
+        if lease is None:
+            return {"lease_left_s": None, "deadman_at": None}
+        return {"lease_left_s": round(lease["deadline"] - _now(), 1), "deadman_at": lease["fired_at"]}
+
+    def _keep(self, lease: Dict[str, Any]) -> None:
+        self._lease = lease  # first: a full disk must not keep the lease from being renewed, or from running out
+        self._home.write(_FILE, lease)
+
+    def _watch(self) -> None:
+        if self._lease is not None and self._lease["fired_at"] is not None:
+            self._fire(self._lease)  # an earlier daemon may have been killed in the middle of it
+        while True:
+            time.sleep(_GLANCE)
+            with self._changing:
+                due = self._due()
+            if due is not None:
+                self._fire(due)
+
+    def _due(self) -> Optional[Dict[str, Any]]:
+        """The lease that has just run out, marked as fired; else None."""
+        lease = self._lease
+        if lease is None or lease["fired_at"] is not None or lease["boot"] != boot_id() or _now() < lease["deadline"]:
+            return None
+        try:
+            self._keep({**lease, "fired_at": time.time()})
+        except OSError as error:
+            print(f"cannot record that the lease ran out: {error}", file=sys.stderr, flush=True)
+        return self._lease
+
+    def _fire(self, lease: Dict[str, Any]) -> None:
+        print("nobody renewed the lease: stopping the work", file=sys.stderr, flush=True)
+        self._stop(lease["grace_s"])
+        while lease["self_destruct"] is not None and not _end_machine(lease["self_destruct"]):
+            time.sleep(_RETRY)
+
+
+def _deadline(seconds: float) -> Dict[str, Any]:
+    return {"boot": boot_id(), "deadline": _now() + seconds}
+
+
+def _end_machine(hook: Dict[str, str]) -> bool:
+    """Ask the provider to end this machine. True when it agreed."""
+    request = urllib.request.Request(hook["url"], method=hook["method"], data=json.dumps({}).encode())
+    request.add_header("Content-Type", "application/json")
+    request.add_header("Authorization", f"Bearer {_machine_variable(hook['token_env'])}")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return bool(answer.status < 300)
+    except (OSError, urllib.error.URLError) as error:
+        print(f"cannot end this machine: {error}", file=sys.stderr, flush=True)
+        return False
+
+
+def _machine_variable(name: str) -> str:
+    """A variable of ours, or of the machine's first process: logins do not always inherit those."""
+    if name in os.environ:
+        return os.environ[name]
+    try:
+        return environment_of(1).get(name, "")
+    except OSError:
+        return ""

@@ -1,0 +1,49 @@
+"""What is written down about the work, so that it survives every process but the machine."""
+
+from typing import Any, Dict, NamedTuple, Optional
+
+from .home import Home
+from .processes import Identity, is_alive
+
+FILE = "work.json"
+SETUP, SETUP_FAILED, RUNNING, EXITED = "setup", "setup_failed", "running", "exited"
+
+
+class Record(NamedTuple):
+    """The work as its runner last described it."""
+
+    token: str
+    epoch: int
+    workspace: str  # absolute
+    state: str
+    runner: Identity
+    process: Optional[Identity] = None  # leads its own session; None before the first process
+    started_at: Optional[float] = None  # when the command began, in seconds since 1970
+    ended_at: Optional[float] = None
+    exit_code: Optional[int] = None  # as a shell counts: 128 + signal for a killed process
+
+    @property
+    def alive(self) -> bool:
+        """Whether the runner lives, or at least the work's own first process."""
+        return is_alive(self.runner) or is_alive(self.process)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to wait for. Without an exit code nobody saw the end."""
+        return self.state in (SETUP_FAILED, EXITED) or not self.alive
+
+
+def load(home: Home) -> Optional[Record]:
+    """The record of the newest work, or None when there was never any."""
+    found = home.read(FILE)
+    if found is None:
+        return None
+    found["runner"] = Identity(*found["runner"])
+    if found["process"] is not None:
+        found["process"] = Identity(*found["process"])
+    return Record(**found)
+
+
+def save(home: Home, record: Record) -> None:
+    fields: Dict[str, Any] = record._asdict()
+    home.write(FILE, fields)

@@ -1,0 +1,154 @@
+"""A conversation with the agent on a rented machine, over SSH.
+
+One task reads the agent's JSON lines and hands them to whoever waits: results to calls, questions to the call's
+`answer`, heartbeats to their readers. When it ends, for any reason, everybody who waits is told ChannelLost.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import asyncssh
+
+from holdfast.contracts.channel import Answer, ChannelLost, Json
+from holdfast.contracts.machines import Probe
+from holdfast.hosts.exchange import Exchange
+from holdfast.hosts.heartbeat import Heartbeat, parse_heartbeat, parse_probe
+from holdfast.hosts.lines import JsonLines
+from holdfast.hosts.session import SshProcess
+
+_PING_EVERY = 10.0  # seconds; the agent gives a connection up that says nothing for six times as long
+_BEATS_KEPT = 16  # a reader that is slower than the beats gets the newest ones
+
+
+class AgentChannel:
+    """Implements `contracts.channel.Channel` over a process that `HostSession.reach_agent` opened."""
+
+    def __init__(self, process: SshProcess) -> None:
+        self._process = process
+        self._numbers = itertools.count(1)
+        self._exchanges: dict[int, Exchange] = {}
+        self._listeners: set[asyncio.Queue[Heartbeat | None]] = set()
+        self._lost: str | None = None
+        self._tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._ping())}
+
+    @property
+    def closed(self) -> bool:
+        """True once the conversation has ended; every further call raises ChannelLost."""
+        return self._lost is not None
+
+    async def greet(self, epoch: int) -> dict[str, Any]:
+        """Say on behalf of which epoch all further calls are made. The first call of every conversation.
+
+        Raises:
+            AgentError: kind `fenced`: a newer epoch was here.
+        """
+        return await self.call("hello", {"epoch": epoch})
+
+    async def call(
+        self, method: str, params: Json, *, answer: Answer | None = None, timeout: timedelta | None = None
+    ) -> dict[str, Any]:
+        """See `Channel.call`. A call that was given up also ends on the agent, at its next note or question."""
+        number = next(self._numbers)
+        exchange = self._exchanges[number] = Exchange(answer)
+        try:
+            await self._send({"id": number, "method": method, "params": params})
+            return await exchange.outcome(self._send, timeout)
+        except (asyncio.CancelledError, ChannelLost):
+            self._tell({"cancel": number})
+            raise
+        finally:
+            del self._exchanges[number]
+
+    async def probe(self) -> Probe:
+        """What the machine is, seen from the inside."""
+        return parse_probe(await self.call("probe", {}))
+
+    async def heartbeats(self, interval: timedelta = timedelta(seconds=1)) -> AsyncIterator[Heartbeat]:
+        """Heartbeats from now on, about one per `interval`, until the conversation is lost.
+
+        Raises:
+            ChannelLost: at the end; this iterator never ends well.
+        """
+        beats: asyncio.Queue[Heartbeat | None] = asyncio.Queue(_BEATS_KEPT)
+        self._listeners.add(beats)
+        try:
+            await self.call("subscribe", {"interval_s": interval.total_seconds()})
+            while (beat := await beats.get()) is not None:
+                yield beat
+        finally:
+            self._listeners.discard(beats)
+        raise ChannelLost(self._lost or "the conversation ended")
+
+    async def close(self) -> None:
+        """End the conversation. The agent and its work go on. Idempotent."""
+        self._end("closed by us")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._process.close()
+        with suppress(asyncssh.Error, OSError):
+            await self._process.wait_closed()
+
+    async def _read(self) -> None:
+        reason = "the agent hung up"
+        try:
+            async for message in JsonLines(self._process.stdout):
+                self._take(message)
+        except (OSError, asyncssh.Error, ValueError, KeyError) as error:
+            reason = f"the conversation broke: {error or type(error).__name__}"
+        finally:
+            self._end(reason)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "event" in message:
+            self._spread(parse_heartbeat(message))
+            return
+        number = message["id"] if "id" in message else message["note"]
+        exchange = self._exchanges.get(number)
+        if exchange is not None:
+            exchange.take(message)
+        elif "ask" in message:
+            self._tell({"answer": message["ask"], "error": {"kind": "cancelled", "message": "nobody waits any more"}})
+
+    def _spread(self, beat: Heartbeat | None) -> None:
+        for listener in self._listeners:
+            if listener.full():
+                listener.get_nowait()
+            listener.put_nowait(beat)
+
+    def _end(self, reason: str) -> None:
+        if self._lost is None:
+            self._lost = reason
+            self._spread(None)
+            for exchange in self._exchanges.values():
+                exchange.fail(reason)
+
+    async def _ping(self) -> None:
+        while not self.closed:
+            self._tell({"ping": 1})
+            await asyncio.sleep(_PING_EVERY)
+
+    async def _send(self, message: Json) -> None:
+        """Write a message and wait until the connection has room for the next one."""
+        if self._lost is not None:
+            raise ChannelLost(self._lost)
+        try:
+            self._process.stdin.write(_encode(message))
+            await self._process.stdin.drain()
+        except (OSError, asyncssh.Error) as error:
+            raise ChannelLost(f"the conversation broke: {error}") from error
+
+    def _tell(self, message: Json) -> None:
+        """Write a message that nobody needs to wait for; to a lost agent it is not needed at all."""
+        with suppress(OSError, asyncssh.Error):
+            if self._lost is None:
+                self._process.stdin.write(_encode(message))
+
+
+def _encode(message: Json) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,68 @@
+"""One call in flight: what the agent says about it, and how long it may be silent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from holdfast.contracts.channel import AgentError, Answer, ChannelLost, Json
+
+Send = Callable[[Json], Awaitable[None]]
+Message = dict[str, Any]
+
+
+class Exchange:
+    """Collect the messages of one call and turn them into its outcome."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        self._answer = answer
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
+
+    def take(self, message: Message) -> None:
+        """A result, error, question or note from the agent."""
+        self._messages.put_nowait(message)
+
+    def fail(self, reason: str) -> None:
+        """The conversation ended before the outcome."""
+        self._messages.put_nowait({"lost": reason})
+
+    async def outcome(self, send: Send, timeout: timedelta | None) -> dict[str, Any]:
+        """Wait for the result, answering questions side by side. Raises as `Channel.call` does."""
+        try:
+            async with asyncio.TaskGroup() as answering:
+                while True:
+                    message = await self._next(timeout)
+                    if "ask" in message:
+                        answering.create_task(self._reply(message, send))
+                    elif "note" not in message:
+                        return _result(message)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def _next(self, timeout: timedelta | None) -> Message:
+        seconds = None if timeout is None else timeout.total_seconds()
+        try:
+            return await asyncio.wait_for(self._messages.get(), seconds)
+        except TimeoutError as late:
+            raise ChannelLost(f"the agent said nothing for {seconds:.0f} s") from late
+
+    async def _reply(self, question: Message, send: Send) -> None:
+        if self._answer is None:
+            error = {"kind": "unknown_method", "message": f"the caller answers no {question['method']!r}"}
+            await send({"answer": question["ask"], "error": error})
+            return
+        try:
+            result = await self._answer(question["method"], question["params"])
+        except Exception as error:
+            await send({"answer": question["ask"], "error": {"kind": "answer_failed", "message": str(error)}})
+            raise
+        await send({"answer": question["ask"], "result": result})
+
+
+def _result(message: Message) -> dict[str, Any]:
+    if "lost" in message:
+        raise ChannelLost(message["lost"])
+    if "error" in message:
+        raise AgentError(message["error"]["kind"], message["error"]["message"])
+    result: dict[str, Any] = message["result"]
+    return result
