@@ -7,7 +7,8 @@ from typing import Any
 
 from holdfast.contracts.channel import AgentError, Answer, ChannelLost, Json
 from holdfast.hosts.agent.failures import AgentFailure, as_failure
-from holdfast.hosts.agent.methods import TRANSFERS, OneAtATime
+from holdfast.hosts.agent.methods import OneAtATime
+from holdfast.hosts.agent.registry import TRANSFERS
 
 _GLANCE = 0.25  # seconds between two looks at how long a call has been silent
 

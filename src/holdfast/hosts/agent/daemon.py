@@ -16,9 +16,10 @@ from .failures import AgentFailure
 from .fence import Fence
 from .home import Home
 from .launch import SOCKET
-from .methods import TRANSFERS, Json, Method, OneAtATime
+from .methods import Json, Method, OneAtATime
 from .processes import boot_id
 from .progress import ProgressFile
+from .registry import TRANSFERS
 from .work import Work
 
 PROTOCOL = 1  # raised when an older daemon can no longer serve a newer control side

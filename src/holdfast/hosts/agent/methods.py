@@ -1,4 +1,4 @@
-"""The methods that move workspaces: the part of the agent that also runs in-process for a local folder.
+"""What a method of the agent looks like. Which ones there are is said in `registry.py` and `daemon.py`.
 
 Each is called with its parameters, `ask` (put a question to the control side and wait for its answer) and `note` (tell
 the control side how far it is). Both raise AgentFailure when nobody listens any more, which ends the method.
@@ -13,8 +13,6 @@ Json = Dict[str, Any]
 Ask = Callable[[str, Json], Json]
 Note = Callable[[Json], None]
 Method = Callable[[Json, Ask, Note], Json]
-
-TRANSFERS: Dict[str, Method] = {}
 
 
 class OneAtATime:
