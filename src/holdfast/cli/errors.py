@@ -28,6 +28,8 @@ class Row:
     remedy: str = ""  # used when the error itself brings none
 
 
+START_MARKET: Final = "`holdfast up` runs a simulated market, `holdfast sim instances` lists its machines"
+MIGRATE: Final = "`holdfast records migrate` sets them up; `holdfast doctor` checks them"
 TABLE: Final = (
     Row("typer._click.exceptions.ClickException", USAGE, "the command line cannot be understood"),
     Row("holdfast.client.errors.SpecInvalid", 3, "the spec has mistakes; nothing was rented"),
@@ -38,17 +40,19 @@ TABLE: Final = (
     Row("holdfast.client.errors.StoreUnavailable", 7, "the object store cannot be used"),
     Row("holdfast.client.errors.TemporalUnavailable", 8, "no Temporal server answers"),
     Row("holdfast.workers.stack.errors.PortBusy", 9, "a port is taken by another program"),
+    Row("holdfast.simcloud.server.PortTaken", 9, "a port is taken by another program", "choose another --port"),
     Row("holdfast.client.errors.InvalidState", 10, "the operation does not fit the workload's state"),
     Row("holdfast.client.errors.NoWorker", 11, "no worker takes the work"),
     Row("holdfast.client.errors.AlreadyRunning", 12, "a workload of this name is running"),
     Row("holdfast.workers.stack.errors.AlreadyRunning", 12, "a stack is running on this data directory"),
     Row("holdfast.client.errors.ProviderUnavailable", 13, "a provider's API gives no usable answer"),
     Row("holdfast.client.errors.RecordsUnavailable", 14, "the records database cannot be used"),
+    Row("holdfast.records.errors.RecordsError", 14, "the records database cannot be used", MIGRATE),
     Row("holdfast.client.errors.NoCheckpoint", 15, "no such committed checkpoint"),
     Row("holdfast.client.errors.CheckpointCorrupt", 16, "bytes of a checkpoint are missing or changed"),
     Row("holdfast.client.errors.Unanswered", 17, "no answer in time; whether it happened is unknown"),
     Row("holdfast.client.errors.NoProvider", 18, "no provider is configured"),
-    Row("holdfast.cli.errors.MarketUnavailable", 19, "the simulated market does not answer or refuses"),
+    Row("holdfast.simcloud.control.SimError", 19, "the simulated market does not answer, or refuses", START_MARKET),
     Row("holdfast.workers.stack.errors.StackError", 20, "the embedded stack cannot start or stop"),
     Row("holdfast.client.errors.HoldfastError", 1, "the operation was tried and failed"),
     Row("holdfast.settings.SettingsError", 78, "a setting cannot be used"),
@@ -61,13 +65,7 @@ OTHER_CODES: Final = {
 }
 
 
-class MarketUnavailable(Exception):  # noqa: N818 (an error says what happened)
-    """The simulated market does not answer, or refuses."""
-
-    remedy = "`holdfast up` runs a simulated market; HOLDFAST_MARKET_URL names another one"
-
-
-class UsageProblem(Exception):  # noqa: N818 (an error says what happened)
+class UsageProblem(Exception):
     """An argument that the parser accepts cannot be used. `remedy` says what can."""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:

@@ -4,8 +4,6 @@ Every error says what happened in its message and what to do next in `remedy`. T
 that a caller may catch these errors without paying for the SDK.
 """
 
-# ruff: noqa: N818 (these names say what happened; that they are errors shows where they are raised)
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -42,6 +42,11 @@ class Holdfast:
         self._client = client
         self._settings = settings
 
+    @property
+    def temporal(self) -> Client:
+        """The connection itself, for what this class does not offer."""
+        return self._client
+
     @classmethod
     @asynccontextmanager
     async def connect(cls, settings: Settings | None = None) -> AsyncIterator[Self]:
