@@ -1,0 +1,173 @@
+"""`Records`: what is paid for and what is committed, one method per activity that needs it.
+
+Every method is one transaction and safe to repeat. All are blocking: call them from a thread. Times come from the
+caller wherever a workflow knows them; the clock given here only stamps what no caller can date.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Self
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from holdfast.contracts.activities import (
+    ClaimEpochInput,
+    ClaimEpochResult,
+    CloseLeaseInput,
+    CloseWorkloadInput,
+    CommitCheckpointInput,
+    OpenWorkloadInput,
+    OpenWorkloadResult,
+    ReportInput,
+)
+from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.failover import Decision
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.reports import LeaseLine, WorkloadReport
+from holdfast.records import checkpoints, journal, leases, reports, workloads
+from holdfast.records.engine import make_engine, reader, translated
+from holdfast.records.schema import require_current
+from holdfast.records.tables import WorkloadRow
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Records:
+    """The records in one database. Threads and processes may share it.
+
+    Every method raises `RecordsUnavailable` when the database does not answer; then nothing was changed, or the
+    answer was lost and a repeat finds what was done. The other errors of `records.errors` are named where they occur.
+    """
+
+    def __init__(self, engine: Engine, *, clock: Clock = utc_now) -> None:
+        self._engine = engine
+        self._reader = reader(engine)
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: str, *, clock: Clock = utc_now) -> Self:
+        """Connect to records that `schema.migrate` has set up.
+
+        Raises:
+            RecordsBehind: the schema is not this code's; the message names the remedy.
+        """
+        engine = make_engine(url)
+        try:
+            require_current(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, clock=clock)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # --- workloads and their fence ---
+
+    def open_workload(self, order: OpenWorkloadInput) -> OpenWorkloadResult:
+        """Start a new generation of the name for this run; the same run again opens nothing.
+
+        Raises `Fenced` for a run that a newer run has followed.
+        """
+        with self._writing() as session:
+            return workloads.open_workload(session, order, self._clock())
+
+    def claim_epoch(self, order: ClaimEpochInput) -> ClaimEpochResult:
+        """Raise the fence and note the intent to rent, both or neither. From then on no older epoch can commit.
+
+        Raises `Fenced` when the epoch is not newer than the fence, unless this very claim raised it.
+        """
+        with self._writing() as session:
+            return workloads.claim_epoch(session, order, self._clock())
+
+    def close_workload(self, order: CloseWorkloadInput) -> None:
+        """Close the newest generation. The first close stands."""
+        with self._writing() as session:
+            workloads.close_workload(session, order)
+
+    def workload_names(self) -> list[str]:
+        """Every name that was ever opened, in order."""
+        with self._reading() as session:
+            return list(session.exec(select(WorkloadRow.name).order_by(col(WorkloadRow.name))))
+
+    # --- leases ---
+
+    def record_lease(self, lease: Lease) -> None:
+        """Write what was rented onto the line that its claim opened; newer facts replace older ones."""
+        with self._writing() as session:
+            leases.record_lease(session, lease)
+
+    def close_lease(self, order: CloseLeaseInput) -> Decimal:
+        """End a cost line and return its cost in USD. The first close stands."""
+        with self._writing() as session:
+            return leases.close_lease(session, order)
+
+    def open_leases(self, provider: str | None = None) -> list[LeaseLine]:
+        """Lines that were not closed, oldest first, of one provider or of all. Each costs up to now."""
+        with self._reading() as session:
+            return [leases.line(row, self._clock()) for row in leases.open_leases(session, provider)]
+
+    # --- checkpoints ---
+
+    def commit_checkpoint(self, order: CommitCheckpointInput) -> CheckpointRef:
+        """Move the head. Raises `Fenced` or `Superseded`; a commit that happened before is returned as it stands."""
+        with self._writing() as session:
+            return checkpoints.commit_checkpoint(session, order)
+
+    def list_checkpoints(self, workload: str, *, include_retired: bool = False) -> list[CheckpointRef]:
+        """The checkpoints of the newest generation, oldest first; empty for a name never opened."""
+        with self._reading() as session:
+            row = session.get(WorkloadRow, workload)
+            if row is None:
+                return []
+            return checkpoints.of_generation(session, workload, row.generation, include_retired=include_retired)
+
+    def live_manifests(self, workload: str) -> frozenset[str]:
+        """Every manifest of the name, in any generation, that was not retired: what garbage collection must spare."""
+        with self._reading() as session:
+            return checkpoints.live_manifests(session, workload)
+
+    def mark_verified(self, workload: str, manifest: str, at: datetime) -> None:
+        """Note that the checkpoint's chunks were all read back and found sound."""
+        with self._writing() as session:
+            checkpoints.mark_verified(session, workload, manifest, at)
+
+    def retire_checkpoints(self, workload: str, sequences: Collection[int]) -> list[CheckpointRef]:
+        """Take checkpoints of the newest generation out of use, never its head. Returns those retired by this call."""
+        with self._writing() as session:
+            return checkpoints.retire_checkpoints(session, workload, sequences, self._clock())
+
+    # --- the journal ---
+
+    def record_incident(self, incident: Incident) -> None:
+        """Keep an incident; the same workload and lost epoch again replaces it."""
+        with self._writing() as session:
+            journal.record_incident(session, incident)
+
+    def record_decision(self, decision: Decision) -> None:
+        """Keep a decision; the same one again changes nothing."""
+        with self._writing() as session:
+            journal.record_decision(session, decision)
+
+    def report_workload(self, order: ReportInput, *, generation: int | None = None) -> WorkloadReport | None:
+        """Everything recorded about one generation, the newest by default; None for a name never opened."""
+        with self._reading() as session:
+            return reports.report_workload(session, order.workload, generation, self._clock())
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with translated(), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with translated(), Session(self._reader) as session, session.begin():
+            yield session

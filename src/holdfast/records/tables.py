@@ -1,0 +1,142 @@
+"""The tables. `docs/records.md` draws them; `migrations/` creates them.
+
+A name is for ever and its epoch only rises. Each run of a workload under that name is a generation with its own
+leases, checkpoints, incidents and decisions.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, MetaData, Text
+from sqlmodel import Field, SQLModel
+
+from holdfast.records.types import Document, Money, Span, UtcDateTime
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class Table(SQLModel):
+    metadata = METADATA
+
+
+def _of_a_generation() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["workload", "generation"], ["generations.workload", "generations.number"])
+
+
+class WorkloadRow(Table, table=True):
+    """The fence: one row per name, changed only by compare-and-set."""
+
+    __tablename__ = "workloads"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    epoch: int  # the newest ever claimed under this name
+    generation: int  # the newest
+    claimed_by: int  # the generation that claimed the epoch; it alone may commit
+    head_sequence: int | None = None  # of the newest generation; None: nothing is committed
+
+
+class GenerationRow(Table, table=True):
+    """One run of a workload, from its opening to its close."""
+
+    __tablename__ = "generations"
+
+    workload: str = Field(primary_key=True, sa_type=Text, foreign_key="workloads.name")
+    number: int = Field(primary_key=True)
+    run_id: str = Field(sa_type=Text)
+    spec: dict[str, Any] = Field(sa_type=Document)
+    rto: timedelta | None = Field(default=None, sa_type=Span)
+    rpo: timedelta | None = Field(default=None, sa_type=Span)
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    phase: str = Field(sa_type=Text)  # "open" until the close names the final phase
+    reason: str = Field(default="", sa_type=Text)
+
+
+class LeaseRow(Table, table=True):
+    """A cost line: first the intent to rent, then what was rented, then its end and its price."""
+
+    __tablename__ = "leases"
+    __table_args__ = (_of_a_generation(), Index(None, "workload", "epoch", unique=True), Index(None, "closed_at"))
+
+    label: str = Field(primary_key=True, sa_type=Text)
+    workload: str = Field(sa_type=Text)
+    generation: int
+    epoch: int
+    provider: str = Field(sa_type=Text)
+    offer_id: str = Field(sa_type=Text)
+    instance_id: str = Field(default="", sa_type=Text)  # "" until the provider accepted
+    machine_id: str = Field(sa_type=Text)
+    host_id: str = Field(default="", sa_type=Text)
+    gpu: str = Field(sa_type=Text)
+    gpu_count: int
+    region: str = Field(default="", sa_type=Text)
+    terms: str = Field(sa_type=Text)
+    hourly: Decimal = Field(sa_type=Money)
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    launched_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    closed_because: str = Field(default="", sa_type=Text)
+    cost: Decimal | None = Field(default=None, sa_type=Money)  # None until closed
+
+
+class CheckpointRow(Table, table=True):
+    """A committed checkpoint. No row, no checkpoint."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (_of_a_generation(), Index(None, "workload", "manifest"))
+
+    workload: str = Field(primary_key=True, sa_type=Text)
+    generation: int = Field(primary_key=True)
+    sequence: int = Field(primary_key=True)
+    epoch: int
+    manifest: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    taken_at: datetime = Field(sa_type=UtcDateTime)
+    committed_at: datetime = Field(sa_type=UtcDateTime)
+    files: int = Field(sa_type=BigInteger)
+    bytes_total: int = Field(sa_type=BigInteger)
+    bytes_uploaded: int = Field(sa_type=BigInteger)
+    duration: timedelta = Field(sa_type=Span)
+    progress: str = Field(default="", sa_type=Text)
+    verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class IncidentRow(Table, table=True):
+    """One loss and its answer. What is searched and summed has its column; the rest is in `document`."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (_of_a_generation(),)
+
+    workload: str = Field(primary_key=True, sa_type=Text)
+    epoch_lost: int = Field(primary_key=True)
+    generation: int
+    cause: str = Field(sa_type=Text)
+    strategy: str = Field(sa_type=Text)
+    decided_at: datetime = Field(sa_type=UtcDateTime)
+    recovery_time: timedelta | None = Field(default=None, sa_type=Span)
+    work_lost: timedelta | None = Field(default=None, sa_type=Span)
+    cost: Decimal = Field(sa_type=Money)
+    document: dict[str, Any] = Field(sa_type=Document)
+
+
+class DecisionRow(Table, table=True):
+    """Why a machine was chosen."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (_of_a_generation(),)
+
+    workload: str = Field(primary_key=True, sa_type=Text)
+    epoch: int = Field(primary_key=True)
+    made_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    strategy: str = Field(primary_key=True, sa_type=Text)
+    generation: int
+    document: dict[str, Any] = Field(sa_type=Document)

@@ -1,0 +1,164 @@
+"""A workload's name, its generations and its fence."""
+
+from datetime import datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import Insert, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, select
+
+from holdfast.contracts.activities import (
+    ClaimEpochInput,
+    ClaimEpochResult,
+    CloseWorkloadInput,
+    OpenWorkloadInput,
+    OpenWorkloadResult,
+)
+from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.machines import Offer
+from holdfast.contracts.names import label
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.records import rows
+from holdfast.records.errors import Fenced, UnknownWorkload
+from holdfast.records.tables import CheckpointRow, GenerationRow, LeaseRow, WorkloadRow
+
+OPEN = "open"
+_SPEC: TypeAdapter[WorkloadSpec] = TypeAdapter(WorkloadSpec)
+
+
+def open_workload(session: Session, order: OpenWorkloadInput, now: datetime) -> OpenWorkloadResult:
+    """Start a generation for this run, unless it has one already.
+
+    The newest opener owns the name. Two live runs cannot meet here: Temporal lets only one workflow with the id
+    `workload/<name>` run. A generation that was never closed (its run was terminated) is closed by its successor.
+    """
+    name = order.spec.name
+    session.connection().execute(_insert_new(session, name))
+    workload = locked(session, name)
+    opened = session.exec(
+        select(GenerationRow).where(GenerationRow.workload == name, GenerationRow.run_id == order.run_id)
+    ).first()
+    if opened is None:
+        _next_generation(session, workload, order, now)
+    elif opened.number != workload.generation:
+        raise Fenced(f"run {order.run_id} of {name!r} was followed by a newer run")
+    return OpenWorkloadResult(epoch=workload.epoch, head=head_of(session, workload))
+
+
+def claim_epoch(session: Session, order: ClaimEpochInput, now: datetime) -> ClaimEpochResult:
+    """Raise the fence and note the intent to rent; both or neither.
+
+    A claim without an offer opens no cost line: the machine that we have goes on under a new epoch. The same claim
+    again changes nothing. The same epoch for another offer is refused: the first offer's machine may exist already,
+    under the label that both would wear.
+    """
+    raised = session.connection().execute(
+        update(WorkloadRow)
+        .where(col(WorkloadRow.name) == order.workload, col(WorkloadRow.epoch) < order.epoch)
+        .values(epoch=order.epoch, claimed_by=WorkloadRow.generation)
+    )
+    workload = locked(session, order.workload)
+    if not raised.rowcount:
+        _require_same_claim(session, order, workload)
+    elif order.offer is not None:
+        session.add(_intent(order.workload, order.epoch, order.offer, workload.generation, now))
+        session.flush()
+    return ClaimEpochResult(head=head_of(session, workload))
+
+
+def close_workload(session: Session, order: CloseWorkloadInput) -> None:
+    """Close the newest generation. The first close stands."""
+    generation = newest_generation(session, locked(session, order.workload))
+    if generation.closed_at is None:
+        generation.closed_at = order.closed_at
+        generation.phase = order.phase.value
+        generation.reason = order.reason
+
+
+def locked(session: Session, name: str) -> WorkloadRow:
+    """The workload's row as it is now; until this transaction ends nobody else changes what belongs to it.
+
+    Raises:
+        UnknownWorkload: the name was never opened.
+    """
+    query = select(WorkloadRow).where(WorkloadRow.name == name).with_for_update()
+    workload = session.exec(query, execution_options={"populate_existing": True}).first()
+    if workload is None:
+        raise UnknownWorkload(f"no workload {name!r} is recorded")
+    return workload
+
+
+def newest_generation(session: Session, workload: WorkloadRow) -> GenerationRow:
+    """The generation that the name stands for at present."""
+    return session.get_one(GenerationRow, (workload.name, workload.generation))
+
+
+def head_of(session: Session, workload: WorkloadRow) -> CheckpointRef | None:
+    """The newest committed checkpoint of the newest generation, or None."""
+    if workload.head_sequence is None:
+        return None
+    key = (workload.name, workload.generation, workload.head_sequence)
+    return rows.checkpoint(session.get_one(CheckpointRow, key))
+
+
+def _insert_new(session: Session, name: str) -> Insert:
+    # Both dialects know the clause; SQLAlchemy has no common word for it.
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return insert(WorkloadRow).values(name=name, epoch=0, generation=0, claimed_by=0).on_conflict_do_nothing()
+
+
+def _next_generation(session: Session, workload: WorkloadRow, order: OpenWorkloadInput, now: datetime) -> None:
+    if workload.generation:
+        before = newest_generation(session, workload)
+        if before.closed_at is None:
+            before.closed_at, before.phase = now, "abandoned"
+            before.reason = f"its run ended without a word; run {order.run_id} took the name"
+    workload.generation += 1
+    workload.head_sequence = order.workdir.sequence if order.workdir else None
+    session.add(
+        GenerationRow(
+            workload=workload.name,
+            number=workload.generation,
+            run_id=order.run_id,
+            spec=_SPEC.dump_python(order.spec, mode="json"),
+            rto=order.spec.objectives.rto,
+            rpo=order.spec.objectives.rpo,
+            opened_at=now,
+            phase=OPEN,
+        )
+    )
+    session.flush()
+    if order.workdir:
+        session.add(rows.checkpoint_row(order.workdir, workload.generation))
+        session.flush()
+
+
+def _intent(workload: str, epoch: int, offer: Offer, generation: int, now: datetime) -> LeaseRow:
+    return LeaseRow(
+        label=label(workload, epoch),
+        workload=workload,
+        generation=generation,
+        epoch=epoch,
+        provider=offer.provider,
+        offer_id=offer.offer_id,
+        machine_id=offer.machine_id,
+        host_id=offer.host_id,
+        gpu=offer.gpu,
+        gpu_count=offer.gpu_count,
+        region=offer.region,
+        terms=offer.terms.value,
+        hourly=offer.hourly,
+        opened_at=now,
+    )
+
+
+def _require_same_claim(session: Session, order: ClaimEpochInput, workload: WorkloadRow) -> None:
+    if order.epoch < workload.epoch:
+        raise Fenced(f"epoch {order.epoch} of {order.workload!r} comes too late: epoch {workload.epoch} is claimed")
+    if workload.claimed_by != workload.generation:
+        raise Fenced(f"epoch {order.epoch} of {order.workload!r} belongs to an earlier run")
+    intent = session.get(LeaseRow, label(order.workload, order.epoch))
+    claimed_for = (intent.provider, intent.offer_id) if intent else None
+    asked_for = (order.offer.provider, order.offer.offer_id) if order.offer else None
+    if claimed_for != asked_for:
+        raise Fenced(f"epoch {order.epoch} of {order.workload!r} is claimed for something else: {claimed_for}")
