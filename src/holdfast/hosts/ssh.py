@@ -29,6 +29,8 @@ async def connect(
             username=address.user,
             client_keys=[private_key],
             known_hosts=trusted,
+            # Any kind, as at first contact: a machine that shows another kind must be seen to have changed.
+            server_host_key_algs="default",
             config=None,
             agent_path=None,
             agent_forwarding=False,

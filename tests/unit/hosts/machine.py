@@ -33,6 +33,7 @@ class Machine:
         self.received = 0  # bytes that came in over all commands' stdin
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.path = os.environ["PATH"]
+        self.greeting = ""  # shell commands that run before each command
         self._client_key = client_key
         self._server: asyncssh.SSHAcceptor | None = None
 
@@ -89,7 +90,7 @@ class Machine:
         child = await asyncio.create_subprocess_exec(
             "/bin/sh",
             "-c",
-            process.command,
+            self.greeting + process.command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
