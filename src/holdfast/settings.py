@@ -87,7 +87,8 @@ class StoreSettings(_Section):
 class ProviderSettings(_Section):
     """One account at one provider. The section's name is the provider's: `vast`, ..."""
 
-    api_key: SecretStr
+    api_key: SecretStr = SecretStr("")
+    """Empty where no call is made: of all workers only the provider's own needs the key."""
     base_url: str | None = None
     """Default: the provider's public address, which its driver knows."""
 
