@@ -161,6 +161,7 @@ class ReapInput:
 
     provider: str
     label: str
+    wait_out_lag: bool = True  # look for as long as a fresh machine may be missing from listings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
@@ -64,7 +64,14 @@ class FailoverWorkflow:
         self._say(f"{rung.strategy}: {rung.reason}")
         if rung.release_lost:
             await self._let_go_of_lost_machine()
-        return await CLIMB[rung.strategy](self._settler, self._order.lost, rung)
+        try:
+            return await CLIMB[rung.strategy](self._settler, self._order.lost, rung)
+        except ActivityError as err:
+            if is_cancelled_exception(err):
+                raise
+            # Nothing that another machine would mend, such as a key that was revoked: a person can mend it meanwhile.
+            self._say(f"{rung.strategy} cannot go on: {err.cause or err}")
+            return None
 
     async def _done(self, rung: ladder.Rung, settled: Settled) -> FailoverResult:
         in_place = settled.lease.instance_id == self._order.lost.instance_id

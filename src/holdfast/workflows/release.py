@@ -18,7 +18,7 @@ class ReleaseWorkflow:
         workflow.set_current_details(f"**{order.label}** at {order.provider}: {order.reason}")
         if order.instance_id:
             await steps.destroy(order.provider, order.instance_id)
-        # Also by label: a launch whose answer was lost may have rented more than we know.
-        await steps.reap(order.provider, order.label)
+        # Also by label: a launch whose answer was lost may have rented what we never heard of, and not be listed yet.
+        await steps.reap(order.provider, order.label, wait_out_lag=not order.instance_id)
         await steps.close_lease(order.label, order.reason)
         workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")

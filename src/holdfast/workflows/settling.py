@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -30,6 +30,15 @@ from holdfast.contracts.machines import Instance, InstanceState, LaunchResult, L
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
 from holdfast.workflows import steps
+
+_HOPELESS = (
+    ErrorType.SECRET_MISSING,
+    ErrorType.CREDENTIALS_REFUSED,
+    ErrorType.OUT_OF_CREDIT,
+    ErrorType.NO_CHECKPOINT,
+    ErrorType.CHECKPOINT_CORRUPT,
+    ErrorType.FENCED,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +109,11 @@ class Settler:
         """Ask every provider at once, rank the answers and keep the ranking on record."""
         needs = self._spec.requirements()
         self._say("searching offers")
-        answers = await asyncio.gather(
-            *(steps.search_offers(provider, needs) for provider in self._spec.providers), return_exceptions=True
-        )
+        searches = (steps.search_offers(provider, needs) for provider in self._spec.providers)
+        answers = await asyncio.gather(*searches, return_exceptions=True)
+        failures = [answer for answer in answers if _failed(answer)]
+        if failures and len(failures) == len(answers):
+            raise failures[0]  # nobody answered: that is not an empty market
         offers = [offer for answer in answers if not isinstance(answer, BaseException) for offer in answer]
         silent = [str(name) for name, answer in zip(self._spec.providers, answers, strict=True) if _failed(answer)]
         ranking = placement.rank(offers, needs, avoid_machines=frozenset(self._avoid), now=workflow.now())
@@ -143,8 +154,8 @@ class Settler:
                 settled = await self._bring_up(lease, began, with_state=with_state)
         except ActivityError as err:
             outcome = _why(err)
-            if is_cancelled_exception(err):
-                await self._give_back(lease, "cancelled")
+            if is_cancelled_exception(err) or _is_hopeless(err):
+                await self._give_back(lease, outcome)
                 raise
         except asyncio.CancelledError:
             await self._give_back(lease, "cancelled")
@@ -277,10 +288,15 @@ def _taken(lease: Lease, instance: Instance) -> Lease:
     )
 
 
-def _failed(answer: object) -> bool:
+def _failed(answer: object) -> TypeGuard[BaseException]:
     if isinstance(answer, BaseException) and is_cancelled_exception(answer):
         raise answer
     return isinstance(answer, BaseException)
+
+
+def _is_hopeless(err: ActivityError) -> bool:
+    """No other machine can mend it."""
+    return isinstance(err.cause, ApplicationError) and err.cause.type in _HOPELESS
 
 
 def _why(err: ActivityError) -> str:

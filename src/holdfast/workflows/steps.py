@@ -186,10 +186,10 @@ async def inspect(lease: Lease) -> Instance:
     )
 
 
-async def reap(provider: str, label: str) -> None:
+async def reap(provider: str, label: str, *, wait_out_lag: bool) -> None:
     await workflow.execute_activity(
         acts.reap,
-        acts.ReapInput(provider=provider, label=label),
+        acts.ReapInput(provider=provider, label=label, wait_out_lag=wait_out_lag),
         task_queue=names.provider_queue(provider),
         start_to_close_timeout=timedelta(minutes=10),
         heartbeat_timeout=timedelta(minutes=1),

@@ -303,7 +303,7 @@ class WorkloadWorkflow:
             report = await watch
         except ActivityError as err:
             return self._suspect(f"the watch failed: {err.cause or err}")
-        self._last_sign = report.last_sign
+        self._last_sign = max(self._last_sign, report.last_sign)
         if report.finished:
             return await self._work_ended(report)
         return self._suspect(report.detail or f"the machine is {report.reach}")
@@ -505,7 +505,7 @@ class WorkloadWorkflow:
 
     def _patience_with_saves(self) -> timedelta:
         self._failed_saves += 1
-        return min(timedelta(milliseconds=250) * 2**self._failed_saves, timedelta(minutes=1))
+        return min(timedelta(seconds=2 * self._failed_saves), timedelta(minutes=1))
 
     async def _stop(self) -> None:
         request = self._wishes.stop or StopRequest()

@@ -1,0 +1,96 @@
+"""Activities that move bytes between machines and the store, and one that reads them back to be sure."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from time import perf_counter
+
+from temporalio import activity
+
+from holdfast.activities.beating import beating
+from holdfast.activities.translation import translated
+from holdfast.checkpoints.engine import CheckpointEngine
+from holdfast.contracts import activities as acts
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
+from holdfast.hosts.pool import HostPool
+from holdfast.telemetry.metrics import Metrics
+
+
+class CheckpointActivities:
+    """Repeating any of them is safe: chunks are content-addressed, and a restore only fetches what is missing."""
+
+    def __init__(self, pool: HostPool, engine: CheckpointEngine, *, metrics: Metrics) -> None:
+        self._pool = pool
+        self._engine = engine
+        self._metrics = metrics
+
+    @activity.defn
+    async def save_checkpoint(self, order: acts.SaveInput) -> CheckpointRef:
+        policy = order.spec.checkpoint
+        async with _timed(self._metrics, "save") as moved, self._pool.channel(order.lease) as channel:
+            beat = await channel.call("heartbeat", {})
+            saved = await self._engine.save(
+                channel,
+                workload=order.lease.workload,
+                epoch=order.lease.epoch,
+                sequence=order.sequence,
+                workspace=order.spec.workspace,
+                base_manifest=order.base.manifest if order.base else None,
+                reason=order.reason,
+                exclude=policy.exclude,
+                quiesce=policy.quiesce,
+                hook=policy.hook,
+                progress=beat["progress"]["text"],
+            )
+            moved.append(saved.bytes_uploaded)
+        return saved
+
+    @activity.defn
+    async def restore_checkpoint(self, order: acts.RestoreInput) -> RestoreSummary:
+        async with _timed(self._metrics, "restore") as moved, self._pool.channel(order.lease) as channel:
+            restored = await self._engine.restore(channel, manifest=order.manifest, workspace=order.workspace)
+            moved.append(restored.bytes_fetched)
+        return restored
+
+    @activity.defn
+    async def read_logs(self, order: acts.ReadLogsInput) -> acts.ReadLogsResult:
+        until = perf_counter() + order.wait.total_seconds()
+        with translated():
+            while True:
+                page = await self._engine.read_logs(order.workload, order.cursor, order.max_bytes)
+                if page.data or perf_counter() >= until:
+                    text = page.data.decode("utf-8", "replace")
+                    return acts.ReadLogsResult(text=text, cursor=page.cursor, epoch=page.epoch)
+                await asyncio.sleep(0.5)
+
+
+class VerifyActivities:
+    """For the analysis workers: they read the store, and nothing else."""
+
+    def __init__(self, engine: CheckpointEngine, *, metrics: Metrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+
+    @activity.defn
+    async def verify_checkpoint(self, order: acts.VerifyInput) -> VerifySummary:
+        async with _timed(self._metrics, "verify") as moved:
+            summary = await self._engine.verify(order.manifest)
+            moved.append(summary.bytes_read)
+        return summary
+
+
+@asynccontextmanager
+async def _timed(metrics: Metrics, operation: str) -> AsyncIterator[list[int]]:
+    """Heartbeat, translate errors, and count the operation with the bytes that the block put into the list."""
+    began = perf_counter()
+    moved: list[int] = []
+    outcome = "failed"
+    try:
+        async with beating():
+            with translated():
+                yield moved
+        outcome = "ok"
+    finally:
+        took = timedelta(seconds=perf_counter() - began)
+        metrics.checkpoint(operation, outcome=outcome, took=took, moved=sum(moved))

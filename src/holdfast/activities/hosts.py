@@ -1,0 +1,137 @@
+"""Activities on rented machines: reach one, settle in, start and stop its work."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+
+from holdfast.activities.beating import beating
+from holdfast.activities.secrets import SecretSource
+from holdfast.activities.sightings import Sightings
+from holdfast.activities.translation import translated
+from holdfast.contracts import activities as acts
+from holdfast.contracts.channel import AgentError, ChannelLost
+from holdfast.contracts.incidents import Reach
+from holdfast.contracts.machines import Lease, Probe, Requirements
+from holdfast.hosts.channel import AgentChannel
+from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUnreachable, LoginRefused
+from holdfast.hosts.pool import HostPool
+
+_KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
+_MEMORY_SLACK = 0.9  # drivers keep some of a GPU's nominal memory for themselves
+
+
+class HostActivities:
+    """Stateless but for the pool of connections, which is an optimisation."""
+
+    def __init__(self, pool: HostPool, *, secrets: SecretSource, sightings: Sightings) -> None:
+        self._pool = pool
+        self._secrets = secrets
+        self._sightings = sightings
+
+    @activity.defn
+    async def settle_in(self, order: acts.SettleInput) -> acts.SettleResult:
+        began = time.monotonic()
+        async with beating():
+            with translated():
+                host_key = await self._first_contact(order.lease, began + order.patience.total_seconds())
+                reachable_after = timedelta(seconds=time.monotonic() - began)
+                async with self._pool.channel(order.lease) as channel:
+                    await channel.call("lease", {"for_s": order.deadman.total_seconds()})
+                    probe = await channel.probe()
+                _check_claims(probe, order.lease, order.requirements)
+        return acts.SettleResult(host_key=host_key, probe=probe, reachable_after=reachable_after)
+
+    async def _first_contact(self, lease: Lease, until: float) -> str:
+        """Knock until the machine lets us in; its host key. A login that is refused may only be early."""
+        while True:
+            try:
+                return (await self._pool.session(lease)).host_key
+            except (HostUnreachable, LoginRefused):
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_KNOCK_EVERY)
+
+    @activity.defn
+    async def start_work(self, order: acts.StartWorkInput) -> acts.StartWorkResult:
+        spec = order.spec
+        params = {
+            # The same for every repeat of this step, and for no other start.
+            "token": f"{order.lease.label}/{order.lease.epoch}",
+            "workload": spec.name,
+            "epoch": order.lease.epoch,
+            "command": spec.command,
+            "setup": spec.setup,
+            "workspace": spec.workspace,
+            "env": self._secrets.resolve(spec.environment),
+        }
+        async with beating():
+            with translated():
+                async with self._pool.channel(order.lease) as channel:
+                    view = await channel.call("start", params, timeout=timedelta(minutes=2))
+                    return acts.StartWorkResult(started_at=await _on_our_clock(channel, view["started_at"]))
+
+    @activity.defn
+    async def stop_work(self, order: acts.StopWorkInput) -> None:
+        grace = order.grace.total_seconds()
+        with translated():
+            async with self._pool.channel(order.lease) as channel:
+                await channel.call("stop", {"grace_s": grace}, timeout=order.grace + timedelta(seconds=30))
+
+    @activity.defn
+    async def try_reach(self, order: acts.ReachInput) -> acts.ReachResult:
+        reach, detail, running = await self._reach(order.lease)
+        if reach in (Reach.ANSWERS, Reach.NO_AGENT):
+            self._sightings.saw(order.lease.label)
+        return acts.ReachResult(
+            reach=reach,
+            at=datetime.now(UTC),
+            detail=detail,
+            work_running=running,
+            we_are_online=self._sightings.others_live(order.lease.label),
+        )
+
+    async def _reach(self, lease: Lease) -> tuple[Reach, str, bool]:
+        try:
+            async with self._pool.channel(lease) as channel:
+                beat = await channel.call("heartbeat", {}, timeout=timedelta(seconds=5))
+        except (LoginRefused, HostKeyChanged, HostRefused) as err:
+            return Reach.REFUSES, str(err), False
+        except AgentError as err:
+            return Reach.REFUSES, f"the agent refuses: {err}", False
+        except (HostError, ChannelLost) as err:
+            await self._pool.drop(lease.label)
+            return Reach.SILENT, str(err), False
+        work = beat["work"]
+        running = work["state"] in ("setup", "running")
+        known_end = work["exit_code"] is not None
+        if running or known_end:
+            return Reach.ANSWERS, f"work is {work['state']}", running
+        return Reach.NO_AGENT, f"the machine answers and the work is not running ({work['state']})", False
+
+
+async def _on_our_clock(channel: AgentChannel, machine_time: float) -> datetime:
+    """A moment told by the machine, on this computer's clock: theirs may be off by hours."""
+    now_there = (await channel.call("heartbeat", {}))["at"]
+    return datetime.now(UTC) - timedelta(seconds=max(now_there - machine_time, 0))
+
+
+def _check_claims(probe: Probe, lease: Lease, needs: Requirements) -> None:
+    """A machine that is not what was rented is given back.
+
+    Raises:
+        HostRefused: it lacks GPUs, memory or disk that the offer promised.
+    """
+    if len(probe.gpus) < lease.gpu_count:
+        raise HostRefused(f"{lease.gpu_count} GPUs were promised, {len(probe.gpus)} are there")
+    for gpu in probe.gpus:
+        if _plain(lease.gpu) not in _plain(gpu.name):
+            raise HostRefused(f"{lease.gpu} was promised, {gpu.name} is there")
+        if gpu.memory_mb < needs.gpu_memory_gb * 1000 * _MEMORY_SLACK:
+            raise HostRefused(f"{needs.gpu_memory_gb:g} GB of GPU memory are needed, {gpu.memory_mb} MB are there")
+
+
+def _plain(name: str) -> str:
+    """`RTX 4090` and `NVIDIA GeForce RTX 4090`, `A100 SXM4` and `NVIDIA A100-SXM4-80GB` must be seen as alike."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

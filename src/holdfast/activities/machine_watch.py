@@ -1,0 +1,162 @@
+"""The long activity that guards one machine: hold the session, renew the lease, carry the log away.
+
+It returns only when something changed: the work ended, the machine fell silent, or the work is not running on a
+machine that answers. Its own heartbeats carry the freshest telemetry, which is also where a new worker picks up.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.activities.log_courier import LogCourier
+from holdfast.activities.sightings import Sightings
+from holdfast.checkpoints.engine import CheckpointEngine
+from holdfast.contracts import names
+from holdfast.contracts.activities import MachineReport, Telemetry, WatchMachineInput
+from holdfast.contracts.channel import AgentError, ChannelLost
+from holdfast.contracts.incidents import Reach
+from holdfast.hosts.channel import AgentChannel
+from holdfast.hosts.errors import HostError, HostKeyChanged, LoginRefused
+from holdfast.hosts.heartbeat import Heartbeat, WorkState
+from holdfast.hosts.pool import HostPool
+
+_RENEW_EVERY = timedelta(seconds=20)
+_NEVER_REPORTED = timedelta(minutes=1)
+"""Work that has reported no progress for so long reports none at all: its process being alive must do."""
+
+
+class MachineWatch:
+    """One instance serves every watch of a worker process."""
+
+    def __init__(
+        self, pool: HostPool, engine: CheckpointEngine, client: Client, *, sightings: Sightings, interval: timedelta
+    ) -> None:
+        self._pool = pool
+        self._engine = engine
+        self._client = client
+        self._sightings = sightings
+        self._interval = interval
+        self._silence = max(interval * 3, timedelta(seconds=3))
+
+    @activity.defn
+    async def watch_machine(self, order: WatchMachineInput) -> MachineReport:
+        watch = _Watch(order)
+        try:
+            async with self._pool.channel(order.lease) as channel, LogCourier(self._engine, channel, order.lease):
+                return await self._listen(watch, channel)
+        except (HostKeyChanged, LoginRefused) as err:
+            return watch.report(Reach.REFUSES, str(err))
+        except AgentError as err:
+            return watch.report(Reach.REFUSES, f"the agent refuses: {err}")
+        except (HostError, ChannelLost) as err:
+            return watch.report(Reach.SILENT, str(err))
+        except TimeoutError:
+            return watch.report(Reach.SILENT, f"no heartbeat for {self._silence.total_seconds():g} s")
+        finally:
+            self._sightings.forget(order.lease.label)
+            if watch.fell_silent:
+                await self._pool.drop(order.lease.label)
+
+    async def _listen(self, watch: "_Watch", channel: AgentChannel) -> MachineReport:
+        beats = channel.heartbeats(self._interval)
+        while True:
+            async with asyncio.timeout(self._silence.total_seconds()):
+                beat = await anext(beats)
+            self._sightings.saw(watch.order.lease.label)
+            activity.heartbeat(watch.take(beat))
+            if watch.renewal_is_due():
+                await channel.call("renew", {"for_s": watch.order.deadman.total_seconds()}, timeout=self._silence)
+            if ended := watch.verdict(beat):
+                return ended
+            if at := watch.first_progress(beat):
+                await self._announce(watch, at)
+
+    async def _announce(self, watch: "_Watch", at: datetime) -> None:
+        handle = self._client.get_workflow_handle(names.workload_id(watch.order.lease.workload))
+        try:
+            await handle.signal("progressed", at)
+        except RPCError as err:
+            if err.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        watch.announced = True
+
+
+class _Watch:
+    """What one watch has seen."""
+
+    def __init__(self, order: WatchMachineInput) -> None:
+        self.order = order
+        self.announced = not order.announce_progress
+        self.fell_silent = False
+        self._last_sign = _resumed_at(order)
+        self._progress = ""
+        self._renewed: datetime | None = None
+
+    def take(self, beat: Heartbeat) -> Telemetry:
+        """Note a beat; the telemetry is what Temporal's heartbeat carries."""
+        self._last_sign = datetime.now(UTC)
+        self._progress = beat.progress
+        return Telemetry(
+            at=self._last_sign,
+            progress=beat.progress,
+            progress_at=self._ours(beat, beat.progress_at),
+            gpu_percent=beat.gpu_percent,
+            gpu_memory_mb=beat.gpu_memory_mb,
+            cpu_percent=beat.cpu_percent,
+            memory_mb=beat.memory_mb,
+            disk_free_mb=beat.disk_free_mb,
+            log_bytes=beat.log_bytes,
+        )
+
+    def renewal_is_due(self) -> bool:
+        due = self._renewed is None or self._last_sign - self._renewed >= _RENEW_EVERY
+        if due:
+            self._renewed = self._last_sign
+        return due
+
+    def verdict(self, beat: Heartbeat) -> MachineReport | None:
+        """The report, when this beat says that the work is not running any more."""
+        if beat.state in (WorkState.RUNNING, WorkState.SETUP):
+            return None
+        if beat.deadman_at is not None:
+            return self.report(Reach.NO_AGENT, "the dead-man lease ran out and stopped the work")
+        if beat.state is WorkState.EXITED and beat.exit_code is not None:
+            return self.report(Reach.ANSWERS, "the work ended", finished=True, exit_code=beat.exit_code)
+        return self.report(Reach.NO_AGENT, f"the machine answers and the work is not running ({beat.state})")
+
+    def first_progress(self, beat: Heartbeat) -> datetime | None:
+        """When the work first got on, on our clock; once."""
+        if self.announced:
+            return None
+        if beat.progress_at is not None:
+            return self._ours(beat, beat.progress_at)
+        silent = self._last_sign - self.order.started_at > _NEVER_REPORTED
+        return self.order.started_at if silent else None
+
+    def report(
+        self, reach: Reach, detail: str, *, finished: bool = False, exit_code: int | None = None
+    ) -> MachineReport:
+        self.fell_silent = reach is not Reach.ANSWERS
+        return MachineReport(
+            reach=reach,
+            last_sign=self._last_sign,
+            finished=finished,
+            exit_code=exit_code,
+            detail=detail,
+            progress=self._progress,
+        )
+
+    def _ours(self, beat: Heartbeat, machine_time: datetime | None) -> datetime | None:
+        """Their clock may be off: count back from this beat on ours."""
+        return None if machine_time is None else self._last_sign - max(beat.at - machine_time, timedelta())
+
+
+def _resumed_at(order: WatchMachineInput) -> datetime:
+    """Where a watch on a worker that died had got to; else the start of the work."""
+    details = activity.info().heartbeat_details
+    if details and isinstance(details[0], dict) and "at" in details[0]:
+        return datetime.fromisoformat(details[0]["at"])
+    return order.started_at

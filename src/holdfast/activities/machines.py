@@ -1,0 +1,132 @@
+"""Activities at one provider: search, rent, wait, look, stop, start, destroy."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from holdfast.activities.beating import beating
+from holdfast.activities.translation import translated
+from holdfast.contracts import activities as acts
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer
+from holdfast.providers.base import Pauses, Provider
+
+OFFERS_PASSED_ON = 64
+"""The cheapest offers of a search; more would only make the history unreadable."""
+_NEVER_RUNS = (InstanceState.FAILED, InstanceState.GONE, InstanceState.INTERRUPTED)
+# After a start the provider's last word on the previous stop may linger.
+_MAY_LINGER = (InstanceState.STOPPED, InstanceState.EXITED)
+_LINGERS = timedelta(seconds=20)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks at a machine that boots
+
+
+class MachineActivities:
+    """One provider's machines. The provider's client keeps its rate limits; Temporal does the retries."""
+
+    def __init__(self, provider: Provider, *, ssh_public_key: str) -> None:
+        self._provider = provider
+        self._ssh_public_key = ssh_public_key
+
+    @activity.defn
+    async def search_offers(self, order: acts.SearchInput) -> list[Offer]:
+        with translated():
+            return list(await self._provider.search_offers(order.requirements))[:OFFERS_PASSED_ON]
+
+    @activity.defn
+    async def launch(self, order: acts.LaunchInput) -> LaunchResult:
+        with translated():
+            return await self._provider.launch(
+                LaunchOrder(
+                    offer=order.offer,
+                    label=order.label,
+                    image=order.image,
+                    disk_gb=order.disk_gb,
+                    ssh_public_key=self._ssh_public_key,
+                )
+            )
+
+    @activity.defn
+    async def await_running(self, order: acts.AwaitRunningInput) -> Instance:
+        began = time.monotonic()
+        pause = _FIRST_PAUSE
+        async with beating():
+            while True:
+                with translated():
+                    instance = await self._provider.inspect(order.instance_id)
+                waited = timedelta(seconds=time.monotonic() - began)
+                if _is_settled(instance, waited) or waited > order.patience:
+                    return instance
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    @activity.defn
+    async def inspect(self, order: acts.MachineInput) -> Instance:
+        with translated():
+            return await self._provider.inspect(order.instance_id)
+
+    @activity.defn
+    async def destroy(self, order: acts.MachineInput) -> None:
+        async with beating():
+            with translated():
+                await self._destroy_until_unknown(order.instance_id)
+
+    @activity.defn
+    async def reap(self, order: acts.ReapInput) -> int:
+        lag = self._provider.capabilities.listing_lag if order.wait_out_lag else timedelta()
+        until = time.monotonic() + lag.total_seconds()
+        destroyed = 0
+        async with beating():
+            with translated():
+                while True:
+                    owned = await self._provider.list_owned(order.label)
+                    for instance in owned:
+                        await self._destroy_until_unknown(instance.instance_id)
+                    destroyed += len(owned)
+                    if not owned and time.monotonic() >= until:
+                        return destroyed
+                    await asyncio.sleep(1)
+
+    @activity.defn
+    async def stop_instance(self, order: acts.MachineInput) -> None:
+        with translated():
+            await self._pausing().stop(order.instance_id)
+
+    @activity.defn
+    async def start_instance(self, order: acts.MachineInput) -> Instance:
+        with translated():
+            return await self._pausing().start(order.instance_id)
+
+    def all(self) -> Sequence[object]:
+        """Every method that a worker of this provider registers."""
+        return (
+            self.search_offers,
+            self.launch,
+            self.await_running,
+            self.inspect,
+            self.destroy,
+            self.reap,
+            self.stop_instance,
+            self.start_instance,
+        )
+
+    async def _destroy_until_unknown(self, instance_id: str) -> None:
+        pause = _FIRST_PAUSE
+        while not await self._provider.destroy(instance_id):
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _pausing(self) -> Pauses:
+        if isinstance(self._provider, Pauses):
+            return self._provider
+        message = f"{self._provider.name} cannot stop a machine and keep its disk"
+        raise ApplicationError(message, type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+
+
+def _is_settled(instance: Instance, waited: timedelta) -> bool:
+    if instance.state is InstanceState.RUNNING:
+        return instance.ssh is not None
+    return instance.state in _NEVER_RUNS or (instance.state in _MAY_LINGER and waited > _LINGERS)

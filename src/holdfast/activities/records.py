@@ -1,0 +1,72 @@
+"""Activities on the records. Plain functions: the database client blocks, so each runs in a thread."""
+
+from decimal import Decimal
+
+from temporalio import activity
+
+from holdfast.activities.translation import translated
+from holdfast.contracts import activities as acts
+from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.failover import Decision
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.reports import WorkloadReport
+from holdfast.records.store import Records
+from holdfast.telemetry.metrics import Metrics
+
+
+class RecordActivities:
+    """Every method may be repeated: the records know what has been written already."""
+
+    def __init__(self, records: Records, *, providers: tuple[str, ...], metrics: Metrics) -> None:
+        self._records = records
+        self._providers = providers
+        self._metrics = metrics
+
+    @activity.defn
+    def open_workload(self, order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResult:
+        with translated():
+            opened = self._records.open_workload(order)
+        return acts.OpenWorkloadResult(epoch=opened.epoch, head=opened.head, providers=self._providers)
+
+    @activity.defn
+    def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
+        with translated():
+            return self._records.claim_epoch(order)
+
+    @activity.defn
+    def record_lease(self, lease: Lease) -> None:
+        with translated():
+            self._records.record_lease(lease)
+
+    @activity.defn
+    def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
+        with translated():
+            return self._records.close_lease(order)
+
+    @activity.defn
+    def commit_checkpoint(self, order: acts.CommitCheckpointInput) -> CheckpointRef:
+        with translated():
+            return self._records.commit_checkpoint(order)
+
+    @activity.defn
+    def record_incident(self, incident: Incident) -> None:
+        with translated():
+            self._records.record_incident(incident)
+        if incident.recovered_at is not None:
+            self._metrics.incident(incident)
+
+    @activity.defn
+    def record_decision(self, decision: Decision) -> None:
+        with translated():
+            self._records.record_decision(decision)
+
+    @activity.defn
+    def close_workload(self, order: acts.CloseWorkloadInput) -> None:
+        with translated():
+            self._records.close_workload(order)
+
+    @activity.defn
+    def report_workload(self, order: acts.ReportInput) -> WorkloadReport | None:
+        with translated():
+            return self._records.report_workload(order)

@@ -1,0 +1,40 @@
+"""Secrets that a spec names: looked up on the host worker at the last moment, never carried by Temporal."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from temporalio.exceptions import ApplicationError
+
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.spec import SecretRef
+
+VARIABLE_PREFIX = "HOLDFAST_SECRET_"
+
+
+class SecretSource:
+    """A secret is a file named after it in `folder`, or else the variable `HOLDFAST_SECRET_<NAME>`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def resolve(self, environment: Mapping[str, str | SecretRef]) -> dict[str, str]:
+        """The environment with every reference replaced by its value.
+
+        Raises:
+            ApplicationError: type `SecretMissing`; it names the secret and where it was looked for.
+        """
+        return {
+            name: self._value(given) if isinstance(given, SecretRef) else given for name, given in environment.items()
+        }
+
+    def _value(self, ref: SecretRef) -> str:
+        path = self._folder / ref.secret
+        if path.is_file():
+            return path.read_text().rstrip("\n")
+        value = os.environ.get(VARIABLE_PREFIX + ref.secret.upper())
+        if value is None:
+            variable = VARIABLE_PREFIX + ref.secret.upper()
+            message = f"secret {ref.secret!r} is neither a file in {self._folder} nor the variable {variable}"
+            raise ApplicationError(message, type=ErrorType.SECRET_MISSING, non_retryable=True)
+        return value
