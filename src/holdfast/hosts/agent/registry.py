@@ -3,5 +3,8 @@
 from typing import Dict
 
 from .methods import Method
+from .restore import restore
+from .scan import scan
+from .upload import upload
 
-TRANSFERS: Dict[str, Method] = {}
+TRANSFERS: Dict[str, Method] = {"scan": scan, "upload": upload, "restore": restore}

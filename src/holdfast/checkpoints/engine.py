@@ -1,0 +1,146 @@
+"""Saving, restoring, verifying and listing checkpoints. Bytes go between machine and store; here only names pass.
+
+Nothing here moves a head: a saved manifest becomes a checkpoint when `records` commits it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from holdfast.checkpoints.errors import NoCheckpoint
+from holdfast.checkpoints.format import MANIFESTS, REPOSITORY, Manifest, ManifestKey, Repository
+from holdfast.checkpoints.garbage import GarbageSummary, Protected, collect
+from holdfast.checkpoints.logs import LogBook, LogPage
+from holdfast.checkpoints.restoring import Restore
+from holdfast.checkpoints.saving import Save
+from holdfast.checkpoints.serving import ADDRESS_LIFE
+from holdfast.checkpoints.stores.base import Store
+from holdfast.checkpoints.verifying import verify_chunks
+from holdfast.contracts.channel import Channel
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
+from holdfast.contracts.spec import Quiesce
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class CheckpointEngine:
+    """One repository of checkpoints in one store. Safe for many saves and restores at once."""
+
+    def __init__(
+        self, store: Store, *, address_life: timedelta = ADDRESS_LIFE, now: Callable[[], datetime] = _utc_now
+    ) -> None:
+        self._store = store
+        self._address_life = address_life
+        self._now = now
+        self._repository: Repository | None = None
+        self._logs = LogBook(store)
+
+    async def save(
+        self,
+        channel: Channel,
+        *,
+        workload: str,
+        epoch: int,
+        sequence: int,
+        workspace: str,
+        base_manifest: str | None,
+        reason: SaveReason,
+        exclude: Sequence[str] = (),
+        quiesce: Quiesce = Quiesce.NONE,
+        hook: str | None = None,
+        progress: str = "",
+    ) -> CheckpointRef:
+        """Store what the workspace holds and return what `records` may commit. A repeat sends only the rest.
+
+        Raises:
+            SourceUnstable: files changed whenever they were read.
+            NoCheckpoint, CheckpointCorrupt: the base cannot be built upon.
+            StoreUnavailable, StoreRefused: as the store says, here or to the machine.
+            AgentError, ChannelLost: as the channel says.
+        """
+        base = None if base_manifest is None else await self.read_manifest(base_manifest)
+        order = Save(
+            store=self._store,
+            repository=await self.repository(),
+            channel=channel,
+            workspace=workspace,
+            exclude=tuple(exclude),
+            base=base,
+            quiesce=quiesce,
+            hook=hook,
+            address_life=self._address_life,
+            now=self._now,
+        )
+        return await order.run(workload=workload, epoch=epoch, sequence=sequence, reason=reason, progress=progress)
+
+    async def restore(self, channel: Channel, *, manifest: str, workspace: str) -> RestoreSummary:
+        """Make a folder what the manifest says; whatever else is in it goes, except what the manifest excludes.
+
+        Idempotent and resumable. Raises as `save` does; after CheckpointCorrupt the folder is as it was.
+        """
+        data = await self._manifest_bytes(manifest)
+        order = Restore(
+            store=self._store,
+            repository=await self.repository(),
+            channel=channel,
+            manifest=Manifest.decode(manifest, data),
+            data=data,
+            key=manifest,
+            address_life=self._address_life,
+        )
+        return await order.run(workspace)
+
+    async def verify(self, manifest: str) -> VerifySummary:
+        """Read every chunk back and check it; one pack at a time is in memory. Damage is an answer, not an error."""
+        found = await self.read_manifest(manifest)
+        return await verify_chunks(self._store, await self.repository(), manifest, found)
+
+    async def catalog(self, prefix: str = "") -> list[ManifestKey]:
+        """Every stored manifest of the workloads whose name begins with `prefix`, committed or not, oldest first."""
+        found = []
+        for stored in await self._store.list(MANIFESTS):
+            key = ManifestKey.parse(stored.key)
+            if key.workload.startswith(prefix):
+                found.append(key)
+        return sorted(found, key=lambda key: (key.workload, key.epoch, key.sequence, key.digest))
+
+    async def read_manifest(self, manifest: str) -> Manifest:
+        """Raises NoCheckpoint when there is none, CheckpointCorrupt when its bytes are not what its key says."""
+        return Manifest.decode(manifest, await self._manifest_bytes(manifest))
+
+    async def collect_garbage(
+        self, live_manifests: Sequence[str], *, grace: timedelta, protected: Sequence[Protected] = ()
+    ) -> GarbageSummary:
+        """Delete what no live manifest names; see `garbage.collect`."""
+        return await collect(self._store, live_manifests, grace=grace, protected=protected, now=self._now())
+
+    async def append_log(self, workload: str, epoch: int, offset: int, data: bytes) -> int:
+        """Keep output that begins at `offset`; returns the offset that is wanted next. Repeats are harmless."""
+        return await self._logs.append(workload, epoch, offset, data)
+
+    async def log_end(self, workload: str, epoch: int) -> int:
+        """The offset up to which the output of this epoch is kept; 0 when there is none."""
+        return await self._logs.end(workload, epoch)
+
+    async def read_logs(self, workload: str, cursor: str = "", max_bytes: int = 65_536) -> LogPage:
+        """The output after `cursor`, the oldest epoch first; a page never mixes epochs."""
+        return await self._logs.read(workload, cursor, max_bytes)
+
+    async def repository(self) -> Repository:
+        """The store's own parameters, made at the first use of an empty store."""
+        if self._repository is None:
+            data = await self._store.get(REPOSITORY)
+            if data is None:
+                await self._store.put(REPOSITORY, Repository.create().encode())
+                # Another process may have been quicker: what counts is what stands there.
+                data = await self._store.get(REPOSITORY)
+            self._repository = Repository.decode(data or b"")
+        return self._repository
+
+    async def _manifest_bytes(self, manifest: str) -> bytes:
+        ManifestKey.parse(manifest)
+        data = await self._store.get(manifest)
+        if data is None:
+            raise NoCheckpoint(f"the store has no {manifest}")
+        return data

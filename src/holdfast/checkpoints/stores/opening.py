@@ -1,0 +1,13 @@
+"""The one list of stores."""
+
+from holdfast.checkpoints.stores.base import Store
+from holdfast.checkpoints.stores.folder import FolderStore
+from holdfast.checkpoints.stores.s3 import S3Store
+from holdfast.settings import Settings
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name. Nothing is contacted before the first use."""
+    if settings.store.kind == "s3":
+        return S3Store(settings.store)
+    return FolderStore(settings.store_folder())

@@ -1,0 +1,48 @@
+"""Doing many things on a few threads."""
+
+import threading
+from typing import Callable, Iterable, List, TypeVar
+
+Item = TypeVar("Item")
+
+
+def each(items: Iterable[Item], work: Callable[[Item], None], threads: int) -> None:
+    """Call `work` for every item on so many threads, and wait for all of them.
+
+    After the first failure no further item is started; it is raised when the running ones have ended. Nothing is
+    queued, so memory is what `threads` calls of `work` need.
+    """
+    source = iter(items)
+    turn = threading.Lock()
+    failures: List[BaseException] = []
+
+    def labour() -> None:
+        while not failures:
+            with turn:
+                try:
+                    item = next(source)
+                except StopIteration:
+                    return
+            try:
+                work(item)
+            except BaseException as err:  # handed to the caller below
+                failures.append(err)
+
+    crew = [threading.Thread(target=labour, daemon=True) for _ in range(threads)]
+    for member in crew:
+        member.start()
+    for member in crew:
+        member.join()
+    if failures:
+        raise failures[0]
+
+
+def one_at_a_time(call: Callable[..., Item]) -> Callable[..., Item]:
+    """Let one thread at a time through: there is a single conversation with the control side."""
+    lock = threading.Lock()
+
+    def guarded(*args: object) -> Item:
+        with lock:
+            return call(*args)
+
+    return guarded

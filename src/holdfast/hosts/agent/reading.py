@@ -1,0 +1,89 @@
+"""Reading one file so that what was read is one state of it.
+
+A file is read between two fstats. When it changed meanwhile, what was read is accepted if the same range, read again,
+holds the same bytes: then something was only appended. Otherwise it is opened and read anew, three times at most.
+"""
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import List, Tuple
+
+from . import chunks
+from .memory import is_settled
+from .tree import Entry
+
+TRIES = 3
+
+Named = List[Tuple[str, int]]  # chunk and size, in the order of the file
+
+
+class Reading:
+    """One file being read by a pool. `first` is its state when it was opened."""
+
+    def __init__(self, root: str, entry: Entry) -> None:
+        """Raises FileNotFoundError when the file has vanished."""
+        self.entry = entry
+        self.bytes_read = 0
+        self._full = os.path.join(root, entry["path"])
+        self._fd, self.first = _open(self._full)
+
+    def mark(self) -> List[int]:
+        """What must be equal for the content to be taken as unchanged."""
+        return _mark(self.first)
+
+    def start(self, pool: ThreadPoolExecutor, key: bytes) -> None:
+        """Let the pool name the chunks."""
+        self._grid = chunks.extents(self._fd, self.first.st_size)
+        self._names = self._submit(pool, key)
+
+    def settle(self, pool: ThreadPoolExecutor, key: bytes) -> Tuple[Named, bool]:
+        """Wait for the names; returns them and whether they belong to one state of the file."""
+        named = self._collect()
+        for _ in range(TRIES):
+            if self._unchanged():
+                return named, True
+            self._names = self._submit(pool, key)
+            if self._collect() == named and os.fstat(self._fd).st_size >= self.first.st_size:
+                return named, True
+            if not self._reopen():
+                return named, False
+            self.start(pool, key)
+            named = self._collect()
+        return named, self._unchanged()
+
+    def is_left_alone(self) -> bool:
+        """Whether the file's times are old enough to prove later that it has not changed."""
+        return self._unchanged() and is_settled(self.first)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _reopen(self) -> bool:
+        """Take what the path names now; False when that is nothing."""
+        try:
+            fresh = _open(self._full)
+        except FileNotFoundError:
+            return False
+        os.close(self._fd)
+        self._fd, self.first = fresh
+        return True
+
+    def _submit(self, pool: ThreadPoolExecutor, key: bytes) -> "List[Future[str]]":
+        self.bytes_read += sum(length for _, length in self._grid)
+        return [pool.submit(chunks.identify_on_disk, self._fd, extent, key) for extent in self._grid]
+
+    def _collect(self) -> Named:
+        return [(name.result(), extent[1]) for name, extent in zip(self._names, self._grid)]
+
+    def _unchanged(self) -> bool:
+        return _mark(os.fstat(self._fd)) == self.mark()
+
+
+def _open(path: str) -> Tuple[int, os.stat_result]:
+    # No following: the path was a plain file a moment ago, and a link put in its place leads elsewhere.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return fd, os.fstat(fd)
+
+
+def _mark(found: os.stat_result) -> List[int]:
+    return [found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns]
