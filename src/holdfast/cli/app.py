@@ -27,7 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "offers": ("offers", "offers", "Show what the market would rent now."),
     "failover": ("failover", "failover", "Move a workload to another machine."),
     "pause": ("pause", "pause", "Save, and stop the machine at its provider."),
-    "resume": ("pause", "resume", "Start a paused workload again."),
+    "resume": ("resume", "resume", "Start a paused workload again."),
     "stop": ("stop", "stop", "End a workload and let its machine go."),
     "checkpoint": ("checkpoint", "app", "Save, list, verify and restore checkpoints."),
     "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),

@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSyste
 from temporalio.client import Client
 
 from holdfast.cli import words
+from holdfast.client.folders import probe_store
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.machines import Requirements
@@ -131,6 +132,11 @@ async def records(settings: Settings) -> Check:
     if found != needed:
         return fail("records", f"at version {found or 'none'}, needed is {needed}", "`holdfast records migrate`")
     return ok("records", f"at version {found}")
+
+
+async def store(settings: Settings) -> Check:
+    """The store takes and gives back an object, and knows signed addresses."""
+    return ok("store", await probe_store(settings))
 
 
 async def provider(holdfast: Holdfast, name: str) -> Check:

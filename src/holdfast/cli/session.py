@@ -14,6 +14,7 @@ Result = TypeVar("Result")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The workload's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until it has taken effect.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -73,7 +73,9 @@ class NoProvider(HoldfastError):
 class CredentialsRefused(HoldfastError):
     """A provider does not accept our key."""
 
-    remedy_by_default = "check HOLDFAST_PROVIDERS__<NAME>__API_KEY where the provider worker runs"
+    remedy_by_default = (
+        "check HOLDFAST_PROVIDERS__<NAME>__API_KEY where the provider worker runs; `holdfast doctor` tests it"
+    )
 
 
 class OutOfCredit(HoldfastError):

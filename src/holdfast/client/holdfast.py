@@ -1,10 +1,12 @@
 """`Holdfast`: one typed async method per operation.
 
 Every method raises a `HoldfastError`; which one, and what to do about it, is part of its promise. Reads may be
-repeated freely. Orders (`pause`, `failover`, `stop`, ...) are answered by the workload itself, once they took effect.
+repeated freely. Orders (`pause`, `failover`, `stop`, ...) are answered by the workload itself, as soon as it has taken
+them up; `settled` waits until they took effect.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +33,7 @@ from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
 from holdfast.settings import Settings, load_settings
 
+LOOK_EVERY = timedelta(seconds=1)
 VERIFY_WITHIN = timedelta(hours=2)
 
 
@@ -103,21 +106,29 @@ class Holdfast:
         return result
 
     async def pause(self, name: str) -> Ack:
-        """Save, then stop the machine at its provider; the disk is kept and billed. Answers when it has stopped."""
+        """Save, then stop the machine at its provider; the disk is kept and billed."""
         return await messages.order(self._client, name, "pause", Ack)
 
     async def resume(self, name: str) -> Ack:
-        """Start a paused workload's machine again, or find another one. Answers when the work runs."""
+        """Start a paused workload's machine again, or find another one."""
         return await messages.order(self._client, name, "resume", Ack)
 
     async def failover(self, name: str, *, reason: str = "requested", save_first: bool = True) -> Ack:
-        """Leave this machine for another. Answers when the order is taken; `status` shows how it goes on."""
+        """Leave this machine for another; the answer's phase is `failing_over`."""
         request = FailoverRequest(reason=reason, save_first=save_first)
         return await messages.order(self._client, name, "failover", Ack, request)
 
     async def stop(self, name: str, *, reason: str = "requested", save: bool = True) -> Ack:
         """End the work, save its state unless told otherwise, and let the machine go."""
         return await messages.order(self._client, name, "stop", Ack, StopRequest(reason=reason, save=save))
+
+    async def settled(self, name: str, reached: Callable[[WorkloadStatus], bool]) -> WorkloadStatus:
+        """Wait, however long, until the status is as wanted or the workload is over; looks once a second."""
+        while True:
+            now = (await self.status(name)).status
+            if reached(now) or now.phase.is_final:
+                return now
+            await asyncio.sleep(LOOK_EVERY.total_seconds())
 
     # --- looking ---------------------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ async def _collect(settings: Settings) -> list[Check]:
 
 async def _servers(settings: Settings) -> AsyncIterator[Check]:
     yield await attempt("records", lambda: checks.records(settings))
+    yield await attempt("store", lambda: checks.store(settings))
     yield await attempt("clock", lambda: checks.clock(settings))
 
 

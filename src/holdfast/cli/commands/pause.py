@@ -1,12 +1,11 @@
-"""`holdfast pause NAME` and `holdfast resume NAME`: stop and start at the provider."""
+"""`holdfast pause NAME`: save, and stop the machine at its provider."""
 
-from holdfast.cli import console
-from holdfast.cli.session import DataDir, Json, Name, with_holdfast
-from holdfast.client.holdfast import Holdfast
-from holdfast.contracts.workload import Ack
+from holdfast.cli.orders import carry_out
+from holdfast.cli.session import DataDir, Json, Name, Wait
+from holdfast.contracts.workload import Phase
 
 
-def pause(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
+def pause(name: Name, *, wait: Wait = True, as_json: Json = False, data_dir: DataDir = None) -> int:
     """Save a checkpoint, then stop the machine at its provider.
 
     The disk is kept and billed; the GPU is not. Somebody else may rent it meanwhile: `resume` then finds another one.
@@ -15,32 +14,14 @@ def pause(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     Example:
       holdfast pause train
     """
-
-    async def order(holdfast: Holdfast) -> Ack:
-        with console.working(f"pausing {name}"):
-            return await holdfast.pause(name)
-
-    show(name, with_holdfast(data_dir, order), as_json)
-
-
-def resume(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Start a paused workload's machine again, or find another one.
-
-    \b
-    Example:
-      holdfast resume train
-    """
-
-    async def order(holdfast: Holdfast) -> Ack:
-        with console.working(f"resuming {name}"):
-            return await holdfast.resume(name)
-
-    show(name, with_holdfast(data_dir, order), as_json)
-
-
-def show(name: str, ack: Ack, as_json: bool) -> None:
-    """Print a workload's answer to an order."""
-    if as_json:
-        console.print_json(ack)
-    else:
-        console.say(f"{name}: {ack.phase.value}" + (f", {ack.detail}" if ack.detail else ""))
+    return carry_out(
+        name,
+        lambda holdfast: holdfast.pause(name),
+        doing="pausing",
+        reached=lambda _, now: now.phase is Phase.PAUSED,
+        # A machine that cannot be stopped is looked at as if it were lost, and goes on if it is not.
+        given_up=lambda now: now.phase is not Phase.PAUSING,
+        wait=wait,
+        as_json=as_json,
+        data_dir=data_dir,
+    )

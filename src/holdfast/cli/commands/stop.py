@@ -4,32 +4,34 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli import console
-from holdfast.cli.commands.pause import show
-from holdfast.cli.session import DataDir, Json, Name, with_holdfast
-from holdfast.client.holdfast import Holdfast
-from holdfast.contracts.workload import Ack
+from holdfast.cli.orders import carry_out
+from holdfast.cli.session import DataDir, Json, Name, Wait
 
 
 def stop(
     name: Name,
+    *,
     save: Annotated[bool, typer.Option("--save/--no-save", help="Save a last checkpoint before the end.")] = True,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the report.")] = "requested",
+    wait: Wait = True,
     as_json: Json = False,
     data_dir: DataDir = None,
-) -> None:
+) -> int:
     """End a workload: save its state, destroy its machine, close its cost line.
 
-    Answers when the provider no longer knows the machine. The checkpoints stay.
+    Waits until the provider no longer knows the machine. The checkpoints stay.
 
     \b
     Examples:
       holdfast stop train
       holdfast stop train --no-save
     """
-
-    async def order(holdfast: Holdfast) -> Ack:
-        with console.working(f"stopping {name}"):
-            return await holdfast.stop(name, reason=reason, save=save)
-
-    show(name, with_holdfast(data_dir, order), as_json)
+    return carry_out(
+        name,
+        lambda holdfast: holdfast.stop(name, reason=reason, save=save),
+        doing="stopping",
+        reached=lambda _, now: now.phase.is_final,
+        wait=wait,
+        as_json=as_json,
+        data_dir=data_dir,
+    )

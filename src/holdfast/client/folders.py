@@ -1,0 +1,95 @@
+"""Folders of this computer to and from the store: checkpoint zero, and restores for people.
+
+The bytes go straight between this computer and the store; no worker and no machine is needed.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from holdfast.checkpoints import errors
+from holdfast.checkpoints.engine import CheckpointEngine
+from holdfast.checkpoints.stores.opening import open_store
+from holdfast.client.errors import CheckpointCorrupt, HoldfastError, NoCheckpoint, OperationFailed, StoreUnavailable
+from holdfast.contracts.channel import AgentError, ChannelLost
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.hosts.local import LocalChannel
+from holdfast.settings import Settings
+
+_TRANSLATION: tuple[tuple[type[Exception], type[HoldfastError], str], ...] = (
+    (errors.StoreUnavailable, StoreUnavailable, "the store does not answer"),
+    (errors.StoreRefused, StoreUnavailable, "the store refuses"),
+    (errors.NoCheckpoint, NoCheckpoint, "there is no such checkpoint"),
+    (errors.CheckpointCorrupt, CheckpointCorrupt, "the checkpoint is damaged"),
+    (errors.SourceUnstable, OperationFailed, "the folder kept changing while it was read"),
+    (AgentError, OperationFailed, "the transfer failed"),
+    (ChannelLost, OperationFailed, "the transfer stalled"),
+)
+
+
+async def save_folder(workload: str, folder: Path, *, exclude: Sequence[str], settings: Settings) -> CheckpointRef:
+    """Save a folder as checkpoint zero. Repeatable: a repeat sends only what the store lacks.
+
+    Raises:
+        StoreUnavailable: nothing was started and nothing was spent.
+        OperationFailed: the folder cannot be read, or kept changing.
+    """
+    async with _engine(settings) as engine:
+        return await engine.save(
+            LocalChannel(),
+            workload=workload,
+            epoch=0,
+            sequence=0,
+            workspace=str(folder.resolve()),
+            base_manifest=None,
+            reason=SaveReason.WORKDIR,
+            exclude=exclude,
+        )
+
+
+async def restore_folder(checkpoint: CheckpointRef, folder: Path, *, settings: Settings) -> RestoreSummary:
+    """Make a new or empty folder what the checkpoint says, every chunk verified.
+
+    Raises:
+        FileExistsError: the folder holds something; a restore would remove it.
+        StoreUnavailable, NoCheckpoint, CheckpointCorrupt: the folder is as it was.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty")
+    async with _engine(settings) as engine:
+        return await engine.restore(LocalChannel(), manifest=checkpoint.manifest, workspace=str(folder.resolve()))
+
+
+async def probe_store(settings: Settings) -> str:
+    """Write, read and remove an object of our own, and say what the store can do.
+
+    Raises:
+        StoreUnavailable: it does not answer, or does not accept our key.
+    """
+    with _translated():
+        store = open_store(settings)
+        try:
+            facts = await store.probe()
+        finally:
+            await store.close()
+    signed = "signed addresses work" if facts.signed_put and facts.signed_get else "signed addresses do NOT work"
+    return f"{settings.store.kind} store; {signed}; create-only writes are {facts.create_only.value}"
+
+
+@asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[CheckpointEngine]:
+    with _translated():
+        store = open_store(settings)
+        try:
+            yield CheckpointEngine(store)
+        finally:
+            await store.close()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except tuple(kind for kind, _, _ in _TRANSLATION) as err:
+        ours, what = next((ours, what) for kind, ours, what in _TRANSLATION if isinstance(err, kind))
+        raise ours(f"{what}: {err}") from err

@@ -1,0 +1,328 @@
+"""A workload and its workers, small enough to script: the real names and types, none of the machinery.
+
+An activity is a name and a workflow is a name, so that what the client sends and decodes here is what it sends to the
+real ones.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from holdfast.contracts import names
+from holdfast.contracts.activities import (
+    ReadLogsInput,
+    ReadLogsResult,
+    ReportInput,
+    SearchInput,
+    Telemetry,
+    VerifyInput,
+)
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason, VerifySummary
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.failover import Decision, RankedOffer
+from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
+from holdfast.contracts.machines import Lease, Offer, Terms
+from holdfast.contracts.reports import LeaseLine, WorkloadReport
+from holdfast.contracts.workload import (
+    Ack,
+    Event,
+    FailoverRequest,
+    Phase,
+    StopRequest,
+    WorkloadInput,
+    WorkloadResult,
+    WorkloadStatus,
+)
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+
+
+def a_checkpoint(workload: str, sequence: int = 3) -> CheckpointRef:
+    return CheckpointRef(
+        workload=workload,
+        epoch=1,
+        sequence=sequence,
+        manifest=f"workloads/{workload}/manifests/{sequence}-abc",
+        reason=SaveReason.CADENCE,
+        taken_at=NOON,
+        committed_at=NOON + timedelta(seconds=1),
+        files=2,
+        bytes_total=4096,
+        bytes_uploaded=1024,
+        duration=timedelta(seconds=1.5),
+        progress="step 30/100",
+    )
+
+
+def a_lease(workload: str, epoch: int = 1) -> Lease:
+    return Lease(
+        workload=workload,
+        epoch=epoch,
+        label=names.label(workload, epoch),
+        provider="vast",
+        instance_id="4711",
+        machine_id="m1",
+        gpu="RTX 4090",
+        gpu_count=1,
+        region="DE",
+        terms=Terms.INTERRUPTIBLE,
+        hourly=Decimal("0.31"),
+        since=NOON,
+    )
+
+
+def an_offer(hourly: str, number: int = 1) -> Offer:
+    return Offer(
+        provider="vast",
+        offer_id=str(number),
+        machine_id=f"m{number}",
+        gpu="RTX 4090",
+        gpu_count=1,
+        gpu_memory_gb=24,
+        region="DE",
+        terms=Terms.INTERRUPTIBLE,
+        hourly=Decimal(hourly),
+        reliability=0.99,
+    )
+
+
+def a_report(workload: str) -> WorkloadReport:
+    incident = Incident(
+        workload=workload,
+        epoch_lost=1,
+        epoch_gained=2,
+        cause=Cause.OUTBID,
+        reason="the provider says interrupted",
+        strategy="snapshot",
+        silent_since=NOON,
+        decided_at=NOON + timedelta(seconds=2),
+        recovered_at=NOON + timedelta(seconds=20),
+        phases=Phases(
+            detect=timedelta(seconds=2),
+            boot=timedelta(seconds=12),
+            restore=timedelta(seconds=5),
+            progress=timedelta(seconds=1),
+        ),
+        recovery_time=timedelta(seconds=20),
+        work_lost=timedelta(seconds=7),
+        cost=Decimal("0.0017"),
+        attempts=(
+            Attempt(
+                epoch=2,
+                strategy="snapshot",
+                provider="vast",
+                offer_id="2",
+                machine_id="m2",
+                hourly=Decimal("0.35"),
+                outcome="running",
+                took=timedelta(seconds=18),
+            ),
+        ),
+    )
+    line = LeaseLine(
+        label=names.label(workload, 1),
+        epoch=1,
+        provider="vast",
+        instance_id="4711",
+        machine_id="m1",
+        gpu="RTX 4090",
+        region="DE",
+        hourly=Decimal("0.31"),
+        opened_at=NOON,
+        launched_at=NOON,
+        closed_at=NOON + timedelta(minutes=5),
+        closed_because="lost",
+        cost=Decimal("0.0258"),
+    )
+    ranked = RankedOffer(
+        provider="vast",
+        offer_id="1",
+        machine_id="m1",
+        gpu="RTX 4090",
+        gpu_count=1,
+        region="DE",
+        hourly=Decimal("0.31"),
+        reliability=0.99,
+        score=0.32,
+        reason="cheapest that is reliable",
+    )
+    decision = Decision(
+        workload=workload,
+        epoch=1,
+        made_at=NOON,
+        occasion="placement",
+        strategy="placement",
+        reason="first machine",
+        chosen=(ranked,),
+        rejected=(),
+        rejected_total=0,
+    )
+    return WorkloadReport(
+        workload=workload,
+        phase="finished",
+        reason="the command ended with code 0",
+        opened_at=NOON,
+        closed_at=NOON + timedelta(minutes=9),
+        epoch=2,
+        rto=timedelta(minutes=1),
+        rpo=timedelta(seconds=5),
+        rto_met=True,
+        rpo_met=False,
+        cost=Decimal("0.0258"),
+        incidents=(incident,),
+        leases=(line,),
+        checkpoints=(a_checkpoint(workload, 3), a_checkpoint(workload, 0)),
+        decisions=(decision,),
+    )
+
+
+@activity.defn
+async def watch_machine(workload: str) -> None:
+    """Beats once, then waits to be told to stop; beats are what `status` reads."""
+    activity.heartbeat(Telemetry(at=datetime.now(UTC), progress="step 42/100", gpu_percent=97.0))
+    await activity.wait_for_cancelled()
+
+
+@workflow.defn(name=names.WORKLOAD)
+class StandInWorkload:
+    """Runs until stopped; refuses to resume what is not paused."""
+
+    @workflow.init
+    def __init__(self, order: WorkloadInput) -> None:
+        self.order = order
+        self.name = order.spec.name
+        self.phase = Phase.RUNNING
+        self.epoch = 1
+        self.reason = "placed"
+
+    @workflow.run
+    async def run(self, order: WorkloadInput) -> WorkloadResult:
+        watch = workflow.start_activity(
+            watch_machine,
+            self.name,
+            task_queue=names.HOSTS_QUEUE,
+            start_to_close_timeout=timedelta(hours=1),
+            heartbeat_timeout=timedelta(seconds=30),
+        )
+        await workflow.wait_condition(lambda: self.phase is Phase.STOPPED)
+        watch.cancel()
+        return WorkloadResult(
+            name=self.name,
+            phase=self.phase,
+            exit_code=None,
+            reason=self.reason,
+            epoch=self.epoch,
+            incidents=self.epoch - 1,
+            head=None,
+        )
+
+    @workflow.update
+    async def pause(self) -> Ack:
+        self.phase = Phase.PAUSED
+        return Ack(phase=self.phase)
+
+    @workflow.update
+    async def resume(self) -> Ack:
+        self.phase = Phase.RUNNING
+        return Ack(phase=self.phase)
+
+    @resume.validator
+    def _can_resume(self) -> None:
+        if self.phase is not Phase.PAUSED:
+            raise ApplicationError(f"cannot resume while {self.phase}", type=ErrorType.INVALID_STATE)
+
+    @workflow.update
+    async def failover(self, request: FailoverRequest) -> Ack:
+        self.epoch += 1
+        self.reason = request.reason + ("" if request.save_first else ", unsaved")
+        return Ack(phase=Phase.FAILING_OVER, detail=self.reason)
+
+    @workflow.update
+    async def stop(self, request: StopRequest) -> Ack:
+        self.phase, self.reason = Phase.STOPPED, request.reason
+        return Ack(phase=Phase.STOPPING, detail=request.reason)
+
+    @workflow.update
+    async def checkpoint(self) -> CheckpointRef:
+        return a_checkpoint(self.name, 4)
+
+    @workflow.query
+    def status(self) -> WorkloadStatus:
+        return WorkloadStatus(
+            name=self.name,
+            phase=self.phase,
+            reason=self.reason,
+            since=NOON,
+            epoch=self.epoch,
+            lease=a_lease(self.name, self.epoch),
+            head=a_checkpoint(self.name),
+            incidents=self.epoch - 1,
+        )
+
+    @workflow.query
+    def timeline(self) -> list[Event]:
+        return [Event(at=NOON, what="placed", epoch=1)]
+
+
+@dataclass
+class World:
+    """What the stand-in activities answer; tests change it."""
+
+    offers: list[Offer] = field(default_factory=lambda: [an_offer("0.45", 2), an_offer("0.31", 1)])
+    failure: ApplicationError | None = None
+    log: str = "epoch 1\nepoch 2\nepoch 3\n"
+    recorded: set[str] = field(default_factory=set)
+
+    @activity.defn
+    async def search_offers(self, order: SearchInput) -> list[Offer]:
+        if self.failure is not None:
+            raise self.failure
+        limit = order.requirements.max_hourly
+        return [offer for offer in self.offers if limit is None or offer.hourly <= limit]
+
+    @activity.defn
+    async def report_workload(self, order: ReportInput) -> WorkloadReport | None:
+        return a_report(order.workload) if order.workload in self.recorded else None
+
+    @activity.defn
+    async def read_logs(self, order: ReadLogsInput) -> ReadLogsResult:
+        start = int(order.cursor or 0)
+        text = self.log[start : start + 10]  # a small piece, so that readers must ask again
+        return ReadLogsResult(text=text, cursor=str(start + len(text)))
+
+    @activity.defn
+    async def verify_checkpoint(self, order: VerifyInput) -> VerifySummary:
+        corrupt = ("c1",) if order.manifest.endswith("0-abc") else ()
+        return VerifySummary(
+            manifest=order.manifest, chunks=2, bytes_read=4096, corrupt=corrupt, duration=timedelta(seconds=1)
+        )
+
+
+@asynccontextmanager
+async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
+    """Workers on every queue, under the real names."""
+    activities = {
+        names.CONTROL_QUEUE: [world.report_workload],
+        names.HOSTS_QUEUE: [world.read_logs, watch_machine],
+        names.ANALYSIS_QUEUE: [world.verify_checkpoint],
+        names.provider_queue("vast"): [world.search_offers],
+    }
+    async with AsyncExitStack() as stack:
+        for queue, bodies in activities.items():
+            worker = Worker(
+                client,
+                task_queue=queue,
+                activities=bodies,
+                workflows=[StandInWorkload] if queue == names.CONTROL_QUEUE else [],
+                workflow_runner=UnsandboxedWorkflowRunner(),
+                max_heartbeat_throttle_interval=timedelta(milliseconds=200),
+            )
+            await stack.enter_async_context(worker)
+        yield
