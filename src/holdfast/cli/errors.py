@@ -32,6 +32,7 @@ START_MARKET: Final = "`holdfast up` runs a simulated market, `holdfast sim inst
 MIGRATE: Final = "`holdfast records migrate` sets them up; `holdfast doctor` checks them"
 TABLE: Final = (
     Row("typer._click.exceptions.ClickException", USAGE, "the command line cannot be understood"),
+    Row("holdfast.client.errors.FolderNotEmpty", USAGE, "the folder to restore into holds something"),
     Row("holdfast.client.errors.SpecInvalid", 3, "the spec has mistakes; nothing was rented"),
     Row("holdfast.client.errors.UnknownWorkload", 4, "no workload of this name"),
     Row("holdfast.client.errors.NoOffers", 5, "no machine fits within the limits; nothing was rented"),

@@ -126,6 +126,12 @@ class CheckpointCorrupt(HoldfastError):
     remedy_by_default = "`holdfast checkpoint ls NAME` lists older checkpoints; verify one and restore it"
 
 
+class FolderNotEmpty(HoldfastError):
+    """A restore makes a folder what the checkpoint says; it will not remove what stands there."""
+
+    remedy_by_default = "give a new or empty folder; nothing is overwritten"
+
+
 class OperationFailed(HoldfastError):
     """The operation was tried and failed; the message carries the worker's own reason."""
 

@@ -3,6 +3,7 @@
 The bytes go straight between this computer and the store; no worker and no machine is needed.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,7 +11,14 @@ from pathlib import Path
 from holdfast.checkpoints import errors
 from holdfast.checkpoints.engine import CheckpointEngine
 from holdfast.checkpoints.stores.opening import open_store
-from holdfast.client.errors import CheckpointCorrupt, HoldfastError, NoCheckpoint, OperationFailed, StoreUnavailable
+from holdfast.client.errors import (
+    CheckpointCorrupt,
+    FolderNotEmpty,
+    HoldfastError,
+    NoCheckpoint,
+    OperationFailed,
+    StoreUnavailable,
+)
 from holdfast.contracts.channel import AgentError, ChannelLost
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
 from holdfast.hosts.local import LocalChannel
@@ -34,13 +42,14 @@ async def save_folder(workload: str, folder: Path, *, exclude: Sequence[str], se
         StoreUnavailable: nothing was started and nothing was spent.
         OperationFailed: the folder cannot be read, or kept changing.
     """
+    workspace = str(await asyncio.to_thread(folder.resolve))
     async with _engine(settings) as engine:
         return await engine.save(
             LocalChannel(),
             workload=workload,
             epoch=0,
             sequence=0,
-            workspace=str(folder.resolve()),
+            workspace=workspace,
             base_manifest=None,
             reason=SaveReason.WORKDIR,
             exclude=exclude,
@@ -51,13 +60,12 @@ async def restore_folder(checkpoint: CheckpointRef, folder: Path, *, settings: S
     """Make a new or empty folder what the checkpoint says, every chunk verified.
 
     Raises:
-        FileExistsError: the folder holds something; a restore would remove it.
+        FolderNotEmpty: the folder holds something; a restore would remove it.
         StoreUnavailable, NoCheckpoint, CheckpointCorrupt: the folder is as it was.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty")
+    workspace = await asyncio.to_thread(_empty, folder)
     async with _engine(settings) as engine:
-        return await engine.restore(LocalChannel(), manifest=checkpoint.manifest, workspace=str(folder.resolve()))
+        return await engine.restore(LocalChannel(), manifest=checkpoint.manifest, workspace=workspace)
 
 
 async def probe_store(settings: Settings) -> str:
@@ -74,6 +82,13 @@ async def probe_store(settings: Settings) -> str:
             await store.close()
     signed = "signed addresses work" if facts.signed_put and facts.signed_get else "signed addresses do NOT work"
     return f"{settings.store.kind} store; {signed}; create-only writes are {facts.create_only.value}"
+
+
+def _empty(folder: Path) -> str:
+    """The absolute path of a folder that may be restored into."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FolderNotEmpty(f"{folder} is not an empty folder")
+    return str(folder.resolve())
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from holdfast.cli import console, words
-from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, Name, settings_for, with_holdfast
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
@@ -96,8 +95,6 @@ def restore(
     Example:
       holdfast checkpoint restore train --to ./recovered
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UsageProblem(f"{to} is not an empty folder", remedy="give a new or empty folder; nothing is overwritten")
 
     async def fetch(holdfast: Holdfast) -> RestoreSummary:
         from holdfast.client.folders import restore_folder  # noqa: PLC0415 (the store's client is slow to import)

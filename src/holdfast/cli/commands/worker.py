@@ -1,19 +1,22 @@
 """`holdfast worker`: run workers of one or more roles until told to stop."""
 
+import asyncio
 from typing import Annotated
 
 import typer
 
 from holdfast.cli.errors import UsageProblem
-from holdfast.workers.main import run
-
-ROLES = ("control", "provider", "host", "analysis")
+from holdfast.cli.session import settings_for
+from holdfast.client.holdfast import Holdfast
+from holdfast.workers.main import main
+from holdfast.workers.roles import ALL, Role, parse_roles
 
 
 def worker(
-    role: Annotated[str, typer.Option("--role", metavar="ROLES", help="control, provider, host, analysis; or all.")] = (
-        "all"
-    ),
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", metavar="ROLES", help="control, provider, host, analysis; or all. Repeatable."),
+    ] = None,
 ) -> int:
     """Run workers until SIGTERM or Ctrl-C; what they do then drains or is taken over by others.
 
@@ -22,13 +25,19 @@ def worker(
 
     \b
     Examples:
-      holdfast worker --role all
+      holdfast worker
       holdfast worker --role provider,host
     """
-    roles = tuple(word.strip() for word in role.split(",") if word.strip())
-    unknown = [each for each in roles if each not in (*ROLES, "all")]
-    if unknown or not roles:
-        raise UsageProblem(
-            f"--role {role!r}: unknown {', '.join(unknown)}", remedy=f"roles are {', '.join(ROLES)}, all"
-        )
-    return run(ROLES if "all" in roles else roles)
+    roles = [word for given in role or [ALL] for word in given.split(",")]
+    try:
+        parse_roles(roles)
+    except ValueError as err:
+        raise UsageProblem(f"--role: {err}", remedy=f"roles are {', '.join(Role)}, {ALL}") from err
+    asyncio.run(_require_server())
+    return main([part for word in roles for part in ("--role", word)])
+
+
+async def _require_server() -> None:
+    """Say at once, and clearly, that there is no server; later than this it is waited for."""
+    async with Holdfast.connect(settings_for(None)):
+        pass
