@@ -11,17 +11,20 @@ from datetime import timedelta
 from pathlib import Path
 
 from holdfast.simcloud.config import SimConfig
-from holdfast.simcloud.server import PortTaken, serve
+from holdfast.simcloud.server import DataDirBusy, PortTaken, serve
 
 
 def main() -> int:
-    """Exit code 0 after a shutdown, 69 when the port is taken."""
+    """Exit code 0 after a shutdown, 69 when the port or the data directory is taken."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
     try:
         serve(_config())
     except PortTaken as taken:
         print(f"cannot start the simulated market: {taken}; choose another --port", file=sys.stderr)  # noqa: T201
+        return os.EX_UNAVAILABLE
+    except DataDirBusy as busy:
+        print(f"cannot start the simulated market: {busy}", file=sys.stderr)  # noqa: T201
         return os.EX_UNAVAILABLE
     return 0
 

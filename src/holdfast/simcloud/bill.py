@@ -49,7 +49,7 @@ class Bill:
         if current is not None and wanted is not None and _same(current, wanted):
             return
         if current is not None:
-            self._store.periods.put(current.model_copy(update={"end": now}), owner=instance.id)
+            self._close(current, now)
         if wanted is not None:
             wanted.id = self._store.next_id("period", 1)
             self._store.periods.put(wanted, owner=instance.id)
@@ -69,9 +69,21 @@ class Bill:
             if period.start <= moment and (period.end is None or moment < period.end)
         ]
 
+    def spent(self, now: datetime) -> Decimal:
+        """The bill's total, without walking through its history."""
+        open_periods = [self._open_period(instance.id) for instance in self._store.instances()]
+        running = (_cost_of(period, now) for period in open_periods if period is not None)
+        return self._store.account().settled + sum(running, _FREE)
+
+    def _close(self, period: Period, now: datetime) -> None:
+        self._store.periods.put(period.model_copy(update={"end": now}), owner=period.instance_id)
+        account = self._store.account()
+        account.settled += _cost_of(period, now)
+        self._store.put_account(account)
+
     def _open_period(self, instance_id: int) -> Period | None:
-        periods = self._store.periods.owned_by(instance_id)
-        return periods[-1] if periods and periods[-1].end is None else None
+        last = self._store.periods.last_of(instance_id)
+        return last if last is not None and last.end is None else None
 
 
 def cost(rate: Decimal, start: datetime, end: datetime) -> Decimal:
@@ -87,6 +99,10 @@ def started_seconds(start: datetime, end: datetime) -> int:
 def total(lines: Iterable[Line]) -> Decimal:
     """The sum of the bill."""
     return sum((line.total for line in lines), _FREE)
+
+
+def _cost_of(period: Period, end: datetime) -> Decimal:
+    return cost(period.gpu_rate, period.start, end) + cost(period.storage_rate, period.start, end)
 
 
 def _period(instance: Instance, *, offline: bool, now: datetime) -> Period:

@@ -7,7 +7,8 @@ holds. A tenant that loses is stopped, not destroyed: it keeps its disk and come
 from collections.abc import Iterable
 from decimal import Decimal
 
-from holdfast.simcloud.model import Container, Instance, Slot, Stop, Wish
+from holdfast.simcloud.model import Instance, Slot, Stop, Wish
+from holdfast.simcloud.transitions import take_away
 
 BID_STEP = Decimal("0.01")
 _ON_DEMAND = (1, Decimal(0))
@@ -23,10 +24,10 @@ def settle(slot: Slot, tenants: Iterable[Instance]) -> list[Instance]:
     changed = []
     for tenant in claims:
         if tenant is winner and not tenant.granted:
-            tenant.granted, tenant.stop, tenant.container = True, None, Container.ABSENT
+            tenant.granted = True
             changed.append(tenant)
         elif tenant is not winner and _loses(tenant):
-            _take_away(tenant)
+            take_away(tenant, Stop.OUTBID if tenant.interruptible else Stop.TAKEN)
             changed.append(tenant)
     return changed
 
@@ -77,11 +78,3 @@ def _rank(bid: Decimal | None) -> tuple[int, Decimal]:
 
 def _loses(tenant: Instance) -> bool:
     return tenant.granted or tenant.stop is None
-
-
-def _take_away(tenant: Instance) -> None:
-    had = tenant.granted
-    tenant.granted = False
-    tenant.container = Container.EXITED if had else Container.STOPPED
-    tenant.stop = Stop.OUTBID if tenant.interruptible else Stop.TAKEN
-    tenant.loading_at = tenant.ready_at = tenant.port = None

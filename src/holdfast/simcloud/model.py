@@ -116,7 +116,6 @@ class Order(BaseModel):
     onstart: str | None = None
     runtype: str = "ssh"
     wish: Wish = Wish.RUNNING
-    give_up_if_taken: bool = True
 
 
 class OldWord(BaseModel):
@@ -148,7 +147,6 @@ class Instance(BaseModel):
     container: Container = Container.ABSENT
     stop: Stop | None = None
     message: str | None = None
-    created_container_at: datetime | None = None
     loading_at: datetime | None = None
     ready_at: datetime | None = None  # None while loading: it never will be
     started_at: datetime | None = None
@@ -222,5 +220,6 @@ class Account(BaseModel):
     """The tenant's account and the market's own adjustable habits."""
 
     id: int = 1
-    credit: Decimal
+    credit: Decimal  # before the bill
+    settled: Decimal = Decimal(0)  # the cost of all closed periods
     listing_lag: Decimal = Decimal(0)  # seconds

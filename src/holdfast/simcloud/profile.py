@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from holdfast.simcloud.model import Flaw, Hardware, Slot
 from holdfast.simcloud.store import Store
 
+FIRST_ASK = 27410001
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -131,7 +133,7 @@ def make_slot(store: Store, line: SlotLine, profile: Profile, dice: random.Rando
     days = dice.uniform(profile.contract_days.low, profile.contract_days.high)
     return Slot(
         id=store.next_id("slot", 1),
-        ask_id=store.next_id("ask", 27410001),
+        ask_id=store.next_id("ask", FIRST_ASK),
         machine_id=line.machine,
         host_id=line.host,
         hardware=_hardware(line, profile.gpus[line.gpu], dice),

@@ -1,6 +1,7 @@
 """The market as an HTTP server on the loopback interface."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
@@ -28,11 +29,16 @@ class PortTaken(Exception):
     """Another process listens on the port. Remedy: another port, or port 0 for a free one."""
 
 
+class DataDirBusy(Exception):
+    """A market runs on this data directory already. Remedy: use that one, or end it first."""
+
+
 def serve(config: SimConfig) -> None:
     """Run the market until SIGINT or SIGTERM. Its hosts live on; the next market on the same folder adopts them.
 
-    Prints one line with the address when it is ready. Raises PortTaken.
+    Prints one line with the address when it is ready. Raises PortTaken or DataDirBusy.
     """
+    lock = _claim(config)
     listener = _listen(config.port)
     url = f"http://{_HOST}:{listener.getsockname()[1]}"
     sim = build(config, url, _hang_up)
@@ -52,6 +58,7 @@ def serve(config: SimConfig) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more after a clean shutdown
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+    os.close(lock)
 
 
 def app(sim: Sim) -> Starlette:
@@ -93,6 +100,17 @@ class _Connection(H11Protocol):
 def _hang_up(request: Request) -> None:
     if request.client is not None and (transport := _connections.get((request.client.host, request.client.port))):
         transport.abort()
+
+
+def _claim(config: SimConfig) -> int:
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(config.data_dir / "market.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as busy:
+        os.close(lock)
+        raise DataDirBusy(f"another market runs on {config.data_dir}") from busy
+    return lock
 
 
 def _listen(port: int) -> socket.socket:

@@ -54,6 +54,12 @@ class Shelf(Generic[Thing]):
             (self._kind, thing.id, owner, thing.model_dump_json()),
         )
 
+    def last_of(self, owner: int) -> Thing | None:
+        """The newest thing filed under this owner."""
+        query = "SELECT body FROM things WHERE kind = ? AND owner = ? ORDER BY id DESC LIMIT 1"
+        found = self._database.execute(query, (self._kind, owner)).fetchone()
+        return None if found is None else self._model.model_validate_json(found[0])
+
     def remove(self, number: int) -> None:
         """Forget a thing. Idempotent."""
         self._database.execute("DELETE FROM things WHERE kind = ? AND id = ?", (self._kind, number))

@@ -7,7 +7,6 @@ import asyncssh
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from holdfast.simcloud.bill import total
 from holdfast.simcloud.model import AccountKey, Instance
 from holdfast.simcloud.sim import Sim
 from holdfast.simcloud.vast.bodies import read_body
@@ -74,8 +73,7 @@ async def detach_key(sim: Sim, caller: Caller, request: Request) -> Row:
 async def current_user(sim: Sim, caller: Caller, _request: Request) -> Row:
     """The account and what is left on it."""
     caller.require(None)
-    spent = total(sim.market.bill.lines(sim.clock.now()))
-    credit = float(round(sim.store.account().credit - spent, 4))
+    credit = float(round(sim.market.credit(), 4))
     return {
         "id": _USER,
         "email": "tenant@example.com",

@@ -58,7 +58,7 @@ def _rows(sim: Sim, *, interruptible: bool, storage: Decimal) -> list[Row]:
     now = sim.clock.now()
     return [
         offer_row(slot, price, interruptible=interruptible, storage=storage, now=now)
-        for slot, price in sim.market.offers(interruptible=interruptible)
+        for slot, price in sim.market.counter.offers(interruptible=interruptible)
     ]
 
 
