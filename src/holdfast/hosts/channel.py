@@ -1,7 +1,7 @@
 """A conversation with the agent on a rented machine, over SSH.
 
-One task reads the agent's JSON lines and hands them to whoever waits: results to calls, questions to the call's
-`answer`, heartbeats to their readers. When it ends, for any reason, everybody who waits is told ChannelLost.
+One task reads the agent's JSON lines and hands each to the exchange it belongs to. When it ends, for any reason,
+everybody who still waits is told ChannelLost.
 """
 
 import asyncio
@@ -16,13 +16,12 @@ import asyncssh
 
 from holdfast.contracts.channel import Answer, ChannelLost, Json
 from holdfast.contracts.machines import Probe
-from holdfast.hosts.exchange import Exchange
+from holdfast.hosts.exchange import BeatStream, Exchange
 from holdfast.hosts.heartbeat import Heartbeat, parse_heartbeat, parse_probe
 from holdfast.hosts.lines import JsonLines
 from holdfast.hosts.session import SshProcess
 
 _PING_EVERY = 10.0  # seconds; the agent gives a connection up that says nothing for six times as long
-_BEATS_KEPT = 16  # a reader that is slower than the beats gets the newest ones
 
 
 class AgentChannel:
@@ -31,8 +30,7 @@ class AgentChannel:
     def __init__(self, process: SshProcess) -> None:
         self._process = process
         self._numbers = itertools.count(1)
-        self._exchanges: dict[int, Exchange] = {}
-        self._listeners: set[asyncio.Queue[Heartbeat | None]] = set()
+        self._exchanges: dict[int, Exchange | BeatStream] = {}
         self._lost: str | None = None
         self._tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._ping())}
 
@@ -53,8 +51,8 @@ class AgentChannel:
         self, method: str, params: Json, *, answer: Answer | None = None, timeout: timedelta | None = None
     ) -> dict[str, Any]:
         """See `Channel.call`. A call that was given up also ends on the agent, at its next note or question."""
-        number = next(self._numbers)
-        exchange = self._exchanges[number] = Exchange(answer)
+        number, exchange = next(self._numbers), Exchange(answer)
+        self._exchanges[number] = exchange
         try:
             await self._send({"id": number, "method": method, "params": params})
             return await exchange.outcome(self._send, timeout)
@@ -73,16 +71,17 @@ class AgentChannel:
 
         Raises:
             ChannelLost: at the end; this iterator never ends well.
+            AgentError: the agent does not want to beat for us: kind `fenced`, say.
         """
-        beats: asyncio.Queue[Heartbeat | None] = asyncio.Queue(_BEATS_KEPT)
-        self._listeners.add(beats)
+        number, beats = next(self._numbers), BeatStream()
+        self._exchanges[number] = beats
         try:
-            await self.call("subscribe", {"interval_s": interval.total_seconds()})
-            while (beat := await beats.get()) is not None:
-                yield beat
+            await self._send({"id": number, "method": "subscribe", "params": {"interval_s": interval.total_seconds()}})
+            while True:
+                yield parse_heartbeat(await beats.newest())
         finally:
-            self._listeners.discard(beats)
-        raise ChannelLost(self._lost or "the conversation ended")
+            del self._exchanges[number]
+            self._tell({"cancel": number})
 
     async def close(self) -> None:
         """End the conversation. The agent and its work go on. Idempotent."""
@@ -105,26 +104,15 @@ class AgentChannel:
             self._end(reason)
 
     def _take(self, message: dict[str, Any]) -> None:
-        if "event" in message:
-            self._spread(parse_heartbeat(message))
-            return
-        number = message["id"] if "id" in message else message["note"]
-        exchange = self._exchanges.get(number)
+        exchange = self._exchanges.get(message["id"])
         if exchange is not None:
             exchange.take(message)
         elif "ask" in message:
             self._tell({"answer": message["ask"], "error": {"kind": "cancelled", "message": "nobody waits any more"}})
 
-    def _spread(self, beat: Heartbeat | None) -> None:
-        for listener in self._listeners:
-            if listener.full():
-                listener.get_nowait()
-            listener.put_nowait(beat)
-
     def _end(self, reason: str) -> None:
         if self._lost is None:
             self._lost = reason
-            self._spread(None)
             for exchange in self._exchanges.values():
                 exchange.fail(reason)
 

@@ -1,4 +1,4 @@
-"""One call in flight: what the agent says about it, and how long it may be silent."""
+"""What is in flight on a channel: calls that have one outcome, and streams of heartbeats."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -57,6 +57,30 @@ class Exchange:
             await send({"answer": question["ask"], "error": {"kind": "answer_failed", "message": str(error)}})
             raise
         await send({"answer": question["ask"], "result": result})
+
+
+class BeatStream:
+    """Hold the newest heartbeat for a reader who may be slower than they come."""
+
+    def __init__(self) -> None:
+        self._message: Message | None = None
+        self._arrived = asyncio.Event()
+
+    def take(self, message: Message) -> None:
+        """A heartbeat, or the error instead of one."""
+        self._message = message
+        self._arrived.set()
+
+    def fail(self, reason: str) -> None:
+        """The conversation ended."""
+        self.take({"lost": reason})
+
+    async def newest(self) -> Message:
+        """The next heartbeat that was not read yet. Raises ChannelLost or AgentError."""
+        await self._arrived.wait()
+        self._arrived.clear()
+        assert self._message is not None
+        return self._message if "event" in self._message else _result(self._message)
 
 
 def _result(message: Message) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from holdfast.contracts.channel import AgentError, Answer, ChannelLost, Json
 from holdfast.hosts.agent.failures import AgentFailure, as_failure
-from holdfast.hosts.agent.methods import OneAtATime
+from holdfast.hosts.agent.methods import Method, OneAtATime
 from holdfast.hosts.agent.registry import TRANSFERS
 
 _GLANCE = 0.25  # seconds between two looks at how long a call has been silent
@@ -16,9 +17,9 @@ _GLANCE = 0.25  # seconds between two looks at how long a call has been silent
 class LocalChannel:
     """Implements `contracts.channel.Channel` without a machine. Knows the transfer methods only."""
 
-    def __init__(self) -> None:
+    def __init__(self, methods: Mapping[str, Method] = TRANSFERS) -> None:
         one_at_a_time = OneAtATime()
-        self._methods = {name: one_at_a_time.wrap(body) for name, body in TRANSFERS.items()}
+        self._methods = {name: one_at_a_time.wrap(body) for name, body in methods.items()}
 
     async def call(
         self, method: str, params: Json, *, answer: Answer | None = None, timeout: timedelta | None = None

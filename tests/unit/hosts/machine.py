@@ -33,6 +33,7 @@ class Machine:
         self.received = 0  # bytes that came in over all commands' stdin
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.path = os.environ["PATH"]
+        self.variables: dict[str, str] = {}  # the machine's own environment
         self.greeting = ""  # shell commands that run before each command
         self._client_key = client_key
         self._server: asyncssh.SSHAcceptor | None = None
@@ -95,7 +96,7 @@ class Machine:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             cwd=self.home,
-            env={"HOME": str(self.home), "PATH": self.path, "TEST_MACHINE": str(self.home)},
+            env={"HOME": str(self.home), "PATH": self.path, "TEST_MACHINE": str(self.home), **self.variables},
             start_new_session=True,
         )
         inward = asyncio.create_task(self._carry_in(process, child))

@@ -130,5 +130,5 @@ async def test_a_machine_without_a_usable_python_is_refused(
 async def test_what_a_login_prints_before_the_agent_speaks_is_passed_over(
     address: SshAddress, client_key: asyncssh.SSHKey, machine: Machine
 ) -> None:
-    machine.greeting = "echo Welcome; echo '{\"have\": \"fun\"}'; "
+    machine.greeting = 'echo Welcome; echo \'{"have": "fun"}\'; '
     await reach(address, client_key)

@@ -1,7 +1,7 @@
 """One connection to the daemon: calls in, results out, questions back, heartbeats for who subscribed.
 
 Messages from control: {id, method, params}, {answer, result | error}, {cancel: id}, {ping}.
-Messages to control: {id, result | error}, {ask, id, method, params}, {note: id, ...}, {event: "heartbeat", ...}.
+Messages to control: {id, result | error}, {id, ask, method, params}, {id, note}, {id, event: "heartbeat", ...}.
 """
 
 import itertools
@@ -36,7 +36,7 @@ class Call:
     def note(self, facts: Json) -> None:
         """Tell the caller how far the call is; this also keeps the caller from losing patience."""
         self._check()
-        self._conversation.tell({"note": self._number, "facts": facts})
+        self._conversation.tell({"id": self._number, "note": facts})
 
     def _check(self) -> None:
         if self.cancelled:
@@ -66,8 +66,13 @@ class Conversation:
 
     def run(self) -> None:
         """Returns when the connection has ended and all who waited for it know."""
-        for message in self._wire.messages():
-            self._take(message)
+        try:
+            for message in self._wire.messages():
+                self._take(message)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         self._ended.set()
         for call in list(self._calls.values()):
             call.cancelled = True
@@ -89,7 +94,7 @@ class Conversation:
         try:
             if self._ended.is_set():
                 raise AgentFailure("control_lost", "the connection to control has ended")
-            self.tell({"ask": number, "id": call, "method": method, "params": params})
+            self.tell({"id": call, "ask": number, "method": method, "params": params})
             if not question.answered.wait(_ANSWER_WITHIN):
                 raise AgentFailure("control_lost", f"no answer to {method!r} within {_ANSWER_WITHIN:.0f} s")
         finally:
@@ -101,7 +106,7 @@ class Conversation:
         return result
 
     def _take(self, message: Json) -> None:
-        if "method" in message:
+        if "method" in message and "id" in message:
             call = self._calls[message["id"]] = Call(self, message["id"])
             name = message["method"]
             threading.Thread(target=self._serve, args=(call, message), name=name, daemon=True).start()
@@ -116,7 +121,7 @@ class Conversation:
     def _serve(self, call: Call, message: Json) -> None:
         number = message["id"]
         try:
-            reply: Json = {"id": number, "result": self._run(call, message["method"], message.get("params", {}))}
+            reply: Json = {"id": number, "result": self._run(call, message)}
         except Exception as error:
             failure = as_failure(error)
             reply = {"id": number, "error": {"kind": failure.kind, "message": str(failure)}}
@@ -126,21 +131,17 @@ class Conversation:
         except AgentFailure:
             return  # nobody is left to hear it; what the method did stands, and can be asked for again
 
-    def _run(self, call: Call, method: str, params: Json) -> Json:
+    def _run(self, call: Call, message: Json) -> Json:
+        method, params = message["method"], message.get("params", {})
         if method == "hello":
             self._epoch = int(params["epoch"])
         if method == "subscribe":
-            self._subscribe(float(params.get("interval_s", 1)))
-            return {}
+            return self._send_beats(call, message["id"], float(params.get("interval_s", 1)))
         return self._invoke(self._epoch, method, params, call)
 
-    def _subscribe(self, interval: float) -> None:
-        threading.Thread(target=self._send_beats, args=(interval,), name="heartbeats", daemon=True).start()
-
-    def _send_beats(self, interval: float) -> None:
-        while not self._ended.is_set():
-            try:
-                self.tell({"event": "heartbeat", **self._beat()})
-            except AgentFailure:
-                return
+    def _send_beats(self, call: Call, number: Any, interval: float) -> Json:
+        """Send heartbeats until the caller cancels this call or the connection ends."""
+        while not call.cancelled:
+            self.tell({"id": number, "event": "heartbeat", **self._beat()})
             self._ended.wait(interval)
+        return {}
