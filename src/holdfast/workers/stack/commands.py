@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
 
 from holdfast.settings import load_settings
 from holdfast.workers.stack.errors import AlreadyRunning, NotReady, StackError
@@ -75,37 +74,23 @@ def _first_state(options: UpOptions, home: Home) -> StackState:
 
 
 def _launch(options: UpOptions, home: Home, lock_fd: int, say: Callable[[str], None]) -> int:
-    failures: list[str] = []
+    told: dict[Kind, str] = {}
 
     def tell(report: Report) -> None:
-        match report.kind:
-            case Kind.NOTE:
-                say(report.text)
-            case Kind.READY:
-                say(ready_table(home, foreground=not options.detach))
-            case Kind.FAILED:
-                failures.append(report.text)
+        if report.kind is Kind.NOTE:
+            say(report.text)
+        elif report.kind is Kind.READY and Kind.READY not in told:  # a later supervisor is ready once more
+            say(ready_table(home, foreground=not options.detach))
+        told[report.kind] = report.text
 
     keeper = Keeper(home, lock_fd=lock_fd, say=tell)
-    keeper.stop_on_signals()
-    reports = keeper.start(detach=options.detach)
-    if options.detach and _follow_until_ready(reports, tell):
-        return 0
-    keeper.keep(reports)
-    if failures:
-        raise NotReady(failures[0], remedy="correct that and run `holdfast up` again; the data is kept")
-    say("stopped; the data is kept")
+    with keeper.stops_on_signals():
+        keeper.keep(detach=options.detach)
+    if Kind.FAILED in told:
+        raise NotReady(told[Kind.FAILED], remedy="correct that and run `holdfast up` again; the data is kept")
+    if Kind.READY not in told or not options.detach:
+        say("stopped; the data is kept")
     return 0
-
-
-def _follow_until_ready(reports: IO[bytes], tell: Callable[[Report], None]) -> bool:
-    for line in reports:
-        report = Report.from_line(line)
-        tell(report)
-        if report.kind is Kind.READY:
-            reports.close()
-            return True
-    return False
 
 
 def ready_table(home: Home, *, foreground: bool) -> str:
@@ -157,7 +142,7 @@ def _stop_abandoned(home: Home, state: StackState, say: Callable[[str], None]) -
     try:
         home.write(replace(state, phase=Phase.STOPPING))
         keeper = Keeper(home, lock_fd=lock_fd, say=lambda report: say(report.text))
-        keeper.keep(keeper.start(detach=True))
+        keeper.keep()
     finally:
         os.close(lock_fd)
 

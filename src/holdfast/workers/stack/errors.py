@@ -17,17 +17,17 @@ class StackError(Exception):
         self.remedy = remedy
 
 
-class AlreadyRunning(StackError):  # noqa: N818 (an error says what happened)
+class AlreadyRunning(StackError):
     """A stack lives on this data directory."""
 
 
-class PortBusy(StackError):  # noqa: N818 (an error says what happened)
+class PortBusy(StackError):
     """A port that the stack wants is taken."""
 
 
-class ProgramMissing(StackError):  # noqa: N818 (an error says what happened)
+class ProgramMissing(StackError):
     """A server program is not installed."""
 
 
-class NotReady(StackError):  # noqa: N818 (an error says what happened)
+class NotReady(StackError):
     """A process of the stack failed before it was ready for the first time."""

@@ -4,12 +4,14 @@
 starts one in the background, the guardian: this module as a process.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -33,8 +35,30 @@ class Keeper:
         self._asked_to_stop = False
         self._supervisor: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, detach: bool) -> IO[bytes]:
-        """Start a supervisor; its reports come through the stream. When detached it looks for a guardian itself."""
+    def keep(self, reports: IO[bytes] | None = None, *, detach: bool = False) -> None:
+        """Follow a supervisor's reports, replacing it whenever it dies. Without `reports` starts with a new one.
+
+        Returns when the stack has stopped; with `detach` also as soon as it is ready: then the supervisor has found
+        itself a guardian in the background.
+        """
+        while True:
+            with reports or self._start(detach=detach) as lines:
+                for line in lines:
+                    report = Report.from_line(line)
+                    self._say(report)
+                    if detach and report.kind is Kind.READY:
+                        return
+            reports = None
+            if self._supervisor:
+                self._supervisor.wait()
+            state = self._home.read()
+            if state is None or state.phase is Phase.STOPPED:
+                return
+            self._say(Report(Kind.NOTE, "the supervisor died; starting another"))
+            time.sleep(PAUSE_BEFORE_NEXT)
+
+    def _start(self, *, detach: bool) -> IO[bytes]:
+        """Start a supervisor; its reports come through the stream."""
         read_end, write_end = os.pipe()
         command = [sys.executable, "-m", "holdfast.workers.stack.supervisor", str(self._home.path)]
         command += ["--lock-fd", str(self._lock_fd), "--report-fd", str(write_end)]
@@ -59,25 +83,22 @@ class Keeper:
             self._tell(signal.SIGTERM)
         return os.fdopen(read_end, "rb")
 
-    def keep(self, reports: IO[bytes]) -> None:
-        """Follow the reports; replace a supervisor that died. Returns when the stack has stopped."""
-        while True:
-            with reports:
-                for line in reports:
-                    self._say(Report.from_line(line))
-            if self._supervisor:
-                self._supervisor.wait()
-            state = self._home.read()
-            if state is None or state.phase is Phase.STOPPED:
-                return
-            self._say(Report(Kind.NOTE, "the supervisor died; starting another"))
-            time.sleep(PAUSE_BEFORE_NEXT)
-            reports = self.start(detach=False)
+    @contextlib.contextmanager
+    def stops_on_signals(self) -> Iterator[None]:
+        """Inside, Ctrl-C, a closed terminal or SIGTERM stops the stack; a second Ctrl-C does it without grace.
 
-    def stop_on_signals(self) -> None:
-        """From now on Ctrl-C, a closed terminal or SIGTERM stops the stack; a second Ctrl-C does it without grace."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        Only the main thread may set handlers; called from another one, signals stay with whoever has them.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        heeded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = [signal.signal(number, self._on_signal) for number in heeded]
+        try:
+            yield
+        finally:
+            for number, handler in zip(heeded, before, strict=True):
+                signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._tell(signal.SIGINT if self._asked_to_stop and number == signal.SIGINT else signal.SIGTERM)

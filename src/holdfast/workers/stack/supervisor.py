@@ -47,6 +47,7 @@ class Supervisor:
         self._was_ready = {service.name: asyncio.Event() for service in self._services}
         self._running: dict[str, Process] = {}
         self._guardian: Process | None = None
+        self._announced = asyncio.Event()
         self._stop = asyncio.Event()
         self._failure: str | None = None
         self._hard = False
@@ -57,13 +58,14 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_signal_handler(signal.SIGINT, self._stop_hard)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        self._remember(keepers=(ProcessRecord.of(os.getpid()),))
         adopted = self._adopt()
         if self._state.phase is Phase.STOPPING:
             self._stop.set()
         async with asyncio.TaskGroup() as tasks:
             keeping = [tasks.create_task(self._keep(each, adopted.get(each.name))) for each in self._services]
-            keeping.append(tasks.create_task(self._keep_guardian(guardian)))
             keeping.append(tasks.create_task(self._announce_ready()))
+            keeping.append(tasks.create_task(self._keep_guardian(guardian)))
             await self._stop.wait()
             for task in keeping:
                 task.cancel()
@@ -71,10 +73,14 @@ class Supervisor:
         return 1 if self._failure else 0
 
     def _adopt(self) -> dict[str, Process]:
+        """Take over what lives. What this plan no longer has (there were more workers before) is let go."""
         adopted = {}
         for name, record in self._state.processes.items():
-            if process := Process.adopt(record):
+            process = Process.adopt(record)
+            if process and name in self._was_ready:
                 adopted[name] = self._running[name] = process
+            elif process:
+                process.signal(signal.SIGTERM)
         if adopted:
             self._note(f"took over {', '.join(adopted)}")
         return adopted
@@ -148,18 +154,18 @@ class Supervisor:
     # Ready, or not
 
     async def _announce_ready(self) -> None:
-        if self._state.phase is not Phase.STARTING:
-            return
+        within = FIRST_READY_WITHIN.total_seconds() if self._state.phase is Phase.STARTING else None
         try:
-            async with asyncio.timeout(FIRST_READY_WITHIN.total_seconds()):
+            async with asyncio.timeout(within):
                 for ready in self._was_ready.values():
                     await ready.wait()
         except TimeoutError:
             late = next(each for each in self._services if not self._was_ready[each.name].is_set())
-            self._give_up(f"{late.name} was not ready after {FIRST_READY_WITHIN.total_seconds():g} s", late)
+            self._give_up(f"{late.name} was not ready after {within:g} s", late)
             return
         self._remember(phase=Phase.READY)
         self._reporter.send(Kind.READY, "ready")
+        self._announced.set()
 
     def _give_up(self, what: str, service: Service) -> None:
         log = self._home.path / "logs" / f"{service.name}.log"
@@ -169,7 +175,10 @@ class Supervisor:
     # Our own guardian
 
     async def _keep_guardian(self, record: ProcessRecord | None) -> None:
+        """`record` is the launcher in the foreground; a detached one watches us only until we are ready."""
         self._guardian = Process.adopt(record) if record else None
+        if record is None:
+            await self._announced.wait()
         while True:
             if self._guardian is None:
                 self._guardian = self._spawn_guardian()
