@@ -1,6 +1,5 @@
 """Connections: an SQLite file or a PostgreSQL server, behind the same transactions and the same errors."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +85,7 @@ def _sqlite(url: URL) -> Engine:
 def _create_private(path: Path) -> None:
     # SQLite gives its journal files the mode of the database, so this one mode protects all three.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    path.touch(mode=0o600)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -82,6 +82,11 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def _private_file(path: Path) -> Path:
+    path.touch(mode=0o600)
+    return path
+
+
 def _config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
@@ -102,7 +107,7 @@ def _alone(engine: Engine) -> Iterator[None]:
     """
     with ExitStack() as held:
         if engine.dialect.name == "sqlite":
-            lock = held.enter_context(Path(f"{engine.url.database}.lock").open("w"))
+            lock = held.enter_context(_private_file(Path(f"{engine.url.database}.lock")).open())
             fcntl.flock(lock, fcntl.LOCK_EX)
             with closing(engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA journal_mode = WAL")
