@@ -1,0 +1,27 @@
+"""What the Vast.ai driver needs to know of an account, and its habits."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from holdfast.settings import ProviderSettings
+
+PUBLIC_URL = "https://console.vast.ai"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VastConfig:
+    """One account. The defaults are for the public service."""
+
+    api_key: SecretStr
+    base_url: str = PUBLIC_URL
+    connect_timeout: timedelta = timedelta(seconds=10)
+    answer_timeout: timedelta = timedelta(seconds=30)
+    patience: timedelta = timedelta(seconds=10)  # the longest wait for our turn before we say RateLimited
+    listing_lag: timedelta = timedelta(seconds=30)  # a new instance may be missing from the list for so long
+
+    @classmethod
+    def of(cls, settings: ProviderSettings) -> "VastConfig":
+        """The configuration for a section of the settings."""
+        return cls(api_key=settings.api_key, base_url=(settings.base_url or PUBLIC_URL).rstrip("/"))

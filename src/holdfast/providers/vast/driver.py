@@ -1,0 +1,120 @@
+"""Vast.ai: a market of strangers' machines, rented on demand or by bid."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer, Requirements
+from holdfast.providers.base import Capabilities
+from holdfast.providers.errors import RequestRejected
+from holdfast.providers.vast import offers
+from holdfast.providers.vast.answers import Refused
+from holdfast.providers.vast.client import VastClient
+from holdfast.providers.vast.config import VastConfig
+from holdfast.providers.vast.endpoints import CHANGE, CHANGE_BID, PACES
+from holdfast.providers.vast.fleet import Fleet
+from holdfast.providers.vast.launching import Launcher
+from holdfast.providers.vast.states import instance_of
+from holdfast.providers.vast.wire import InstanceRow
+from holdfast.providers.wrappers.pacing import Pacer
+from holdfast.settings import ProviderSettings
+
+NAME = "vast"
+
+# After an accepted start a row may still tell of the stop before it; and a bid that lost again is not news, it waits.
+_AFTER_START = {
+    InstanceState.STOPPED: InstanceState.STARTING,
+    InstanceState.EXITED: InstanceState.STARTING,
+    InstanceState.INTERRUPTED: InstanceState.WAITING,
+}
+
+
+class VastProvider:
+    """`Provider`, `Pauses` and `ChangesBid` for one Vast.ai account."""
+
+    name = NAME
+
+    def __init__(self, client: VastClient, launcher: Launcher, fleet: Fleet, *, listing_lag: timedelta) -> None:
+        self._client = client
+        self._launcher = launcher
+        self._fleet = fleet
+        self.capabilities = Capabilities(
+            interruptible=True,
+            pauses=True,
+            changes_bid=True,
+            notice=None,
+            finds_by_label=True,
+            listing_lag=listing_lag,
+            usually_ready_within=timedelta(minutes=5),
+            machine_can_end_itself=True,
+        )
+
+    async def search_offers(self, needs: Requirements) -> Sequence[Offer]:
+        return await offers.search(self._client, needs, provider=NAME, now=_now())
+
+    async def launch(self, order: LaunchOrder) -> LaunchResult:
+        return await self._launcher.launch(order)
+
+    async def inspect(self, instance_id: str) -> Instance:
+        row = await self._fleet.find(_number(instance_id))
+        if row is None:
+            return Instance(
+                provider=NAME, instance_id=instance_id, state=InstanceState.GONE, detail="Vast.ai does not know it"
+            )
+        return _instance(row)
+
+    async def list_owned(self, label: str | None = None) -> Sequence[Instance]:
+        return [_instance(row) for row in await self._fleet.every(label)]
+
+    async def destroy(self, instance_id: str) -> bool:
+        return await self._launcher.remove(_number(instance_id))
+
+    async def stop(self, instance_id: str) -> None:
+        """Release the GPU and keep the disk, which goes on costing. Also withdraws a start that waits."""
+        await self._client.call(CHANGE, number=_number(instance_id), body={"state": "stopped"})
+
+    async def start(self, instance_id: str) -> Instance:
+        """As `Pauses.start`. The wish of a machine that waits may stay queued and be met, and billed, much later."""
+        try:
+            await self._client.call(CHANGE, number=_number(instance_id), body={"state": "running"})
+        except Refused as refusal:
+            if refusal.code != "resources_unavailable":
+                raise
+            return replace(await self.inspect(instance_id), state=InstanceState.WAITING, detail=str(refusal))
+        found = await self.inspect(instance_id)
+        return replace(found, state=_AFTER_START.get(found.state, found.state))
+
+    async def change_bid(self, instance_id: str, hourly: Decimal) -> None:
+        body = {"client_id": "me", "price": float(hourly)}
+        await self._client.call(CHANGE_BID, number=_number(instance_id), body=body)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def open_vast(settings: ProviderSettings) -> VastProvider:
+    """The driver for the account of these settings. Connects with the first call."""
+    return connect(VastConfig.of(settings))
+
+
+def connect(config: VastConfig) -> VastProvider:
+    """The driver for a configuration, with a pace of its own."""
+    client = VastClient(config, Pacer(PACES, patience=config.patience))
+    fleet = Fleet(client)
+    launcher = Launcher(client, fleet, provider=NAME, listing_lag=config.listing_lag)
+    return VastProvider(client, launcher, fleet, listing_lag=config.listing_lag)
+
+
+def _instance(row: InstanceRow) -> Instance:
+    return instance_of(row, provider=NAME, now=_now())
+
+
+def _number(instance_id: str) -> int:
+    if not instance_id.isdecimal():
+        raise RequestRejected(f"{instance_id!r} is no instance of Vast.ai: they are numbers")
+    return int(instance_id)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,171 @@
+"""Renting effectively once, although Vast.ai has no idempotency key: the label stands in for it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Terms
+from holdfast.providers.errors import LaunchUnsettled, ProviderUnavailable, RateLimited, RequestRejected
+from holdfast.providers.vast.answers import Refused
+from holdfast.providers.vast.client import NotSent, VastClient
+from holdfast.providers.vast.endpoints import DESTROY, RENT
+from holdfast.providers.vast.fleet import Fleet
+from holdfast.providers.vast.keys import SshKeys
+from holdfast.providers.vast.states import instance_of
+from holdfast.providers.vast.wire import InstanceRow
+
+Sleep = Callable[[float], Awaitable[None]]
+
+_SMALLEST_DISK = 8
+_POLL = 1.0
+_ORPHAN_PATIENCE = 60.0  # seconds in which a machine that must not exist is expected to go
+
+
+class Launcher:
+    """Rents an offer under a label, or adopts what already wears the label."""
+
+    def __init__(
+        self,
+        client: VastClient,
+        fleet: Fleet,
+        *,
+        provider: str,
+        listing_lag: timedelta,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._fleet = fleet
+        self._keys = SshKeys(client)
+        self._provider = provider
+        self._lag = listing_lag.total_seconds()
+        self._clock = clock
+        self._sleep = sleep
+
+    async def launch(self, order: LaunchOrder) -> LaunchResult:
+        """As `Provider.launch` promises. Waits for the listing lag only when an answer was lost."""
+        if adopted := await self._adopt(order):
+            return adopted
+        body = _body(order)
+        await self._keys.ensure(order.ssh_public_key)
+        try:
+            answer = await self._client.call(RENT, number=int(order.offer.offer_id), body=body)
+        except Refused as refusal:
+            return await self._after_refusal(order, refusal)
+        except (NotSent, RateLimited):
+            raise  # nothing was rented
+        except ProviderUnavailable as lost:
+            return await self._settle(order, lost)
+        contract = _contract(answer)
+        if contract is None:
+            return await self._settle(order, ProviderUnavailable("Vast.ai rented without naming the instance"))
+        return LaunchResult(instance=self._newborn(order, contract))
+
+    async def remove(self, number: int) -> bool:
+        """Ask for the end of an instance; True once Vast.ai does not know it."""
+        try:
+            await self._client.call(DESTROY, number=number, body={})
+        except Refused as refusal:
+            if not refusal.no_such_instance:
+                raise
+        return await self._fleet.show(number) is None
+
+    async def _after_refusal(self, order: LaunchOrder, refusal: Refused) -> LaunchResult:
+        """A refused order may have left a stopped machine behind, whose disk is billed."""
+        orphan = _contract(refusal.body)
+        if orphan is not None:
+            await self._remove_for_good(orphan)
+            return LaunchResult(refusal=f"bid refused: {refusal}")
+        if refusal.no_such_offer:
+            return LaunchResult(refusal=f"offer gone: {refusal}")
+        if refusal.code == "invalid_price":
+            return LaunchResult(refusal=f"bid refused: {refusal}")
+        if refusal.code.startswith("invalid_") or refusal.status != 200:
+            raise refusal
+        return await self._settle(order, refusal)
+
+    async def _settle(self, order: LaunchOrder, cause: Exception) -> LaunchResult:
+        """The answer was lost: look for the label until a new machine must have shown up in the list."""
+        until = self._clock() + self._lag
+        while True:
+            if adopted := await self._adopt_if_listed(order):
+                return adopted
+            if self._clock() >= until:
+                raise LaunchUnsettled(
+                    f"whether {order.label} was rented is not known, and it is not in the list: {cause}"
+                ) from cause
+            await self._sleep(_POLL)
+
+    async def _adopt_if_listed(self, order: LaunchOrder) -> LaunchResult | None:
+        try:
+            return await self._adopt(order)
+        except ProviderUnavailable:
+            return None  # as good as an empty list: the deadline in `_settle` ends the search
+
+    async def _adopt(self, order: LaunchOrder) -> LaunchResult | None:
+        """Take the oldest instance that wears the label; any other was rented by mistake and goes."""
+        wearing = await self._fleet.every(order.label)
+        if not wearing:
+            return None
+        oldest, *others = wearing
+        for other in others:
+            await self._remove_for_good(other.id)
+        await self._keys.attach(oldest.id, order.ssh_public_key)
+        return LaunchResult(instance=self._seen(oldest), adopted=True)
+
+    async def _remove_for_good(self, number: int) -> None:
+        until = self._clock() + _ORPHAN_PATIENCE
+        while not await self.remove(number):
+            if self._clock() >= until:
+                raise LaunchUnsettled(f"instance {number} is left over and does not go away")
+            await self._sleep(_POLL)
+
+    def _seen(self, row: InstanceRow) -> Instance:
+        return instance_of(row, provider=self._provider, now=datetime.now(UTC))
+
+    def _newborn(self, order: LaunchOrder, contract: int) -> Instance:
+        """What is known of a machine at the moment when its rental was accepted."""
+        offer = order.offer
+        return Instance(
+            provider=self._provider,
+            instance_id=str(contract),
+            state=InstanceState.STARTING,
+            detail="accepted",
+            label=order.label,
+            machine_id=offer.machine_id,
+            host_id=offer.host_id,
+            gpu=offer.gpu,
+            gpu_count=offer.gpu_count,
+            region=offer.region,
+            terms=offer.terms,
+            hourly=offer.hourly,
+            contract_ends=offer.contract_ends,
+        )
+
+
+def _body(order: LaunchOrder) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "client_id": "me",
+        "image": order.image,
+        "disk": max(order.disk_gb, _SMALLEST_DISK),
+        "label": order.label,
+        "env": {},
+        "runtype": "ssh_direc ssh_proxy",
+        "onstart": order.onstart,
+        "target_state": "running",
+        # Now or not at all: a machine that starts in an hour would be billed for nobody.
+        "cancel_unavail": True,
+    }
+    if order.offer.terms is Terms.INTERRUPTIBLE:
+        if order.offer.bid is None:
+            raise RequestRejected(f"offer {order.offer.offer_id} is interruptible and names no bid")
+        # The presence of a price is what makes a machine interruptible, whatever the search was for.
+        body["price"] = float(order.offer.bid)
+    return body
+
+
+def _contract(answer: Any) -> int | None:
+    contract = answer.get("new_contract") if isinstance(answer, dict) else None
+    return contract if isinstance(contract, int) else None

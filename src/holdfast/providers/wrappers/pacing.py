@@ -1,0 +1,105 @@
+"""Keeps the pace that a provider asks for, for every caller of one account in this process.
+
+Other processes may share the account, so a refusal for haste can come all the same: `refused` learns from it.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from holdfast.providers.errors import RateLimited
+
+# Calls travel at different speeds: two that leave on time may arrive a little too close together.
+_MARGIN = 0.05
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+_JITTER = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """At most `calls` in any `per`."""
+
+    per: timedelta
+    calls: int = 1
+    penalty: timedelta = timedelta()  # how long the provider stays deaf to one who came too early
+
+
+@dataclass
+class _Lane:
+    pace: Pace
+    starts: deque[float]
+    blocked_until: float = 0.0
+    learned: float = 0.0  # seconds between calls, as a refusal told us
+    refusals: int = field(default=0)  # in a row
+
+    def earliest(self, now: float) -> float:
+        moments = [now, self.blocked_until]
+        if len(self.starts) == self.pace.calls:
+            moments.append(self.starts[0] + self.pace.per.total_seconds() + _MARGIN)
+        if self.starts and self.learned:
+            moments.append(self.starts[-1] + self.learned + _MARGIN)
+        return max(moments)
+
+
+class Pacer:
+    """Lets calls through one by one, lane by lane. For one event loop. Clock and sleep are given: tests bring their own."""
+
+    def __init__(
+        self,
+        paces: Mapping[str, Pace],
+        *,
+        patience: timedelta = timedelta(seconds=10),
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._lanes = {name: _Lane(pace, deque(maxlen=pace.calls)) for name, pace in paces.items()}
+        self._patience = patience.total_seconds()
+        self._clock = clock
+        self._sleep = sleep
+        self._dice = dice
+
+    def wait(self, lane: str) -> timedelta:
+        """How long a call on this lane would have to wait if it came now."""
+        now = self._clock()
+        return timedelta(seconds=self._lanes[lane].earliest(now) - now)
+
+    async def turn(self, lane: str) -> None:
+        """Wait until the next call on this lane may leave. Calls leave in the order in which they came.
+
+        Raises:
+            RateLimited: the wait would outlast our patience; no turn is taken.
+        """
+        ours, now = self._lanes[lane], self._clock()
+        start = ours.earliest(now)
+        if start - now > self._patience:
+            wait = timedelta(seconds=start - now)
+            raise RateLimited(f"too many calls of {lane}; the next may leave in {start - now:.1f} s", retry_after=wait)
+        ours.starts.append(start)
+        if start > now:
+            await self._sleep(start - now)
+
+    def accepted(self, lane: str) -> None:
+        """The provider did not mind the pace of the last call."""
+        self._lanes[lane].refusals = 0
+
+    def refused(self, lane: str, *, threshold: timedelta | None) -> timedelta:
+        """The provider minded. Slows the lane down and returns how long it stays closed.
+
+        `threshold` is the least interval that the refusal named; it is kept to from now on.
+        """
+        ours, now = self._lanes[lane], self._clock()
+        if threshold is not None:
+            ours.learned = max(ours.learned, threshold.total_seconds())
+        doubled = min(_FIRST_PAUSE * 2**ours.refusals, _LONGEST_PAUSE)
+        pause = max(doubled, ours.learned + _MARGIN, ours.pace.penalty.total_seconds())
+        # Everybody who was refused at the same moment must not come back at the same moment.
+        pause *= 1 + _JITTER * self._dice()
+        ours.refusals += 1
+        ours.blocked_until = max(ours.blocked_until, now + pause)
+        return timedelta(seconds=ours.blocked_until - now)
