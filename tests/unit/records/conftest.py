@@ -1,6 +1,8 @@
 """The same tests on an SQLite file and on a real PostgreSQL server. Every test has a database of its own."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -28,25 +30,48 @@ def postgres() -> Iterator[str]:
             server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file at this code's version, for copying: migrating anew for each test would take longer."""
+    path = tmp_path_factory.mktemp("template") / "records.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    """The name of a PostgreSQL database at this code's version."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_of_records")
+    migrate(_database(postgres, "template_of_records"))
+    return "template_of_records"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without tables."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'data' / 'records.db'}"
-        return
-    server = request.getfixturevalue("postgres")
-    name = f"t{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def url(empty_url: str) -> str:
+def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without tables."""
+    if kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'data' / 'records.db'}"
+    else:
+        with _new_database(request.getfixturevalue("postgres"), template="template1") as url:
+            yield url
+
+
+@pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database at this code's version."""
-    migrate(empty_url)
-    return empty_url
+    if kind == "sqlite":
+        path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "records.db")
+        yield f"sqlite:///{path}"
+    else:
+        template = request.getfixturevalue("postgres_template")
+        with _new_database(request.getfixturevalue("postgres"), template=template) as url:
+            yield url
 
 
 @pytest.fixture
@@ -59,3 +84,16 @@ def records(url: str, clock: Clock) -> Iterator[Records]:
     opened = Records.open(url, clock=clock)
     yield opened
     opened.close()
+
+
+@contextmanager
+def _new_database(server: str, *, template: str) -> Iterator[str]:
+    name = f"t{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        yield _database(server, name)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _database(server: str, name: str) -> str:
+    return make_url(server).set(database=name).render_as_string(hide_password=False)

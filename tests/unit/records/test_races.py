@@ -8,12 +8,13 @@ from threading import Barrier
 
 import pytest
 
+from holdfast.records import workloads
 from holdfast.records.errors import Fenced, RecordsUnavailable, Superseded
 from holdfast.records.store import Records
 from tests.unit.records.makers import claim, commit, offer, opening
 
 WRITERS = 6
-COMMITS = 20
+COMMITS = 10
 ROOT = Path(__file__).parents[3]
 
 
@@ -87,6 +88,17 @@ def test_a_name_opened_by_many_at_once_has_one_generation_per_run(records: Recor
         assert list(threads.map(open_it, range(WRITERS))) == [0] * WRITERS
     records.claim_epoch(claim(1))
     records.commit_checkpoint(commit(1))
+
+
+def test_reading_does_not_wait_for_a_writer(url: str, records: Records) -> None:
+    records.open_workload(opening())
+    other = Records.open(url)
+    with records._writing() as session:  # a transaction that another process holds open
+        workloads.locked(session, "train").epoch = 7
+        session.flush()
+        assert other.workload_names() == ["train"]
+        assert other.list_checkpoints("train") == []
+    other.close()
 
 
 @pytest.mark.parametrize("error", [Fenced, Superseded, RecordsUnavailable])
