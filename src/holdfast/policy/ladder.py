@@ -38,6 +38,15 @@ class SkippedRung:
     reason: str
 
 
+# The machine answers and holds all the work: whatever the owner's order, nothing is lost and nothing rented this way.
+_IN_PLACE = Rung(
+    strategy=Strategy.COLDSTART,
+    reason="the machine answers, and its disk holds all the work: it goes on in place",
+    in_place=True,
+    new_machine=False,
+)
+
+
 def rungs(
     spec: FailoverSpec, *, cause: Cause, has_checkpoint: bool, lost_state: InstanceState = InstanceState.UNKNOWN
 ) -> tuple[Rung, ...]:
@@ -67,6 +76,8 @@ def _weigh(
     restartable = not released and cause in _RESTARTABLE_CAUSES and lost_state in _RESTARTABLE_STATES
     may_start_empty = spec.lose_work or not has_checkpoint
     weighed: list[Rung | SkippedRung] = []
+    if released and cause is Cause.REBOOTED and Strategy.COLDSTART in spec.ladder:
+        weighed.append(_IN_PLACE)
     for strategy in spec.ladder:
         if strategy is Strategy.SNAPSHOT:
             weighed.append(_snapshot(has_checkpoint, release_lost=released))

@@ -10,7 +10,6 @@ from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
 from holdfast.activities.hosts import HostActivities
@@ -30,23 +29,12 @@ from holdfast.providers.wrappers.metered import Metered
 from holdfast.records.store import Records
 from holdfast.settings import Settings
 from holdfast.telemetry.metrics import Metrics
+from holdfast.workers.durable import SANDBOX, WORKFLOWS
 from holdfast.workers.roles import Role
-from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
-from holdfast.workflows.failover import FailoverWorkflow
-from holdfast.workflows.release import ReleaseWorkflow
-from holdfast.workflows.watch import WatchWorkflow
-from holdfast.workflows.workload import WorkloadWorkflow
 
-WORKFLOWS = (WorkloadWorkflow, FailoverWorkflow, CheckpointSyncWorkflow, ReleaseWorkflow, WatchWorkflow)
 GRACE = timedelta(seconds=10)
 """How long a stopping worker lets its short activities finish; the long ones are taken over by another worker."""
 _THREADS = 8
-
-# Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then
-# fails at replay instead of passing silently.
-SANDBOX = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules("holdfast.contracts", "pydantic", "pydantic_core")
-)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,17 @@
+"""What every worker and every replay of a history must agree on: the workflows, and the sandbox they run in."""
+
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
+from holdfast.workflows.failover import FailoverWorkflow
+from holdfast.workflows.release import ReleaseWorkflow
+from holdfast.workflows.watch import WatchWorkflow
+from holdfast.workflows.workload import WorkloadWorkflow
+
+WORKFLOWS = (WorkloadWorkflow, FailoverWorkflow, CheckpointSyncWorkflow, ReleaseWorkflow, WatchWorkflow)
+
+# Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then
+# fails at replay instead of passing silently.
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("holdfast.contracts", "pydantic", "pydantic_core")
+)

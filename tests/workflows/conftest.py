@@ -1,0 +1,43 @@
+"""One dev server for all stories; each test gets a world and a worker of its own, on its own names."""
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest_asyncio
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from holdfast.contracts import names
+from tests.workflows.stories import Story, run_story
+
+DYNAMIC_CONFIG = [
+    "history.timerProcessorMaxPollRPS=1000",
+    "history.transferProcessorMaxPollRPS=1000",
+    "frontend.WorkerCommandsEnabled=true",  # prompt cancellation of activities
+    "system.enableCancelActivityWorkerCommand=true",
+    "limit.historyCount.suggestContinueAsNew=150",  # reach continue-as-new within a test
+]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    binary = Path(sys.executable).parent / "temporal"
+    flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        search_attributes=list(names.SEARCH_ATTRIBUTES),
+        dev_server_extra_args=flags,
+    ) as environment:
+        yield environment
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def story(temporal: WorkflowEnvironment) -> AsyncIterator[Story]:
+    """A workload named after nobody else's, in a world of its own."""
+    async with run_story(temporal.client, grace=timedelta(milliseconds=200)) as running:
+        yield running

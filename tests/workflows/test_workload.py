@@ -1,0 +1,338 @@
+"""The life of a workload, told through what a toy world saw of it."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.incidents import Cause
+from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.spec import FailoverSpec, Strategy
+from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
+from tests.workflows.stories import Story
+from tests.workflows.world import an_offer
+
+
+async def result_of(handle: WorkflowHandle[Any, Any]) -> Any:
+    async with asyncio.timeout(30):
+        return await handle.result()
+
+
+async def failure_of(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await result_of(handle)
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause
+
+
+async def test_runs_on_the_best_offer_saves_and_lets_the_machine_go(story: Story):
+    handle = await story.begin()
+    status = await story.running(handle)
+    assert status.lease is not None
+    assert status.lease.machine_id == "m1"
+    story.world.finish(story.world.newest())
+    await result_of(handle)
+    assert story.world.ended == (Phase.FINISHED, "the command ended with code 0")
+    assert story.world.alive == []
+    order = story.world.order
+    assert order.index("commit finish") < order.index("destroy i1") < order.index(f"close {story.name}.e1")
+
+
+async def test_the_first_machine_starts_from_the_workdir(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    assert story.world.newest().restored == f"manifests/{story.name}/0-0"
+
+
+async def test_an_outbid_machine_is_replaced_and_the_last_checkpoint_restored(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    saved = await story.save_now(handle)
+    story.world.outbid(story.world.newest())
+    status = await story.running(handle, epoch=2)
+    assert story.world.newest().restored == saved.manifest
+    assert status.lease is not None
+    assert status.lease.machine_id != "m1"
+    await story.until(lambda: bool(story.world.incidents and story.world.incidents[0].recovered_at))
+    incident = story.world.incidents[0]
+    assert (incident.cause, incident.strategy, incident.epoch_lost, incident.epoch_gained) == (
+        Cause.OUTBID,
+        Strategy.SNAPSHOT,
+        1,
+        2,
+    )
+    assert incident.recovery_time is not None
+    assert incident.phases.total() <= incident.recovery_time + timedelta(seconds=1)
+    await story.until(lambda: story.world.alive == ["i2"])
+
+
+async def test_a_lost_machine_can_commit_nothing_after_the_fence_was_raised(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=2)
+    order = story.world.order
+    assert order.index("claim 2") < order.index(f"launch {story.name}.e2")
+
+
+async def test_work_lost_counts_from_the_checkpoint_that_was_restored(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    saved = await story.save_now(handle)
+    last_sign = saved.taken_at + timedelta(seconds=7)
+    story.world.outbid(story.world.newest())
+    story.world.newest().report = replace(story.world.newest().report, last_sign=last_sign)
+    await story.until(lambda: bool(story.world.incidents))
+    assert story.world.incidents[0].work_lost is not None
+    assert abs(story.world.incidents[0].work_lost - timedelta(seconds=7)) < timedelta(seconds=1)
+
+
+async def test_an_api_outage_alone_moves_nothing(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.api_is_down = True
+    story.world.blink(story.world.newest())
+    await story.until(lambda: story.world.calls["inspect"] >= 1 and story.world.calls["watch"] >= 2)
+    assert (await story.running(handle)).epoch == 1
+    assert story.world.alive == ["i1"]
+
+
+async def test_silence_with_the_api_down_is_unknown_and_moves_nothing_until_it_answers(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.api_is_down = True
+    story.world.fall_silent(story.world.newest(), last_sign=datetime.now(UTC) - timedelta(hours=1))
+    await story.until(lambda: story.world.calls["inspect"] >= 4)
+    assert (await story.status(handle)).phase is Phase.SUSPECT
+    assert story.world.alive == ["i1"]
+    story.world.api_is_down = False
+    await story.running(handle, epoch=2)
+    await story.until(lambda: bool(story.world.incidents))
+    assert story.world.incidents[0].cause is Cause.SILENT
+
+
+async def test_a_short_silence_is_waited_out(story: Story):
+    handle = await story.begin(failover=FailoverSpec(silence=timedelta(hours=1)))
+    await story.running(handle)
+    machine = story.world.newest()
+    story.world.fall_silent(machine)
+    await story.reaches(handle, Phase.SUSPECT)
+    machine.host_is_up = machine.running = True
+    assert (await story.running(handle)).epoch == 1
+    assert story.world.incidents == []
+
+
+async def test_a_machine_that_restarted_goes_on_in_place_with_what_is_on_its_disk(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.lose_work(story.world.newest())
+    status = await story.running(handle, epoch=2)
+    assert status.lease is not None
+    assert status.lease.instance_id == "i1"
+    assert story.world.incidents[0].cause is Cause.REBOOTED
+    assert story.world.incidents[0].strategy == Strategy.COLDSTART
+    assert story.world.incidents[0].work_lost is None
+    assert story.world.alive == ["i1"]
+
+
+async def test_an_offer_that_refuses_is_followed_by_the_next_under_a_new_epoch(story: Story):
+    story.world.refusals = {"o1": "gone", "o2": "bid too low"}
+    handle = await story.begin()
+    status = await story.running(handle)
+    assert status.epoch == 3
+    assert status.lease is not None
+    assert status.lease.machine_id == "m3"
+    await story.until(lambda: {f"{story.name}.e1", f"{story.name}.e2"} <= story.world.closed.keys())
+
+
+async def test_no_offer_at_all_fails_with_its_own_error_and_rents_nothing(story: Story):
+    story.world.offers = [an_offer(1, "5.00")]
+    error = await failure_of(await story.begin())
+    assert error.type == ErrorType.NO_OFFERS
+    assert story.world.machines == {}
+    assert story.world.decisions[0].rejected[0].reason.startswith("$5.00/h is above the limit")
+
+
+async def test_a_wrong_key_is_not_an_empty_market(story: Story):
+    story.world.search_fails = True
+    with pytest.raises(WorkflowFailureError):
+        await result_of(await story.begin())
+    assert story.world.ended is not None
+    assert story.world.ended[0] is Phase.FAILED
+    assert "no offer" not in story.world.ended[1]
+
+
+async def test_a_failing_command_is_saved_first_and_then_reported(story: Story):
+    story.world.work_takes = [3]
+    error = await failure_of(await story.begin())
+    assert error.type == ErrorType.WORK_FAILED
+    assert "code 3" in error.message
+    assert story.world.saves[-1].reason is SaveReason.FINISH
+    assert story.world.alive == []
+
+
+async def test_finished_work_waits_for_a_store_that_is_down(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.store_is_down = True
+    story.world.finish(story.world.newest())
+    await asyncio.sleep(0.5)
+    assert story.world.alive == ["i1"]
+    story.world.store_is_down = False
+    await result_of(handle)
+    assert story.world.alive == []
+
+
+async def test_work_that_ends_on_a_machine_that_dies_before_the_last_save_runs_again(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    machine = story.world.newest()
+    machine.instance = replace(machine.instance, state=InstanceState.INTERRUPTED)
+    story.world.finish(machine)
+    machine.host_is_up = False
+    machine.report = replace(machine.report, finished=True)
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    await result_of(handle)
+    assert story.world.alive == []
+
+
+async def test_stop_saves_ends_the_work_and_destroys_the_machine(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    await result_of(handle)
+    order = story.world.order
+    assert order.index("commit stop") < order.index("stop work") < order.index("destroy i1")
+    assert story.world.ended == (Phase.STOPPED, "requested")
+
+
+async def test_stop_without_a_save_does_not_wait_for_the_store(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.store_is_down = True
+    await handle.execute_update("stop", StopRequest(save=False), result_type=Ack)
+    await result_of(handle)
+    assert story.world.alive == []
+
+
+async def test_a_second_stop_without_a_save_hurries_the_first(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.store_is_down = True
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    await handle.execute_update("stop", StopRequest(save=False), result_type=Ack)
+    await result_of(handle)
+    assert story.world.alive == []
+
+
+async def test_stop_while_a_machine_is_being_rented_leaves_nothing_behind(story: Story):
+    story.world.launch_takes = 0.7
+    handle = await story.begin()
+    await story.until(lambda: story.world.epoch == 1)
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    await result_of(handle)
+    assert story.world.ended is not None
+    assert story.world.ended[0] is Phase.STOPPED
+    await story.until(lambda: f"{story.name}.e1" in story.world.closed)
+    assert story.world.alive == []
+
+
+async def test_a_cancel_from_the_web_ui_lets_the_machine_go(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await result_of(handle)
+    assert story.world.alive == []
+    assert story.world.ended == (Phase.STOPPED, "cancelled")
+
+
+async def test_pause_saves_and_stops_the_machine_and_resume_starts_the_same_one(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("pause", result_type=Ack)
+    await story.reaches(handle, Phase.PAUSED)
+    assert story.world.machines["i1"].instance.state is InstanceState.STOPPED
+    assert story.world.saves[-1].reason is SaveReason.PAUSE
+    await handle.execute_update("resume", result_type=Ack)
+    status = await story.running(handle)
+    assert status.lease is not None
+    assert status.lease.instance_id == "i1"
+
+
+async def test_resume_moves_when_the_gpu_was_taken_meanwhile(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("pause", result_type=Ack)
+    await story.reaches(handle, Phase.PAUSED)
+    story.world.gpu_is_taken = True
+    await handle.execute_update("resume", result_type=Ack)
+    status = await story.running(handle)
+    assert status.lease is not None
+    assert status.lease.instance_id == "i2"
+    assert story.world.newest().restored == story.world.saves[-1].manifest
+    await story.until(lambda: story.world.alive == ["i2"])
+
+
+async def test_a_wish_that_does_not_fit_the_phase_is_refused(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("resume", result_type=Ack)
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == ErrorType.INVALID_STATE
+
+
+async def test_failover_on_request_saves_first_and_loses_nothing(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("failover", FailoverRequest(reason="too dear"), result_type=Ack)
+    await story.running(handle, epoch=2)
+    order = story.world.order
+    assert order.index("commit requested") < order.index("stop work") < order.index("claim 2")
+    await story.until(lambda: story.world.alive == ["i2"])
+    assert story.world.incidents[0].cause is Cause.REQUESTED
+
+
+async def test_a_failover_waits_for_the_market_and_can_be_stopped_meanwhile(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.offers = []
+    story.world.outbid(story.world.newest())
+    await story.reaches(handle, Phase.FAILING_OVER)
+    await story.until(lambda: story.world.calls["search"] >= 2)
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    await result_of(handle)
+    await story.until(lambda: story.world.alive == [])
+
+
+async def test_a_long_life_continues_as_new_on_the_same_machine(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    first_run = (await handle.describe()).run_id
+    async with asyncio.timeout(60):
+        while (await handle.describe()).run_id == first_run:
+            story.world.blink(story.world.newest())
+            await asyncio.sleep(0.2)
+    status = await story.running(handle)
+    assert status.epoch == 1
+    assert story.world.alive == ["i1"]
+    saved = await story.save_now(handle)
+    assert saved.sequence == 1
+    story.world.finish(story.world.newest())
+    await result_of(handle)
+
+
+async def test_the_price_that_is_billed_is_the_price_on_the_lease(story: Story):
+    handle = await story.begin()
+    status = await story.running(handle)
+    assert status.lease is not None
+    assert status.lease.hourly == Decimal("0.31")

@@ -1,0 +1,369 @@
+"""A small world for the durable stories: every activity under its real name, over plain Python state.
+
+It stands where providers, machines and records would be. Tests change it while a story runs (`world.outbid(...)`),
+and read from it what the story did. Nothing in it decides anything that the product decides.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from holdfast.contracts import activities as acts
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.failover import Decision
+from holdfast.contracts.incidents import Incident, Reach
+from holdfast.contracts.machines import (
+    Gpu,
+    Instance,
+    InstanceState,
+    LaunchResult,
+    Lease,
+    Offer,
+    Probe,
+    SshAddress,
+    Terms,
+)
+from holdfast.contracts.workload import Phase
+
+PROVIDER = "toy"
+
+
+def an_offer(number: int, hourly: str = "0.30", **changes: Any) -> Offer:
+    offer = Offer(
+        provider=PROVIDER,
+        offer_id=f"o{number}",
+        machine_id=f"m{number}",
+        gpu="RTX 4090",
+        gpu_count=1,
+        gpu_memory_gb=24,
+        disk_gb=100,
+        region="DE",
+        place="Berlin, DE",
+        terms=Terms.INTERRUPTIBLE,
+        hourly=Decimal(hourly),
+        bid=Decimal(hourly),
+        reliability=0.99,
+        download_mbps=1000,
+    )
+    return replace(offer, **changes)
+
+
+@dataclass
+class Machine:
+    """One rented machine of the toy provider."""
+
+    instance: Instance
+    host_is_up: bool = True
+    work: asyncio.Event = field(default_factory=asyncio.Event)  # set: the watch has something to report
+    report: acts.MachineReport | None = None
+    running: bool = False
+    restored: str | None = None
+
+
+class World:
+    def __init__(self) -> None:
+        self.offers: list[Offer] = [an_offer(n, f"0.{30 + n}") for n in range(1, 6)]
+        self.machines: dict[str, Machine] = {}
+        self.refusals: dict[str, str] = {}  # offer id → why it refuses us
+        self.search_fails = False
+        self.api_is_down = False
+        self.gpu_is_taken = False
+        self.store_is_down = False
+        self.boots = True
+        self.launch_takes = 0.0
+        self.work_takes: list[int] = []  # exit codes: a started work that ends at once, in order
+        self.heads: list[CheckpointRef] = []
+        self.saves: list[CheckpointRef] = []
+        self.epoch = 0
+        self.leases: dict[str, Lease] = {}
+        self.closed: dict[str, str] = {}
+        self.incidents: list[Incident] = []
+        self.decisions: list[Decision] = []
+        self.ended: tuple[Phase, str] | None = None
+        self.calls: Counter[str] = Counter()
+        self.order: list[str] = []  # what happened, in words that tests can compare
+
+    # --- what tests do ---------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> list[str]:
+        """Instances that still cost something."""
+        return [each for each, machine in self.machines.items() if machine.instance.state is not InstanceState.GONE]
+
+    def newest(self) -> Machine:
+        return list(self.machines.values())[-1]
+
+    def outbid(self, machine: Machine) -> None:
+        machine.instance = replace(machine.instance, state=InstanceState.INTERRUPTED, ssh=None)
+        self.fall_silent(machine)
+
+    def fall_silent(self, machine: Machine, *, last_sign: datetime | None = None) -> None:
+        machine.host_is_up = machine.running = False
+        self._report(machine, Reach.SILENT, last_sign=last_sign)
+
+    def blink(self, machine: Machine) -> None:
+        """The connection breaks for a moment; machine and work are fine."""
+        self._report(machine, Reach.SILENT)
+
+    def lose_work(self, machine: Machine) -> None:
+        """The machine restarted: it answers, and the work is not running."""
+        machine.running = False
+        self._report(machine, Reach.NO_AGENT)
+
+    def finish(self, machine: Machine, exit_code: int = 0) -> None:
+        machine.running = False
+        self._report(machine, Reach.ANSWERS, finished=True, exit_code=exit_code)
+
+    def _report(self, machine: Machine, reach: Reach, *, last_sign: datetime | None = None, **more: Any) -> None:
+        sign = last_sign or datetime.now(UTC)
+        machine.report = acts.MachineReport(reach=reach, last_sign=sign, detail=f"{reach}", **more)
+        machine.work.set()
+
+    # --- records ---------------------------------------------------------------------------------------------
+
+    @activity.defn
+    async def open_workload(self, order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResult:
+        if order.workdir and not self.heads:
+            self.heads.append(order.workdir)
+        return acts.OpenWorkloadResult(epoch=self.epoch, head=self._head(), providers=(PROVIDER,))
+
+    @activity.defn
+    async def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
+        if order.epoch < self.epoch:
+            raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
+        self.epoch = order.epoch
+        self.order.append(f"claim {order.epoch}")
+        return acts.ClaimEpochResult(head=self._head())
+
+    @activity.defn
+    async def record_lease(self, lease: Lease) -> None:
+        self.leases[lease.label] = lease
+
+    @activity.defn
+    async def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
+        self.closed[order.label] = order.reason
+        self.order.append(f"close {order.label}")
+        return Decimal(0)
+
+    @activity.defn
+    async def commit_checkpoint(self, order: acts.CommitCheckpointInput) -> CheckpointRef:
+        if order.checkpoint.epoch < self.epoch:
+            raise ApplicationError("an older epoch", type=ErrorType.FENCED, non_retryable=True)
+        self.heads.append(order.checkpoint)
+        self.order.append(f"commit {order.checkpoint.reason}")
+        return order.checkpoint
+
+    @activity.defn
+    async def record_incident(self, incident: Incident) -> None:
+        self.incidents = [each for each in self.incidents if each.epoch_lost != incident.epoch_lost]
+        self.incidents.append(incident)
+
+    @activity.defn
+    async def record_decision(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+
+    @activity.defn
+    async def close_workload(self, order: acts.CloseWorkloadInput) -> None:
+        self.ended = (order.phase, order.reason)
+
+    # --- provider --------------------------------------------------------------------------------------------
+
+    @activity.defn
+    async def search_offers(self, order: acts.SearchInput) -> list[Offer]:
+        self.calls["search"] += 1
+        if self.search_fails:
+            raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
+        return self.offers
+
+    @activity.defn
+    async def launch(self, order: acts.LaunchInput) -> LaunchResult:
+        await asyncio.sleep(self.launch_takes)
+        if why := self.refusals.get(order.offer.offer_id):
+            return LaunchResult(refusal=why)
+        instance = Instance(
+            provider=PROVIDER,
+            instance_id=f"i{len(self.machines) + 1}",
+            state=InstanceState.RUNNING if self.boots else InstanceState.STARTING,
+            label=order.label,
+            machine_id=order.offer.machine_id,
+            hourly=order.offer.hourly,
+            ssh=SshAddress(host="127.0.0.1", port=22),
+        )
+        self.machines[instance.instance_id] = Machine(instance)
+        self.order.append(f"launch {order.label}")
+        return LaunchResult(instance=instance)
+
+    @activity.defn
+    async def await_running(self, order: acts.AwaitRunningInput) -> Instance:
+        return self.machines[order.instance_id].instance
+
+    @activity.defn
+    async def inspect(self, order: acts.MachineInput) -> Instance:
+        self.calls["inspect"] += 1
+        if self.api_is_down:
+            raise ApplicationError("no answer", type=ErrorType.PROVIDER_UNAVAILABLE, non_retryable=True)
+        return self.machines[order.instance_id].instance
+
+    @activity.defn
+    async def destroy(self, order: acts.MachineInput) -> None:
+        self._destroy(order.instance_id)
+
+    @activity.defn
+    async def reap(self, order: acts.ReapInput) -> int:
+        found = [each for each in self.alive if self.machines[each].instance.label == order.label]
+        for instance_id in found:
+            self._destroy(instance_id)
+        return len(found)
+
+    @activity.defn
+    async def stop_instance(self, order: acts.MachineInput) -> None:
+        machine = self.machines[order.instance_id]
+        machine.instance = replace(machine.instance, state=InstanceState.STOPPED, ssh=None)
+        machine.host_is_up = False
+        self.order.append("stop machine")
+
+    @activity.defn
+    async def start_instance(self, order: acts.MachineInput) -> Instance:
+        machine = self.machines[order.instance_id]
+        if self.gpu_is_taken:
+            return replace(machine.instance, state=InstanceState.WAITING)
+        address = SshAddress(host="127.0.0.1", port=23)
+        machine.instance = replace(machine.instance, state=InstanceState.RUNNING, ssh=address)
+        machine.host_is_up = True
+        machine.work.clear()
+        return machine.instance
+
+    def _destroy(self, instance_id: str) -> None:
+        machine = self.machines[instance_id]
+        machine.instance = replace(machine.instance, state=InstanceState.GONE)
+        machine.host_is_up = False
+        self.order.append(f"destroy {instance_id}")
+
+    # --- hosts -----------------------------------------------------------------------------------------------
+
+    @activity.defn
+    async def settle_in(self, order: acts.SettleInput) -> acts.SettleResult:
+        self._machine(order.lease)
+        gpu = Gpu(name="NVIDIA GeForce RTX 4090", memory_mb=24564)
+        probe = Probe(gpus=(gpu,), cpu_cores=8, memory_mb=64_000, disk_free_mb=90_000, python="3.11")
+        return acts.SettleResult(host_key="ssh-ed25519 AAAA", probe=probe, reachable_after=timedelta())
+
+    @activity.defn
+    async def restore_checkpoint(self, order: acts.RestoreInput) -> RestoreSummary:
+        self._machine(order.lease).restored = order.manifest
+        self.order.append(f"restore {order.manifest}")
+        return RestoreSummary(manifest=order.manifest, files=1, bytes_total=1, bytes_fetched=1, duration=timedelta())
+
+    @activity.defn
+    async def start_work(self, order: acts.StartWorkInput) -> acts.StartWorkResult:
+        machine = self._machine(order.lease)
+        machine.running = True
+        machine.work.clear()
+        self.order.append(f"start {order.lease.label}")
+        if self.work_takes:
+            self.finish(machine, self.work_takes.pop(0))
+        return acts.StartWorkResult(started_at=datetime.now(UTC))
+
+    @activity.defn
+    async def watch_machine(self, order: acts.WatchMachineInput) -> acts.MachineReport:
+        machine = self.machines[order.lease.instance_id]
+        self.calls["watch"] += 1
+        if order.announce_progress and machine.running:
+            handle = activity.client().get_workflow_handle(f"workload/{order.lease.workload}")
+            await handle.signal("progressed", datetime.now(UTC))
+        while not machine.work.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
+        machine.work.clear()
+        assert machine.report is not None
+        return machine.report
+
+    @activity.defn
+    async def try_reach(self, order: acts.ReachInput) -> acts.ReachResult:
+        machine = self.machines[order.lease.instance_id]
+        reach = Reach.SILENT
+        if machine.host_is_up:
+            reach = Reach.ANSWERS if machine.running or (machine.report and machine.report.finished) else Reach.NO_AGENT
+        return acts.ReachResult(reach=reach, at=datetime.now(UTC))
+
+    @activity.defn
+    async def stop_work(self, order: acts.StopWorkInput) -> None:
+        self._machine(order.lease).running = False
+        self.order.append("stop work")
+
+    @activity.defn
+    async def save_checkpoint(self, order: acts.SaveInput) -> CheckpointRef:
+        if self.store_is_down:
+            raise ApplicationError("the store does not answer", type=ErrorType.STORE_UNAVAILABLE)
+        self._machine(order.lease)
+        saved = a_checkpoint(order.lease.workload, order.lease.epoch, order.sequence, order.reason)
+        self.saves.append(saved)
+        return saved
+
+    def _machine(self, lease: Lease) -> Machine:
+        machine = self.machines[lease.instance_id]
+        if not machine.host_is_up:
+            raise ApplicationError("nobody answers", type=ErrorType.HOST_UNREACHABLE)
+        return machine
+
+    def _head(self) -> CheckpointRef | None:
+        return self.heads[-1] if self.heads else None
+
+    def control_activities(self) -> list[Any]:
+        return [
+            self.open_workload,
+            self.claim_epoch,
+            self.record_lease,
+            self.close_lease,
+            self.commit_checkpoint,
+            self.record_incident,
+            self.record_decision,
+            self.close_workload,
+        ]
+
+    def provider_activities(self) -> list[Any]:
+        return [
+            self.search_offers,
+            self.launch,
+            self.await_running,
+            self.inspect,
+            self.destroy,
+            self.reap,
+            self.stop_instance,
+            self.start_instance,
+        ]
+
+    def host_activities(self) -> list[Any]:
+        return [
+            self.settle_in,
+            self.restore_checkpoint,
+            self.start_work,
+            self.watch_machine,
+            self.try_reach,
+            self.stop_work,
+            self.save_checkpoint,
+        ]
+
+
+def a_checkpoint(workload: str, epoch: int, sequence: int, reason: SaveReason) -> CheckpointRef:
+    now = datetime.now(UTC)
+    return CheckpointRef(
+        workload=workload,
+        epoch=epoch,
+        sequence=sequence,
+        manifest=f"manifests/{workload}/{epoch}-{sequence}",
+        reason=reason,
+        taken_at=now,
+        committed_at=now,
+        files=1,
+        bytes_total=1,
+        bytes_uploaded=1,
+        duration=timedelta(),
+    )
