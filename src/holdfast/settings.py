@@ -16,7 +16,6 @@ The connection to Temporal is Temporal's own business (`TEMPORAL_*` variables an
 found here is the address of an embedded server.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -29,10 +28,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from holdfast.embedded import DEFAULT_DATA_DIR, StackUnreadable, names_a_server, offered_by_stack
+
 PREFIX = "HOLDFAST_"
-DEFAULT_DATA_DIR = Path(".holdfast")
-STACK_FILE = "stack.json"
-SECRETS_FILE = "secrets.json"
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -98,6 +96,8 @@ class HostSettings(_Section):
 
     connect_timeout: Duration = timedelta(seconds=10)
     heartbeat_interval: Duration = timedelta(seconds=2)
+    watch_interval: Duration = timedelta(seconds=5)
+    """Between two listings of a provider's machines."""
     silence_patience: Duration = timedelta(seconds=20)
     """Silence after which a machine is suspect; a workload's policy may ask for more."""
 
@@ -171,34 +171,13 @@ class _EmbeddedStack(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         stronger = self.current_state
-        offered = offered_by_stack(Path(stronger.get("data_dir", DEFAULT_DATA_DIR)))
-        if any(name.startswith("TEMPORAL_") for name in os.environ):
+        try:
+            offered = offered_by_stack(Path(stronger.get("data_dir", DEFAULT_DATA_DIR)))
+        except StackUnreadable as err:
+            raise SettingsError(str(err)) from None
+        if names_a_server(os.environ):
             offered.pop("embedded_temporal", None)
         return {section: values for section, values in offered.items() if section not in stronger}
-
-
-def offered_by_stack(data_dir: Path) -> dict[str, Any]:
-    """The settings of the stack that lives in `data_dir`; empty when none does."""
-    state = _read_json(data_dir / STACK_FILE)
-    if not any(process_lives(each["pid"], each["started"]) for each in state.get("keepers", [])):
-        return {}
-    return _merged(state.get("settings", {}), _read_json(data_dir / SECRETS_FILE))
-
-
-def process_lives(pid: int, started: str) -> bool:
-    """Whether the process that had `pid` and this start time still runs; a reused pid does not count."""
-    return started != "" and start_time(pid) == started
-
-
-def start_time(pid: int) -> str:
-    """When `pid` started, in the kernel's clock ticks since boot; empty if it does not run (a zombie does not)."""
-    try:
-        # The name, field 2, may hold spaces and brackets: count from its closing one.
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    state, ticks = after_name[0], after_name[19]
-    return "" if state in "ZX" else ticks
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -232,21 +211,3 @@ def _explain(err: ValidationError) -> str:
         where = variable(*(str(part) for part in problem["loc"]))
         lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines) + ". Correct or unset the variable; docs/settings.md lists them all"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as err:
-        raise SettingsError(f"{path} cannot be read ({err}); run `holdfast down`, then `holdfast up`") from None
-    return dict(found)
-
-
-def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    both = dict(base)
-    for key, value in more.items():
-        deeper = isinstance(value, dict) and isinstance(both.get(key), dict)
-        both[key] = _merged(both[key], value) if deeper else value
-    return both

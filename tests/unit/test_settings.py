@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.settings import SettingsError, load_settings, start_time, unknown_variables
+from holdfast.embedded import start_time
+from holdfast.settings import SettingsError, load_settings, unknown_variables
 
 STACK = {
     "embedded_temporal": {"address": "127.0.0.1:7233"},

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from holdfast.settings import SECRETS_FILE, STACK_FILE, process_lives, start_time
+from holdfast.embedded import SECRETS_FILE, STACK_FILE, process_lives, start_time
 from holdfast.workers.stack.errors import AlreadyRunning
 
 LOCK_FILE = "stack.lock"
