@@ -51,6 +51,7 @@ class Bill:
         if current is not None:
             self._close(current, now)
         if wanted is not None:
+            wanted.start = now if current is not None else instance.created_at
             wanted.id = self._store.next_id("period", 1)
             self._store.periods.put(wanted, owner=instance.id)
 

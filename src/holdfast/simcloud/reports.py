@@ -6,7 +6,7 @@ from typing import Any
 
 from holdfast.simcloud.bill import Bill, Line, total
 from holdfast.simcloud.hosts.folder import HostFolder
-from holdfast.simcloud.model import Instance, Slot
+from holdfast.simcloud.model import Instance, Period, Slot
 
 Report = dict[str, Any]
 
@@ -65,6 +65,17 @@ def audit_report(bill: Bill, moment: datetime) -> Report:
     return {"at": moment.isoformat(), "instances": bill.alive_at(moment)}
 
 
+def _period(period: Period) -> Report:
+    return {
+        "id": period.id,
+        "state": period.state.value,
+        "gpu_rate": str(period.gpu_rate),
+        "storage_rate": str(period.storage_rate),
+        "from": period.start.isoformat(),
+        "until": None if period.end is None else period.end.isoformat(),
+    }
+
+
 def _line(line: Line) -> Report:
     return {
         "instance": line.instance_id,
@@ -75,5 +86,5 @@ def _line(line: Line) -> Report:
         "running_seconds": line.running.total_seconds(),
         "from": line.existed_from.isoformat(),
         "until": None if line.existed_until is None else line.existed_until.isoformat(),
-        "periods": [period.model_dump(mode="json", exclude={"instance_id"}) for period in line.periods],
+        "periods": [_period(period) for period in line.periods],
     }

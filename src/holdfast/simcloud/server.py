@@ -119,6 +119,7 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_HOST, port))
+        listener.listen()  # before the ready line, so that whoever reads it can connect
     except OSError as busy:
         listener.close()
         raise PortTaken(f"port {port} is in use: {busy.strerror}") from busy
