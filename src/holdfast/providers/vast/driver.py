@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import httpx
+
 from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer, Requirements
 from holdfast.providers.base import Capabilities
 from holdfast.providers.errors import RequestRejected
@@ -98,9 +100,11 @@ def open_vast(settings: ProviderSettings) -> VastProvider:
     return connect(VastConfig.of(settings))
 
 
-def connect(config: VastConfig) -> VastProvider:
-    """The driver for a configuration, with a pace of its own."""
-    client = VastClient(config, Pacer(PACES, patience=config.patience))
+def connect(
+    config: VastConfig, *, pacer: Pacer | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> VastProvider:
+    """The driver for a configuration; with a pacer and a transport of its own unless they are given."""
+    client = VastClient(config, pacer or Pacer(PACES, patience=config.patience), transport=transport)
     fleet = Fleet(client)
     launcher = Launcher(client, fleet, provider=NAME, listing_lag=config.listing_lag)
     return VastProvider(client, launcher, fleet, listing_lag=config.listing_lag)

@@ -17,7 +17,7 @@ from holdfast.providers.vast.wire import OfferRow, country, read_offer
 PAGE = 64
 """The most offers that one answer holds, whatever limit is asked for."""
 ENOUGH = 64
-_MIB_IN_GB = 2**20 / 1e9
+_MIB_PER_GB = 1024  # cards are named after their memory in GiB
 # Cards show a little less than their nominal memory: the search asks for less, and each offer is judged afterwards.
 _MEMORY_SLACK = 0.95
 
@@ -54,7 +54,7 @@ def query_of(needs: Requirements) -> dict[str, Any]:
         "limit": PAGE,
     }
     least = {
-        "gpu_ram": math.floor(needs.gpu_memory_gb / _MIB_IN_GB * _MEMORY_SLACK),
+        "gpu_ram": math.floor(needs.gpu_memory_gb * _MIB_PER_GB * _MEMORY_SLACK),
         "cpu_cores_effective": needs.cpu_cores,
         "cpu_ram": math.floor(needs.memory_gb * 1000 * _MEMORY_SLACK),
         "reliability2": needs.min_reliability,
@@ -80,7 +80,7 @@ def offer_of(row: OfferRow, *, provider: str, terms: Terms) -> Offer:
         host_id=str(row.host_id or ""),
         gpu=row.gpu_name,
         gpu_count=row.num_gpus,
-        gpu_memory_gb=round(row.gpu_ram * _MIB_IN_GB, 1),
+        gpu_memory_gb=round(row.gpu_ram / _MIB_PER_GB, 2),
         cpu_cores=row.cpu_cores_effective or 0,
         memory_gb=(row.cpu_ram or 0) / 1000,
         disk_gb=row.disk_space or 0,

@@ -47,7 +47,7 @@ class _Lane:
 
 
 class Pacer:
-    """Lets calls through one by one, lane by lane. For one event loop. Clock and sleep are given: tests bring their own."""
+    """Lets calls through one by one, lane by lane. For one event loop; time is given, so that tests can bend it."""
 
     def __init__(
         self,
