@@ -2,17 +2,15 @@
 
 import os
 import signal
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import asyncssh
-import pytest
 
-from holdfast.simcloud.control import SimControl, SimUnreachable
 from holdfast.simcloud.hosts.processes import process_ref
 from holdfast.simcloud.model import Trouble
 from tests.simmarket import RunningMarket, run_market
-from tests.unit.simcloud.conftest import Tenant, until
+from tests.unit.simcloud.conftest import Tenant
 
 
 async def test_hosts_outlive_a_killed_market_and_are_adopted(market: RunningMarket, ssh_key: asyncssh.SSHKey) -> None:
@@ -99,43 +97,6 @@ def test_faults_links_and_rivals_outlive_the_market(market: RunningMarket, ssh_k
         states = {report["id"]: report for report in control.instances()}
     assert states[cut]["partitioned"] is True
     assert states[outbid]["granted"] is False
-
-
-def test_two_markets_never_share_a_data_directory(market: RunningMarket) -> None:
-    second = RunningMarket(data_dir=market.data_dir, profile=market.profile)
-    with pytest.raises(AssertionError, match="did not start"):
-        second.start()
-
-
-def test_a_taken_port_is_refused(market: RunningMarket, tmp_path: Path) -> None:
-    port = int(market.base_url.rsplit(":", 1)[1])
-    other = RunningMarket(data_dir=tmp_path / "other", profile=market.profile, _port=port)
-    with pytest.raises(AssertionError, match="did not start"):
-        other.start()
-
-
-def test_secrets_are_readable_by_their_owner_only(market: RunningMarket, ssh_key: asyncssh.SSHKey) -> None:
-    Tenant(market, ssh_key).rent_running()
-    for path in (market.data_dir / "control.token", *market.data_dir.glob("instances/*/spec.json")):
-        assert path.stat().st_mode & 0o077 == 0
-
-
-def test_the_control_needs_its_token(market: RunningMarket, tmp_path: Path) -> None:
-    with SimControl(market.base_url, "wrong") as stranger, pytest.raises(Exception, match="token"):
-        stranger.instances()
-    with pytest.raises(SimUnreachable):
-        SimControl.of_data_dir(tmp_path)
-
-
-def test_the_audit_tells_who_was_alive(market: RunningMarket, ssh_key: asyncssh.SSHKey) -> None:
-    tenant = Tenant(market, ssh_key)
-    number = tenant.rent_running()
-    with market.control as control:
-        born = datetime.fromisoformat(control.instances()[0]["created_at"])
-        control.destroy_all()
-        assert control.alive_at(born) == [number]
-        assert control.alive_at(born - timedelta(seconds=1)) == []
-        until(lambda: not list((market.data_dir / "instances").iterdir()))
 
 
 def children(pid: int) -> list[int]:
