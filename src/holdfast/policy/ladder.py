@@ -1,7 +1,8 @@
 """Which strategies answer a loss, in which order, and which are left out and why.
 
-The order is the owner's: `spec.ladder`. This module only leaves out what cannot work or is not permitted, and says
-how each remaining rung may treat the machine that was lost.
+The order is the owner's: `spec.ladder`, with one exception: a machine that still answers goes on in place before
+anything else is tried, if `coldstart` is permitted at all. Beyond that this module only leaves out what cannot work or
+is not permitted, and says how each remaining rung may treat the machine that was lost.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ price. A person can check it with a calculator, and two workers always agree on 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -66,12 +66,8 @@ def rank(
     regions = tuple(preferred_regions) or needs.regions
     fitting: list[_Scored] = []
     refused: list[RankedOffer] = []
-    seen: set[tuple[str, str]] = set()
-    for offer in sorted(offers, key=_identity):
-        reason = misfit(offer, needs, now=now, avoid_machines=avoid_machines)
-        if (offer.provider, offer.offer_id) in seen:
-            reason = "listed twice"
-        seen.add((offer.provider, offer.offer_id))
+    for offer, repeated in _each_once(offers):
+        reason = "listed twice" if repeated else misfit(offer, needs, now=now, avoid_machines=avoid_machines)
         if reason:
             refused.append(_row(offer, None, reason))
         else:
@@ -84,6 +80,14 @@ def rank(
         rejected=tuple(refused[:REJECTED_KEPT]),
         rejected_total=len(refused),
     )
+
+
+def _each_once(offers: Iterable[Offer]) -> Iterator[tuple[Offer, bool]]:
+    """The offers in a fixed order, each with whether it was listed before."""
+    seen: set[tuple[str, str]] = set()
+    for offer in sorted(offers, key=_identity):
+        yield offer, (offer.provider, offer.offer_id) in seen
+        seen.add((offer.provider, offer.offer_id))
 
 
 def _score(offer: Offer, regions: Sequence[str], now: datetime) -> _Scored:

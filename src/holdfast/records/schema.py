@@ -61,7 +61,7 @@ def require_current(engine: Engine) -> None:
         found = _refuse_newer(_revision(connection))
     if found != head():
         so_far = "have never been set up" if found is None else f"are at version {found}, and this code needs {head()}"
-        raise RecordsBehind(f"the records {so_far}; run `python -m holdfast.records migrate`")
+        raise RecordsBehind(f"the records {so_far}; run `holdfast records migrate`")
 
 
 def head() -> str:

@@ -49,9 +49,25 @@ def test_a_machine_that_cannot_run_is_not_restarted(state: InstanceState) -> Non
 
 def test_a_machine_that_was_let_go_is_never_restarted_later() -> None:
     spec = FailoverSpec(lose_work=True)
-    first, second = rungs(spec, cause=Cause.REBOOTED, has_checkpoint=True, lost_state=InstanceState.RUNNING)
+    first, second = rungs(spec, cause=Cause.EXITED, has_checkpoint=True, lost_state=InstanceState.EXITED)
     assert first.release_lost
     assert not second.in_place
+
+
+def test_a_machine_that_answers_goes_on_in_place_before_anything_is_let_go() -> None:
+    first, second = rungs(BOTH, cause=Cause.REBOOTED, has_checkpoint=True, lost_state=InstanceState.RUNNING)
+    assert (first.strategy, first.in_place, first.new_machine, first.release_lost) == (
+        Strategy.COLDSTART,
+        True,
+        False,
+        False,
+    )
+    assert (second.strategy, second.release_lost) == (Strategy.SNAPSHOT, True)
+
+
+def test_a_policy_without_coldstart_leaves_even_a_machine_that_answers() -> None:
+    spec = FailoverSpec(ladder=(Strategy.SNAPSHOT,))
+    assert [rung.strategy for rung in rungs(spec, cause=Cause.REBOOTED, has_checkpoint=True)] == [Strategy.SNAPSHOT]
 
 
 @pytest.mark.parametrize("cause", Cause)

@@ -41,7 +41,7 @@ def test_processes_that_migrate_at_once_take_turns(empty_url: str) -> None:
 
 
 def test_records_that_were_never_set_up_name_the_remedy(empty_url: str) -> None:
-    with pytest.raises(RecordsBehind, match=r"never been set up; run `python -m holdfast\.records migrate`"):
+    with pytest.raises(RecordsBehind, match="never been set up; run `holdfast records migrate`"):
         Records.open(empty_url)
 
 
