@@ -1,0 +1,117 @@
+"""What a stack consists of, and how its processes are started."""
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.settings import load_settings
+from holdfast.workers.stack import plan as planning
+from holdfast.workers.stack.errors import ProgramMissing
+from holdfast.workers.stack.plan import Plan, UpOptions, make_plan
+from holdfast.workers.stack.ports import LOOPBACK
+from holdfast.workers.stack.services import Service, services
+from holdfast.workers.stack.state import Home, ProcessRecord
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "data")
+    made.create()
+    return made
+
+
+def make(home: Home, *, workers: int = 1) -> Plan:
+    options = UpOptions(data_dir=home.path, workers=workers, auto_ports=True)
+    return make_plan(options, load_settings(data_dir=home.path), remembered={}, alive={})
+
+
+def listed(home: Home, plan: Plan) -> dict[str, Service]:
+    return {service.name: service for service in services(plan, home)}
+
+
+def test_with_no_settings_everything_runs_here(home: Home) -> None:
+    assert list(listed(home, make(home))) == ["temporal", "store", "market", "records", "worker-1"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "part"),
+    [
+        ("TEMPORAL_ADDRESS", "temporal.internal:7233", "temporal"),
+        ("HOLDFAST_STORE__KIND", "folder", "store"),
+        ("HOLDFAST_PROVIDERS__VAST__API_KEY", "real", "market"),
+    ],
+)
+def test_a_server_that_the_settings_place_elsewhere_is_not_started(
+    home: Home, variable: str, value: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert part not in listed(home, make(home))
+
+
+def test_workers_wait_for_everything_else(home: Home) -> None:
+    worker = listed(home, make(home))["worker-1"]
+    assert set(worker.after) == {"temporal", "store", "market", "records"}
+
+
+def test_each_worker_has_metrics_ports_of_its_own(home: Home) -> None:
+    found = listed(home, make(home, workers=2))
+    names = ("HOLDFAST_TELEMETRY__PORT", "HOLDFAST_TELEMETRY__SDK_PORT")
+    ports = [found[worker].env[name] for worker in ("worker-1", "worker-2") for name in names]
+    assert len(set(ports)) == 4
+
+
+def test_no_secret_is_in_any_argument(home: Home) -> None:
+    secrets = home.secrets()
+    drawn = {secrets["market_key"], *secrets["store"].values()}
+    for service in listed(home, make(home)).values():
+        assert not any(secret in argument for secret in drawn for argument in service.command)
+
+
+def test_servers_listen_on_the_loopback_address_only(home: Home) -> None:
+    found = listed(home, make(home))
+    assert "--ip" in found["temporal"].command
+    assert found["temporal"].command[found["temporal"].command.index("--ip") + 1] == LOOPBACK
+    assert f"-ip.bind={LOOPBACK}" in found["store"].command
+
+
+def test_every_port_that_a_server_opens_is_chosen_by_us(home: Home) -> None:
+    plan = make(home)
+    found = listed(home, plan)
+    arguments = " ".join([*found["temporal"].command, *found["store"].command, *found["market"].command])
+    workers = {name for name in plan.ports if name.startswith("worker")}
+    assert all(str(port) in arguments for name, port in plan.ports.items() if name not in workers)
+
+
+def test_a_plan_survives_being_written_down(home: Home) -> None:
+    plan = make(home)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_what_the_plan_offers_are_settings_that_can_be_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = make(home).offered_settings()
+    keys = home.secrets()
+    settings = load_settings(
+        data_dir=home.path,
+        store=offered["store"] | keys["store"],
+        providers={"vast": offered["providers"]["vast"] | keys["providers"]["vast"]},
+        embedded_temporal=offered["embedded_temporal"],
+        market_url=offered["market_url"],
+    )
+    assert settings.store.bucket == "holdfast"
+
+
+def test_processes_that_still_live_keep_their_ports(home: Home) -> None:
+    before = make(home)
+    options = UpOptions(data_dir=home.path, auto_ports=True)
+    alive = {"store": ProcessRecord(pid=1, started="1")}
+    after = make_plan(options, load_settings(data_dir=home.path), remembered=before.ports, alive=alive)
+    assert after.ports["s3"] == before.ports["s3"]
+
+
+def test_a_program_that_is_not_installed_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProgramMissing, match=r"`weed`.*holdfast\[embedded\]"):
+        planning.find_program("weed")
