@@ -61,6 +61,8 @@ class LogBook:
         for segment in ahead:
             if segment.epoch != epoch or len(data) >= max_bytes:
                 break
+            if segment.end <= offset:  # two couriers cut the same output in different places
+                continue
             offset = max(offset, segment.offset)  # a gap is output that no machine had time to send
             piece = await self._piece(segment, offset - segment.offset, max_bytes - len(data))
             data += piece

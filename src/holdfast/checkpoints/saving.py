@@ -25,6 +25,9 @@ from holdfast.contracts.spec import Quiesce
 
 # Scans before a workspace that changes between scan and upload is given up.
 ROUNDS = 3
+HOOK_PATIENCE = timedelta(minutes=5)
+# The agent thaws the work by itself after so long, should we vanish.
+LONGEST_FREEZE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +105,25 @@ class Save:
     @asynccontextmanager
     async def _quiesced(self) -> AsyncIterator[None]:
         if self.quiesce is Quiesce.HOOK:
-            await self.channel.call("hook", {"command": self.hook, "workspace": self.workspace}, timeout=SILENCE)
+            await self._still("hook", {"command": self.hook, "timeout_s": HOOK_PATIENCE.total_seconds()})
         if self.quiesce is not Quiesce.FREEZE:
             yield
             return
         try:
             # Inside the try: a freeze whose answer was lost must be undone as well.
-            await self.channel.call("freeze", {}, timeout=SILENCE)
+            await self._still("freeze", {"for_s": LONGEST_FREEZE.total_seconds()})
             yield
         finally:
+            # Shielded: whoever cancels the save must not leave the work frozen.
             await asyncio.shield(self.channel.call("thaw", {}, timeout=SILENCE))
+
+    async def _still(self, method: str, params: Json) -> None:
+        """Quiesce the work; when none runs, nothing can move."""
+        try:
+            await self.channel.call(method, params, timeout=SILENCE)
+        except AgentError as err:
+            if err.kind != "not_running":
+                raise
 
     async def _scan(self) -> Scan:
         blobs: list[str] = []

@@ -24,6 +24,7 @@ class FolderStore:
     """Objects below one folder. See `Store` for what each method promises."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self._files = Files(root)
         self._server: LoopbackServer | None = None
 

@@ -6,6 +6,7 @@ its certificate and name rarely cover one host name per bucket.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -193,7 +194,14 @@ async def _translated(bucket: str, *, may_lack: bool = False) -> AsyncIterator[N
     except (PermissionDeniedError, UnauthenticatedError) as err:
         raise StoreRefused(f"the store refuses our key for the bucket {bucket}: {_first_line(err)}") from None
     except (BaseError, OSError) as err:
-        raise StoreUnavailable(f"bucket {bucket}: {_first_line(err)}") from None
+        kind = StoreRefused if _is_refusal(err) else StoreUnavailable
+        raise kind(f"bucket {bucket}: {_first_line(err)}") from None
+
+
+def _is_refusal(err: Exception) -> bool:
+    """Whether a general error hides an answer of 4xx that no retry can cure: listings come back so."""
+    found = re.search(r"status code: (\d{3})", str(err))
+    return found is not None and found[1][0] == "4" and found[1] not in ("408", "429")
 
 
 def _first_line(err: Exception) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import time
+import uuid
 from typing import Any, Dict, List
 
 # A file changed again within one tick of its clock looks unchanged; coarse clocks tick every two seconds.
@@ -82,7 +83,7 @@ class Memory:
             return otherwise
 
     def _write(self, name: str, content: Any) -> None:
-        fresh = self._path(f".{name}.{os.getpid()}")
+        fresh = self._path(f".{name}.{uuid.uuid4().hex}")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(gzip.compress(json.dumps(content, separators=(",", ":")).encode("ascii"), 1))
         os.replace(fresh, self._path(name))

@@ -18,6 +18,7 @@ from .chunks import Data
 
 MAGIC = b"HFPACK01"
 VERSION = 1
+# Of plain bytes in one pack; what is squeezed is less, the index of at most `MOST_CHUNKS` rows comes on top.
 TARGET = 16 * 1024 * 1024
 MOST_CHUNKS = 2048
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import stat
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from . import chunks, tree
@@ -101,6 +102,8 @@ def right_chunks(path: str, grid: List[Tuple[Chunk, int]], key: bytes) -> List[b
     except OSError:
         return [False] * len(grid)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return [False] * len(grid)
         return [chunks.identify_on_disk(fd, (at, chunk.size), key) == chunk.id for chunk, at in grid]
     finally:
         os.close(fd)

@@ -23,8 +23,6 @@ from .parallel import each, one_at_a_time
 from .scan import DEFAULT_HOME
 
 STREAMS = 8
-# An index line with its share of the trailer; keeps the whole pack within its target.
-INDEX_SHARE = 160
 
 Place = Tuple[str, str, int, int]  # chunk, path, offset, length
 
@@ -62,12 +60,11 @@ def _loads(places: Iterator[Place]) -> Iterator[List[Place]]:
     load: List[Place] = []
     size = 0
     for place in places:
-        weight = place[3] + INDEX_SHARE
-        if load and (size + weight > TARGET or len(load) >= MOST_CHUNKS):
+        if load and (size + place[3] > TARGET or len(load) >= MOST_CHUNKS):
             yield load
             load, size = [], 0
         load.append(place)
-        size += weight
+        size += place[3]
     if load:
         yield load
 
