@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from holdfast.cli import errors
+from holdfast.cli.quick import spared
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -21,7 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "down": ("down", "down", "End what `up` started; a later `up` carries on."),
     "demo": ("demo", "demo", "Watch a training run survive the loss of two machines."),
     "run": ("run", "run", "Start a workload from a spec file."),
-    "ps": ("ps", "ps", "List workloads."),
+    "ps": ("ps", "app", "List workloads."),
     "status": ("status", "status", "Show one workload, its machine and its freshest telemetry."),
     "logs": ("logs", "logs", "Print a workload's output, from all its machines."),
     "offers": ("offers", "offers", "Show what the market would rent now."),
@@ -42,6 +43,9 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
 
 class LazyGroup(TyperGroup):
     """A group whose commands are modules, imported when they are called."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return spared(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)

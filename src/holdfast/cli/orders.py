@@ -1,14 +1,19 @@
 """Give a workload an order, wait until it took effect if asked to, and show the answer."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from holdfast.cli import console
 from holdfast.cli.session import with_holdfast
-from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.workload import Ack, Phase, WorkloadStatus
 
-Order = Callable[[Holdfast], Awaitable[Ack]]
+if TYPE_CHECKING:
+    from holdfast.client.holdfast import Holdfast
+
+Order = Callable[["Holdfast"], Awaitable[Ack]]
 Reached = Callable[[WorkloadStatus, WorkloadStatus], bool]  # (before the order, now)
 
 

@@ -1,14 +1,18 @@
-"""What most commands share: their options, and one connection for the length of the command."""
+"""What most commands share: their options, and one connection for the length of the command.
+
+The client is imported when a command connects, so that `--help` and a wrong option are answered at once.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from holdfast.client.holdfast import Holdfast
-from holdfast.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from holdfast.client.holdfast import Holdfast
+    from holdfast.settings import Settings
 
 Result = TypeVar("Result")
 
@@ -26,14 +30,18 @@ DataDir = Annotated[
 ]
 
 
-def settings_for(data_dir: Path | None) -> Settings:
+def settings_for(data_dir: Path | None) -> "Settings":
     """The settings as this command line asks for them."""
+    from holdfast.settings import load_settings  # noqa: PLC0415 (see above)
+
     chosen: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
     return load_settings(**chosen)
 
 
-def with_holdfast(data_dir: Path | None, work: Callable[[Holdfast], Awaitable[Result]]) -> Result:
+def with_holdfast(data_dir: Path | None, work: Callable[["Holdfast"], Awaitable[Result]]) -> Result:
     """Connect, do the work and return its result."""
+
+    from holdfast.client.holdfast import Holdfast  # noqa: PLC0415 (see above)
 
     async def connected() -> Result:
         async with Holdfast.connect(settings_for(data_dir)) as holdfast:

@@ -1,14 +1,18 @@
 """`holdfast checkpoint save|ls|verify|restore`."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli import console, words
 from holdfast.cli.session import DataDir, Json, Name, settings_for, with_holdfast
-from holdfast.client.holdfast import Holdfast
-from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
+
+if TYPE_CHECKING:
+    from holdfast.client.holdfast import Holdfast
+    from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
 
 app = typer.Typer(
     help="Save, list, verify and restore checkpoints.",

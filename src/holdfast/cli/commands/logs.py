@@ -1,12 +1,16 @@
 """`holdfast logs NAME`: the work's output, from all its machines in order."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli import console
 from holdfast.cli.session import DataDir, Name, with_holdfast
-from holdfast.client.holdfast import Holdfast
+
+if TYPE_CHECKING:
+    from holdfast.client.holdfast import Holdfast
 
 
 def logs(

@@ -1,19 +1,22 @@
 """`holdfast run SPEC.yaml`: check, ask the market, save the folder, start; optionally stay and watch."""
 
+from __future__ import annotations
+
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, with_holdfast
-from holdfast.client.holdfast import Holdfast
-from holdfast.client.specs import read_spec
-from holdfast.client.starting import Started
-from holdfast.contracts.spec import WorkloadSpec
-from holdfast.contracts.workload import WorkloadResult
+
+if TYPE_CHECKING:
+    from holdfast.client.holdfast import Holdfast
+    from holdfast.client.starting import Started
+    from holdfast.contracts.spec import WorkloadSpec
+    from holdfast.contracts.workload import WorkloadResult
 
 
 def run(
@@ -41,6 +44,8 @@ def run(
 
 def load(path: Path) -> tuple[WorkloadSpec, Path | None]:
     """The checked spec and the folder it names, which lies relative to the spec file."""
+    from holdfast.client.specs import read_spec  # noqa: PLC0415 (pydantic and yaml; `run --help` needs neither)
+
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as err:

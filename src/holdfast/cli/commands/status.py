@@ -1,17 +1,21 @@
 """`holdfast status NAME`: one workload, its machine, its freshest telemetry."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli import console, words
 from holdfast.cli.session import DataDir, Json, Name, with_holdfast
-from holdfast.client.holdfast import Holdfast
-from holdfast.client.status import WorkloadView
-from holdfast.contracts.activities import Telemetry
-from holdfast.contracts.machines import Lease
+
+if TYPE_CHECKING:
+    from holdfast.client.holdfast import Holdfast
+    from holdfast.client.status import WorkloadView
+    from holdfast.contracts.activities import Telemetry
+    from holdfast.contracts.machines import Lease
 
 REFRESH_SECONDS = 2
 _CLEAR = "\033[H\033[2J"
