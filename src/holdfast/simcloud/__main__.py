@@ -11,11 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from holdfast.simcloud.config import SimConfig
+from holdfast.simcloud.profile import BadProfile
 from holdfast.simcloud.server import DataDirBusy, PortTaken, serve
 
 
 def main() -> int:
-    """Exit code 0 after a shutdown, 69 when the port or the data directory is taken."""
+    """Exit code 0 after a shutdown, 69 when the port or the data directory is taken, 78 for a bad profile."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
     try:
@@ -23,6 +24,9 @@ def main() -> int:
     except PortTaken as taken:
         print(f"cannot start the simulated market: {taken}; choose another --port", file=sys.stderr)  # noqa: T201
         return os.EX_UNAVAILABLE
+    except BadProfile as wrong:
+        print(wrong, file=sys.stderr)  # noqa: T201
+        return os.EX_CONFIG
     except DataDirBusy as busy:
         print(f"cannot start the simulated market: {busy}", file=sys.stderr)  # noqa: T201
         return os.EX_UNAVAILABLE

@@ -122,7 +122,8 @@ class Conductor:
         link = link_of(instance, self._market.slot(instance.slot_id))
         if folder.link() != link:
             folder.write_link(link)
-            os.kill(pid, signal.SIGUSR1)
+            with suppress(ProcessLookupError):  # it has just died; the next pass will see that
+                os.kill(pid, signal.SIGUSR1)
 
     async def _end(self, folder: HostFolder, *, remove: bool = False) -> None:
         process = folder.last_process()

@@ -98,6 +98,8 @@ class Levers:
 
     def add_slot(self, line: SlotLine) -> Slot:
         """Put one more slot on the market."""
+        if line.gpu not in self._sim.profile.gpus:
+            raise NotPossible(f"the profile describes no GPU called {line.gpu!r}")
         dice = random.Random(f"{self._sim.profile.seed}/{line.machine}")  # noqa: S311 - a simulation, not a secret
         slot = make_slot(self._sim.store, line, self._sim.profile, dice, self._sim.clock.now())
         self._sim.market.change_slot(slot)

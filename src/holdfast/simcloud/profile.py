@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.simcloud.model import Flaw, Hardware, Slot
 from holdfast.simcloud.store import Store
 
 FIRST_ASK = 27410001
+
+
+class BadProfile(Exception):
+    """A profile cannot be read or says something impossible. Remedy: correct what the message names."""
 
 
 class _Strict(BaseModel):
@@ -117,8 +121,14 @@ class Profile(_Strict):
 
 
 def load(path: Path | None) -> Profile:
-    """Read a profile, or the default one. Raises pydantic.ValidationError, which names every mistake."""
-    return Profile.model_validate(_read(path))
+    """Read a profile, or the default one. Raises BadProfile, which names every mistake."""
+    try:
+        profile = Profile.model_validate(_read(path))
+    except (OSError, yaml.YAMLError, ValidationError) as wrong:
+        raise BadProfile(f"the market's profile {path or 'default'} cannot be used: {wrong}") from wrong
+    if unknown := {line.gpu for line in profile.slots} - profile.gpus.keys():
+        raise BadProfile(f"slots name GPUs that the profile does not describe: {', '.join(sorted(unknown))}")
+    return profile
 
 
 def open_market(store: Store, profile: Profile, now: datetime) -> None:
@@ -179,7 +189,9 @@ def _read(path: Path | None) -> dict[str, Any]:
         text = resources.files("holdfast.simcloud").joinpath("profiles/default.yaml").read_text()
     else:
         text = path.read_text()
-    found: dict[str, Any] = yaml.safe_load(text)
+    found = yaml.safe_load(text)
+    if not isinstance(found, dict):
+        raise BadProfile(f"the market's profile {path} is not a map")
     base = found.pop("extends", None)
     if base is None:
         return found

@@ -36,7 +36,7 @@ class DataDirBusy(Exception):
 def serve(config: SimConfig) -> None:
     """Run the market until SIGINT or SIGTERM. Its hosts live on; the next market on the same folder adopts them.
 
-    Prints one line with the address when it is ready. Raises PortTaken or DataDirBusy.
+    Prints one line with the address when it is ready. Raises PortTaken, DataDirBusy or BadProfile.
     """
     lock = _claim(config)
     listener = _listen(config.port)

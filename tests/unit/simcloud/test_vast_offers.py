@@ -45,7 +45,7 @@ def test_never_more_than_64_offers_are_shown(tenant: Tenant, shared_market: Runn
             control.change_offer(slot, withdrawn=True)
 
 
-@pytest.mark.parametrize("query", [{"nonsense": {"eq": 1}}, {"num_gpus": 1}, {"type": "lease"}])
+@pytest.mark.parametrize("query", [{"nonsense": {"eq": 1}}, {"num_gpus": 1}, {"type": "lease"}, {"order": "dph_total"}])
 def test_a_bad_query_is_refused(tenant: Tenant, query: dict[str, object]) -> None:
     answer = tenant.http.post("/api/v0/bundles/", json=query)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
@@ -97,6 +97,8 @@ def test_a_bid_that_is_too_low_is_false_with_a_stopped_contract(tenant: Tenant) 
     [
         ({"image": None}, "invalid_args"),
         ({"disk": 2}, "invalid_args"),
+        ({"disk": "much"}, "invalid_args"),
+        ({"target_state": "asleep"}, "invalid_args"),
         ({"price": 0}, "invalid_price"),
         ({"price": 500}, "invalid_price"),
         ({"label": "x" * 257}, "label_too_long"),

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from holdfast.simcloud.model import AccountKey, Instance
 from holdfast.simcloud.sim import Sim
-from holdfast.simcloud.vast.bodies import read_body
+from holdfast.simcloud.vast.bodies import read_body, whole_number
 from holdfast.simcloud.vast.callers import Caller
 from holdfast.simcloud.vast.envelopes import WireError, no_such_instance
 from holdfast.simcloud.vast.queries import Row
@@ -95,20 +95,19 @@ class Logs:
         """Answers with the address where the log will be."""
         caller.require(None)
         instance = _instance(sim, request)
-        tail = int((await read_body(request)).get("tail") or _TAIL)
-        name = f"{instance.id}-{next(self._numbers)}-{tail}"
-        return {"success": True, "result_url": f"{sim.url}/results/{name}", "msg": "Logs requested."}
+        tail = whole_number((await read_body(request)).get("tail") or _TAIL, "tail")
+        url = f"{sim.url}/results/{instance.id}/{next(self._numbers)}/{tail}"
+        return {"success": True, "result_url": url, "msg": "Logs requested."}
 
     async def fetch(self, sim: Sim, request: Request) -> Response:
         """The log itself, without authentication: the address is the secret, as with the provider's object store."""
-        name = request.path_params["name"]
-        self._misses[name] = self._misses.get(name, 0) + 1
-        if self._misses[name] <= sim.profile.log_misses:
+        path = request.url.path
+        self._misses[path] = self._misses.get(path, 0) + 1
+        if self._misses[path] <= sim.profile.log_misses:
             return PlainTextResponse("NoSuchKey", status_code=404)
-        number, _, tail = name.partition("-")
-        log = sim.machines.folder(int(number)).home / "onstart.log"
+        log = sim.machines.folder(request.path_params["instance"]).home / "onstart.log"
         lines = log.read_text(errors="replace").splitlines(keepends=True) if log.exists() else []
-        return PlainTextResponse("".join(lines[-int(tail.rpartition("-")[2]) :]))
+        return PlainTextResponse("".join(lines[-request.path_params["tail"] :]))
 
 
 def _instance(sim: Sim, request: Request) -> Instance:

@@ -1,6 +1,7 @@
 """Reading what callers send."""
 
 import json
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from starlette.requests import Request
@@ -27,3 +28,19 @@ def read_parameter(request: Request, name: str, default: Any) -> Any:
         return default if text is None else json.loads(text)
     except ValueError as broken:
         raise WireError(400, "invalid_request", f"error 400/1003: {name} is not JSON") from broken
+
+
+def number(value: Any, what: str) -> Decimal:
+    """A value that must be a number. Raises WireError (400)."""
+    try:
+        return Decimal(str(value))
+    except InvalidOperation as broken:
+        raise WireError(400, "invalid_args", f"error 400/1004: {what} is not a number") from broken
+
+
+def whole_number(value: Any, what: str) -> int:
+    """A value that must be a whole number. Raises WireError (400)."""
+    found = number(value, what)
+    if found != found.to_integral_value():
+        raise WireError(400, "invalid_args", f"error 400/1005: {what} is not a whole number")
+    return int(found)

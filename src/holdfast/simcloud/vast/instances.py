@@ -10,7 +10,7 @@ from starlette.requests import Request
 from holdfast.simcloud.errors import GpuTaken, NoSuchInstance
 from holdfast.simcloud.model import Instance, Wish
 from holdfast.simcloud.sim import Sim
-from holdfast.simcloud.vast.bodies import read_body, read_parameter
+from holdfast.simcloud.vast.bodies import number, read_body, read_parameter, whole_number
 from holdfast.simcloud.vast.callers import Caller
 from holdfast.simcloud.vast.envelopes import WireError, no_such_instance
 from holdfast.simcloud.vast.queries import Row, matching, ordered
@@ -85,7 +85,7 @@ async def change_bid(sim: Sim, caller: Caller, request: Request) -> Row:
     price = (await read_body(request)).get("price")
     if not instance.interruptible:
         raise WireError(400, "invalid_args", "error 400/2201: not an interruptible instance")
-    bid = None if price is None else Decimal(str(price))
+    bid = None if price is None else number(price, "price")
     gpus = sim.market.slot(instance.slot_id).hardware.gpus
     if bid is not None and not _BIDS[0] <= bid <= _BIDS[1] * gpus:
         raise WireError(400, "invalid_args", "error 400/2202: price out of range")
@@ -113,8 +113,8 @@ def _instance(sim: Sim, caller: Caller, request: Request) -> Instance:
         raise no_such_instance(number) from missing
 
 
-def _label(sim: Sim, instance: Instance, label: str) -> None:
-    if len(label) > 1024:
+def _label(sim: Sim, instance: Instance, label: Any) -> None:
+    if not isinstance(label, str) or len(label) > 1024:
         raise WireError(400, "label_too_long", "label is limited to 1024 characters")
     instance.label = label
     sim.market.change(instance)
@@ -142,11 +142,13 @@ def _row(sim: Sim, instance: Instance, now: datetime) -> Row:
 
 def _order(request: Request) -> list[tuple[str, str]]:
     keys = read_parameter(request, "order_by", [{"col": "id", "dir": "asc"}])
+    if not isinstance(keys, list) or not all(isinstance(key, dict) and "col" in key for key in keys):
+        raise WireError(400, "invalid_request", "order_by must be a list of objects with col and dir")
     return [(key["col"], key.get("dir", "asc")) for key in keys]
 
 
 def _window(request: Request) -> tuple[int, int]:
-    limit = int(request.query_params.get("limit", _PAGE))
+    limit = whole_number(request.query_params.get("limit", _PAGE), "limit")
     token = request.query_params.get("after_token")
     try:
         start = 0 if token is None else int(base64.urlsafe_b64decode(token))

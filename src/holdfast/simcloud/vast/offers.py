@@ -8,7 +8,7 @@ from starlette.requests import Request
 from holdfast.simcloud.errors import BidTooLow, Gone, OfferGone
 from holdfast.simcloud.model import Order, Wish
 from holdfast.simcloud.sim import Sim
-from holdfast.simcloud.vast.bodies import read_body
+from holdfast.simcloud.vast.bodies import number, read_body, whole_number
 from holdfast.simcloud.vast.callers import Caller
 from holdfast.simcloud.vast.envelopes import WireError
 from holdfast.simcloud.vast.queries import Row, matching, ordered
@@ -29,13 +29,14 @@ async def search(sim: Sim, caller: Caller, request: Request) -> Row:
     if kind not in _MARKETS:
         raise WireError(400, "invalid_request", f"error 400/3010: unknown type {kind}")
     rows = _rows(
-        sim, interruptible=_MARKETS[kind], storage=Decimal(str(query.get("allocated_storage", _DEFAULT_STORAGE)))
+        sim,
+        interruptible=_MARKETS[kind],
+        storage=number(query.get("allocated_storage", _DEFAULT_STORAGE), "allocated_storage"),
     )
     filters = {field: tests for field, tests in query.items() if field not in _SWITCHES}
     found = matching((_filterable(row) for row in rows), filters)
-    order = [(key[0], key[1]) for key in query.get("order", [["score", "desc"]])]
-    limit = min(int(query.get("limit") or _PAGE), _PAGE)
-    return {"offers": [_shown(row) for row in ordered(found, order)[:limit]]}
+    limit = min(whole_number(query.get("limit") or _PAGE, "limit"), _PAGE)
+    return {"offers": [_shown(row) for row in ordered(found, _sorting(query))[:limit]]}
 
 
 async def rent(sim: Sim, caller: Caller, request: Request) -> Row:
@@ -62,6 +63,13 @@ def _rows(sim: Sim, *, interruptible: bool, storage: Decimal) -> list[Row]:
     ]
 
 
+def _sorting(query: Row) -> list[tuple[str, str]]:
+    keys = query.get("order", [["score", "desc"]])
+    if not isinstance(keys, list) or not all(isinstance(key, list) and len(key) == 2 for key in keys):
+        raise WireError(400, "invalid_request", "error 400/3015: order must be a list of [column, direction]")
+    return [(str(column), str(direction)) for column, direction in keys]
+
+
 def _filterable(row: Row) -> Row:
     """Some fields can be filtered by but mean something else in a row, and a filter on ``id`` matches nothing."""
     changed = {
@@ -82,13 +90,15 @@ def _order(body: Row, ask_id: int) -> Order:
     image = body.get("image")
     if not isinstance(image, str) or not 0 < len(image) <= 1024:
         raise _invalid("image is required", ask_id)
-    disk = Decimal(str(body.get("disk") or 10))
+    disk = number(body.get("disk") or 10, "disk")
     if disk < 8:
         raise _invalid("disk must be at least 8", ask_id)
     if len(body.get("label") or "") > 256:
         raise WireError(400, "label_too_long", "label is limited to 256 characters", ask_id=ask_id)
     if len(body.get("onstart") or "") > 4096:
         raise _invalid("onstart is limited to 4096 characters", ask_id)
+    if (wish := body.get("target_state") or "running") not in set(Wish):
+        raise _invalid(f"unknown target_state {wish}", ask_id)
     return Order(
         image=image,
         disk=disk,
@@ -97,14 +107,14 @@ def _order(body: Row, ask_id: int) -> Order:
         environment=_environment(body.get("env")),
         onstart=body.get("onstart"),
         runtype=body.get("runtype") or "ssh",
-        wish=Wish(body.get("target_state") or "running"),
+        wish=Wish(wish),
     )
 
 
 def _bid(price: Any, ask_id: int) -> Decimal | None:
     if price is None:
         return None
-    bid = Decimal(str(price))
+    bid = number(price, "price")
     if not _BIDS[0] <= bid <= _BIDS[1]:
         raise WireError(400, "invalid_price", f"price must be between {_BIDS[0]} and {_BIDS[1]}", ask_id=ask_id)
     return bid

@@ -79,7 +79,7 @@ def routes(sim: Sim) -> list[Route]:
     calls = [
         Route(endpoint.path, _guarded(sim, endpoint, pacing), methods=[endpoint.method]) for endpoint in endpoints()
     ]
-    return [*calls, Route("/results/{name}", results)]
+    return [*calls, Route("/results/{instance:int}/{number:int}/{tail:int}", results)]
 
 
 def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request], Awaitable[Response]]:
