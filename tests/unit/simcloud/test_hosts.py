@@ -93,6 +93,27 @@ async def test_a_detached_process_outlives_its_connection(tenant: Tenant) -> Non
         assert await output(connection, f"kill -0 {pid} && echo yes") == "yes"
 
 
+async def test_a_daemon_that_ended_is_gone_and_no_zombie(tenant: Tenant) -> None:
+    async with await tenant.ssh(tenant.rent_running()) as connection:
+        daemon = await output(connection, "(setsid sleep 1000 >/dev/null 2>&1 & echo $!)")
+        await output(connection, f"kill {daemon}; while kill -0 {daemon} 2>/dev/null; do sleep 0.01; done")
+
+
+async def test_a_commands_input_ends_when_its_client_says_so(tenant: Tenant) -> None:
+    async with await tenant.ssh(tenant.rent_running()) as connection:
+        shell = await connection.run(input="echo one; echo two\n", check=True)
+        ignored = await connection.run("exec 0<&-; sleep 0.05; echo done", input="x" * 1_000_000, check=True)
+    assert (shell.stdout, ignored.stdout) == ("one\ntwo\n", "done\n")
+
+
+async def test_a_command_that_writes_to_a_client_that_left_is_ended_by_it(tenant: Tenant) -> None:
+    number = tenant.rent_running()
+    async with await tenant.ssh(number) as connection:
+        process = await connection.create_process("echo $$; exec yes")
+        pid = int(await process.stdout.readline())
+    await asyncio.to_thread(until, lambda: not alive(pid))
+
+
 @pytest.mark.parametrize("end", ["stop", "destroy", "kill"])
 async def test_every_process_dies_with_its_machine_however_it_hides(
     tenant: Tenant, shared_market: RunningMarket, end: str

@@ -19,7 +19,7 @@ from holdfast.simcloud.hosts.link import Cable
 from holdfast.simcloud.hosts.processes import end_tree, process_ref
 from holdfast.simcloud.hosts.sshd import SshServer, listen
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 15, 36
 _GLANCE = 2.0  # seconds between two looks at the market
 
 Announce = Callable[[Running], None]
@@ -45,7 +45,9 @@ def become_host(spec: HostSpec, announce: Announce) -> None:
 
 def _detach(folder: HostFolder) -> None:
     os.setsid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    kernel = ctypes.CDLL(None, use_errno=True)
+    kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    kernel.prctl(_PR_SET_NAME, b"sim-host", 0, 0, 0)
     os.chdir(folder.home)
     os.umask(0o022)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -74,11 +76,10 @@ async def _serve(folder: HostFolder, spec: HostSpec, announce: Announce) -> None
     server = SshServer(folder, spec.environment)
     accepting = asyncio.create_task(cable.accept(listener, server.serve))
     _report(folder, listener.getsockname()[1], announce)
-    starting = server.start(spec.onstart) if spec.onstart else None
+    if spec.onstart:
+        server.start(spec.onstart)
     orphaned = asyncio.create_task(_watch_market(Path(spec.market_pid_file), spec.orphan_after))
     await asyncio.wait([accepting, orphaned], return_when=asyncio.FIRST_COMPLETED)
-    if starting is not None:
-        starting.cancel()
     end_tree(None, folder.mark)
 
 

@@ -5,20 +5,19 @@ environment. Their pipes carry bytes, never text. Like a real sshd, the server l
 goes away: what was started detached goes on.
 """
 
-import asyncio
+import os
 import signal
 import socket
-from asyncio import subprocess
 from pathlib import Path
 
 import asyncssh
 
+from holdfast.simcloud.hosts.children import Children, Streams
 from holdfast.simcloud.hosts.folder import HostFolder
-from holdfast.simcloud.hosts.pipes import OutputPipe, converse
+from holdfast.simcloud.hosts.pipes import Pipes
 
 _WINDOW = 8 * 1024 * 1024  # bytes in flight per channel; the default halves bulk transfer
 _BACKLOG = 16
-_SHELL = "/bin/sh"
 
 
 class SshServer:
@@ -26,7 +25,7 @@ class SshServer:
 
     def __init__(self, folder: HostFolder, environment: dict[str, str]) -> None:
         self._folder = folder
-        self._environment = environment
+        self._children = Children(folder.home, environment)
         self._options = asyncssh.SSHServerConnectionOptions(
             server_factory=lambda: _Door(folder.path / "authorized_keys"),
             server_host_keys=[_host_key(folder.path / "host_key")],
@@ -47,39 +46,23 @@ class SshServer:
         except asyncssh.Error:
             sock.close()  # a stranger, or a client that left while knocking
 
-    def start(self, command: str) -> "asyncio.Task[int]":
-        """Run a command of the machine itself, such as its start script, detached and logged in the home folder."""
-        return asyncio.create_task(self._run_logged(command))
-
-    async def _run_logged(self, command: str) -> int:
-        with (self._folder.home / "onstart.log").open("ab") as log:
-            child = await self._spawn(command, subprocess.DEVNULL, log.fileno(), log.fileno())
-        return await child.wait()
+    def start(self, command: str) -> None:
+        """Run a command of the machine itself, such as its start script, with its output in a log at home."""
+        with (self._folder.home / "onstart.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            streams = Streams(stdin=nothing.fileno(), stdout=log.fileno(), stderr=log.fileno())
+            self._children.start(command, streams)
 
     async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
-        stdout, stderr = OutputPipe(), OutputPipe()
+        pipes = Pipes()
         try:
-            child = await self._spawn(process.command, subprocess.PIPE, stdout.write_end, stderr.write_end)
-        except OSError as failure:  # for one, the disk is full or the home folder was removed by its renter
-            stdout.discard()
-            stderr.discard()
+            ended = self._children.start(process.command, pipes.far)
+        except OSError as failure:  # for one, the home folder was removed by its renter
+            pipes.close()
             process.stderr.write(f"{failure}\n".encode())
             process.exit(255)
             return
-        await converse(process, child, stdout, stderr)
-        _report_end(process, await child.wait())
-
-    async def _spawn(self, command: str | None, stdin: int, stdout: int, stderr: int) -> subprocess.Process:
-        arguments = [_SHELL] if command is None else [_SHELL, "-c", command]
-        return await asyncio.create_subprocess_exec(
-            *arguments,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=self._folder.home,
-            env=self._environment,
-            start_new_session=True,
-        )
+        await pipes.converse(process)
+        _report_end(process, await ended)
 
 
 def _report_end(process: "asyncssh.SSHServerProcess[bytes]", code: int) -> None:
