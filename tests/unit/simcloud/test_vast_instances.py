@@ -147,6 +147,11 @@ async def test_a_key_attached_later_opens_the_machine_until_it_is_detached(tenan
     tenant.http.post(f"/api/v0/instances/{number}/ssh/", json={"ssh_key": public}).raise_for_status()
     async with await guest.ssh(number):
         pass
+    keys = json.loads(tenant.http.get(f"/api/v0/instances/{number}/ssh/").json()["ssh_keys"])
+    (attached,) = [key["id"] for key in keys if key["public_key"] == public.strip()]
+    tenant.http.delete(f"/api/v0/instances/{number}/ssh/{attached}/").raise_for_status()
+    with pytest.raises(asyncssh.PermissionDenied):
+        await guest.ssh(number)
     assert tenant.http.post(f"/api/v0/instances/{number}/ssh/", json={"ssh_key": "nonsense"}).status_code == 400
 
 

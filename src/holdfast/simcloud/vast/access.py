@@ -1,6 +1,7 @@
 """SSH keys, the account, logs."""
 
 import base64
+import json
 from itertools import count
 from typing import Any
 
@@ -45,6 +46,13 @@ async def remove_account_key(sim: Sim, caller: Caller, request: Request) -> Row:
         raise WireError(400, "no_ssh_key", f"no ssh key {number}")
     sim.store.keys.remove(number)
     return {"success": True}
+
+
+async def instance_keys(sim: Sim, caller: Caller, request: Request) -> Row:
+    """The keys of one instance, as JSON text inside the JSON, as the provider has it."""
+    caller.require(None)
+    keys = [{"id": number, "public_key": key} for number, key in _instance(sim, request).keys.items()]
+    return {"success": True, "ssh_keys": json.dumps(keys)}
 
 
 async def attach_key(sim: Sim, caller: Caller, request: Request) -> Row:

@@ -63,6 +63,7 @@ def endpoints() -> list[Endpoint]:
         Endpoint("keys", "GET", "/api/v0/ssh/", access.account_keys, 1.0),
         Endpoint("add_key", "POST", "/api/v0/ssh/", access.add_account_key, 1.0),
         Endpoint("remove_key", "DELETE", "/api/v0/ssh/{key:int}/", access.remove_account_key, 1.0),
+        Endpoint("instance_keys", "GET", f"{one}ssh/", access.instance_keys, 1.0),
         Endpoint("attach_key", "POST", f"{one}ssh/", access.attach_key, 1.0),
         Endpoint("detach_key", "DELETE", one + "ssh/{key:int}/", access.detach_key, 2.0),
         Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, 1.0),
