@@ -111,6 +111,7 @@ class LaunchOrder:
     disk_gb: int
     ssh_public_key: str
     onstart: str = ""  # shell script that the provider runs at each start of the machine
+    repeated: bool = False  # an earlier try may have rented it a moment ago, and it may not be listed yet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,6 +133,27 @@ async def test_an_interruptible_offer_without_a_bid_is_not_ordered() -> None:
     assert wire.calls() == ["list"]
 
 
+async def test_a_repeated_order_waits_until_what_it_may_have_rented_is_listed() -> None:
+    wire = Wire(list=[listing(), listing(), listing(INSTANCE)], attach=YES)
+    provider = wire.provider(listing_lag=timedelta(seconds=30))
+    assert (await provider.launch(replace(_order(), repeated=True))).adopted
+    assert wire.calls() == ["list", "list", "list", "attach"]
+
+
+async def test_a_repeated_order_that_left_no_trace_rents() -> None:
+    wire = Wire(list=listing(), keys=KEYS, rent=ACCEPTED)
+    provider = wire.provider(listing_lag=timedelta(seconds=3))
+    assert not (await provider.launch(replace(_order(), repeated=True))).adopted
+    assert wire.calls().count("list") > 2
+
+
+async def test_a_repeated_order_rents_nothing_while_the_list_fails() -> None:
+    wire = Wire(list=HTML)
+    with pytest.raises(ProviderUnavailable):
+        await wire.provider(listing_lag=timedelta(seconds=3)).launch(replace(_order(), repeated=True))
+    assert "rent" not in wire.calls()
+
+
 async def test_a_list_that_fails_stops_the_order_before_it_is_sent() -> None:
     wire = Wire(list=HTML)
     with pytest.raises(ProviderUnavailable):

@@ -91,11 +91,14 @@ class Wire:
         self.asked: list[tuple[str, httpx.Request]] = []
         self.time = Time()
 
-    def provider(self, *, patience: timedelta = timedelta(seconds=10)) -> VastProvider:
-        """A driver whose calls all come here."""
-        config = VastConfig(api_key=SecretStr(KEY), base_url="http://127.0.0.1:9", listing_lag=timedelta(0))
+    def provider(
+        self, *, patience: timedelta = timedelta(seconds=10), listing_lag: timedelta = timedelta(0)
+    ) -> VastProvider:
+        """A driver whose calls all come here, and whose time is ours."""
+        config = VastConfig(api_key=SecretStr(KEY), base_url="http://127.0.0.1:9", listing_lag=listing_lag)
         pacer = Pacer(PACES, patience=patience, clock=self.time.clock, sleep=self.time.sleep, dice=lambda: 0.0)
-        return connect(config, pacer=pacer, transport=httpx.MockTransport(self._answer))
+        transport = httpx.MockTransport(self._answer)
+        return connect(config, pacer=pacer, transport=transport, clock=self.time.clock, sleep=self.time.sleep)
 
     def calls(self) -> list[str]:
         return [name for name, _ in self.asked]

@@ -12,6 +12,7 @@ from holdfast.providers.vast.endpoints import Endpoint
 from holdfast.providers.wrappers.pacing import Pacer
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_KEEPALIVE = 4.0
 
 
 class NotSent(ProviderUnavailable):
@@ -29,6 +30,8 @@ class VastClient:
             timeout=httpx.Timeout(
                 config.answer_timeout.total_seconds(), connect=config.connect_timeout.total_seconds()
             ),
+            # Shorter than servers keep theirs: an order sent into a closing connection looks like one whose answer is lost.
+            limits=httpx.Limits(keepalive_expiry=_KEEPALIVE),
             # A redirected PUT may be repeated as something else.
             follow_redirects=False,
             # A proxy that the environment names is for the outside world.

@@ -1,6 +1,8 @@
 """Vast.ai: a market of strangers' machines, rented on demand or by bid."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +18,7 @@ from holdfast.providers.vast.client import VastClient
 from holdfast.providers.vast.config import VastConfig
 from holdfast.providers.vast.endpoints import CHANGE, CHANGE_BID, PACES
 from holdfast.providers.vast.fleet import Fleet
-from holdfast.providers.vast.launching import Launcher
+from holdfast.providers.vast.launching import Launcher, Sleep
 from holdfast.providers.vast.states import instance_of
 from holdfast.providers.vast.wire import InstanceRow
 from holdfast.providers.wrappers.pacing import Pacer
@@ -101,12 +103,18 @@ def open_vast(settings: ProviderSettings) -> VastProvider:
 
 
 def connect(
-    config: VastConfig, *, pacer: Pacer | None = None, transport: httpx.AsyncBaseTransport | None = None
+    config: VastConfig,
+    *,
+    pacer: Pacer | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Sleep = asyncio.sleep,
 ) -> VastProvider:
-    """The driver for a configuration; with a pacer and a transport of its own unless they are given."""
-    client = VastClient(config, pacer or Pacer(PACES, patience=config.patience), transport=transport)
+    """The driver for a configuration; with a pace, a transport and a time of its own unless they are given."""
+    pacer = pacer or Pacer(PACES, patience=config.patience, clock=clock, sleep=sleep)
+    client = VastClient(config, pacer, transport=transport)
     fleet = Fleet(client)
-    launcher = Launcher(client, fleet, provider=NAME, listing_lag=config.listing_lag)
+    launcher = Launcher(client, fleet, provider=NAME, listing_lag=config.listing_lag, clock=clock, sleep=sleep)
     return VastProvider(client, launcher, fleet, listing_lag=config.listing_lag)
 
 

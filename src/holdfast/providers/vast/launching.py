@@ -1,7 +1,5 @@
 """Renting effectively once, although Vast.ai has no idempotency key: the label stands in for it."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,8 +31,8 @@ class Launcher:
         *,
         provider: str,
         listing_lag: timedelta,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float],
+        sleep: Sleep,
     ) -> None:
         self._client = client
         self._fleet = fleet
@@ -45,8 +43,8 @@ class Launcher:
         self._sleep = sleep
 
     async def launch(self, order: LaunchOrder) -> LaunchResult:
-        """As `Provider.launch` promises. Waits for the listing lag only when an answer was lost."""
-        if adopted := await self._adopt(order):
+        """As `Provider.launch` promises. Waits for the listing lag only when an answer was, or may have been, lost."""
+        if adopted := await (self._adopt_late(order) if order.repeated else self._adopt(order)):
             return adopted
         body = _body(order)
         await self._keys.ensure(order.ssh_public_key)
@@ -87,22 +85,31 @@ class Launcher:
         return await self._settle(order, refusal)
 
     async def _settle(self, order: LaunchOrder, cause: Exception) -> LaunchResult:
-        """The answer was lost: look for the label until a new machine must have shown up in the list."""
+        """The answer was lost: what was rented, if anything, wears the label."""
+        try:
+            adopted = await self._adopt_late(order)
+        except ProviderUnavailable as still:
+            cause = still
+            adopted = None
+        if adopted is None:
+            message = f"whether {order.label} was rented is not known, and it is not in the list: {cause}"
+            raise LaunchUnsettled(message) from cause
+        return adopted
+
+    async def _adopt_late(self, order: LaunchOrder) -> LaunchResult | None:
+        """Look for the label until a machine rented by now must be listed. The last look has to get an answer."""
         until = self._clock() + self._lag
-        while True:
+        while self._clock() < until:
             if adopted := await self._adopt_if_listed(order):
                 return adopted
-            if self._clock() >= until:
-                raise LaunchUnsettled(
-                    f"whether {order.label} was rented is not known, and it is not in the list: {cause}"
-                ) from cause
             await self._sleep(_POLL)
+        return await self._adopt(order)
 
     async def _adopt_if_listed(self, order: LaunchOrder) -> LaunchResult | None:
         try:
             return await self._adopt(order)
         except ProviderUnavailable:
-            return None  # as good as an empty list: the deadline in `_settle` ends the search
+            return None  # as good as an empty list for now: the caller looks again
 
     async def _adopt(self, order: LaunchOrder) -> LaunchResult | None:
         """Take the oldest instance that wears the label; any other was rented by mistake and goes."""
