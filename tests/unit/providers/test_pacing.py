@@ -1,5 +1,6 @@
 """The pacer: a virtual clock shows when each call leaves."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -51,6 +52,34 @@ async def test_a_wait_beyond_our_patience_is_said_and_takes_no_turn() -> None:
         with pytest.raises(RateLimited) as refused:
             await pacer.turn("lane")
         assert timedelta(seconds=30) <= refused.value.retry_after < timedelta(seconds=31)
+
+
+async def test_callers_leave_one_by_one_in_the_order_in_which_they_came() -> None:
+    time = Time()
+    pacer = _pacer(time, Pace(per=2 * SECOND))
+    left: list[tuple[int, float]] = []
+
+    async def caller(number: int) -> None:
+        await pacer.turn("lane")
+        left.append((number, time.now - 1000))
+
+    await asyncio.gather(*map(caller, range(3)))
+    assert left == [(0, 0), (1, pytest.approx(2, abs=0.1)), (2, pytest.approx(4, abs=0.2))]
+
+
+async def test_a_queue_that_is_too_long_turns_callers_away() -> None:
+    time, opened = Time(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await opened.wait()
+        await time.sleep(seconds)
+
+    pacer = Pacer({"lane": Pace(per=4 * SECOND)}, clock=time.clock, sleep=sleep)
+    callers = [asyncio.create_task(pacer.turn("lane")) for _ in range(6)]
+    await asyncio.sleep(0)
+    opened.set()
+    answers = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(each) for each in answers] == [type(None)] * 3 + [RateLimited] * 3
 
 
 async def test_a_threshold_that_a_refusal_names_is_kept_from_then_on() -> None:

@@ -30,7 +30,7 @@ class VastClient:
             timeout=httpx.Timeout(
                 config.answer_timeout.total_seconds(), connect=config.connect_timeout.total_seconds()
             ),
-            # Shorter than servers keep theirs: an order sent into a closing connection looks like one whose answer is lost.
+            # Shorter than servers keep theirs: an order sent into a closing connection looks like a lost answer.
             limits=httpx.Limits(keepalive_expiry=_KEEPALIVE),
             # A redirected PUT may be repeated as something else.
             follow_redirects=False,

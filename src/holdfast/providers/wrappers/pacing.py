@@ -35,7 +35,14 @@ class _Lane:
     starts: deque[float]
     blocked_until: float = 0.0
     learned: float = 0.0  # seconds between calls, as a refusal told us
-    refusals: int = field(default=0)  # in a row
+    refusals: int = 0  # in a row
+    waiting: int = 0
+    gate: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def expected(self, now: float) -> float:
+        """When one who came now would leave, behind those who wait already."""
+        spacing = max(self.pace.per.total_seconds() / self.pace.calls, self.learned) + _MARGIN
+        return self.earliest(now) + self.waiting * spacing
 
     def earliest(self, now: float) -> float:
         moments = [now, self.blocked_until]
@@ -67,7 +74,7 @@ class Pacer:
     def wait(self, lane: str) -> timedelta:
         """How long a call on this lane would have to wait if it came now."""
         now = self._clock()
-        return timedelta(seconds=self._lanes[lane].earliest(now) - now)
+        return timedelta(seconds=self._lanes[lane].expected(now) - now)
 
     async def turn(self, lane: str) -> None:
         """Wait until the next call on this lane may leave. Calls leave in the order in which they came.
@@ -76,13 +83,16 @@ class Pacer:
             RateLimited: the wait would outlast our patience; no turn is taken.
         """
         ours, now = self._lanes[lane], self._clock()
-        start = ours.earliest(now)
-        if start - now > self._patience:
-            wait = timedelta(seconds=start - now)
-            raise RateLimited(f"too many calls of {lane}; the next may leave in {start - now:.1f} s", retry_after=wait)
-        ours.starts.append(start)
-        if start > now:
-            await self._sleep(start - now)
+        self._bear(lane, ours.expected(now) - now)
+        ours.waiting += 1
+        try:
+            async with ours.gate:
+                while (left := ours.earliest(self._clock()) - self._clock()) > 0:
+                    self._bear(lane, left)  # a refusal may have closed the lane meanwhile
+                    await self._sleep(left)
+                ours.starts.append(self._clock())
+        finally:
+            ours.waiting -= 1
 
     def accepted(self, lane: str) -> None:
         """The provider did not mind the pace of the last call."""
@@ -103,3 +113,8 @@ class Pacer:
         ours.refusals += 1
         ours.blocked_until = max(ours.blocked_until, now + pause)
         return timedelta(seconds=ours.blocked_until - now)
+
+    def _bear(self, lane: str, seconds: float) -> None:
+        if seconds > self._patience:
+            message = f"too many calls of {lane}; the next may leave in {seconds:.1f} s"
+            raise RateLimited(message, retry_after=timedelta(seconds=seconds))
