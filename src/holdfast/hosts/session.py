@@ -21,7 +21,8 @@ _PYTHONS = "python3 python3.13 python3.12 python3.11 python3.10 python3.9 python
 _FIND_PYTHON = """
 PATH="$PATH:/usr/local/bin:/opt/conda/bin:/venv/main/bin"
 for python in {pythons}; do
-  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && exec "$python" -c {program} {arguments}
+  "$python" -S -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null || continue
+  exec "$python" -S -c {program} {arguments}
 done
 echo '{{"holdfast": "refused", "reason": "no Python 3.8 or newer on this machine"}}'
 """

@@ -113,7 +113,8 @@ async def test_progress_travels_as_text_as_object_and_with_the_time_of_its_chang
             break
     assert beat.progress == "step 120/400 · loss 0.31"
     assert beat.progress_raw == {"step": 120, "total": 400, "loss": 0.31}
-    assert beat.progress_at is not None and beat.started_at is not None and beat.progress_at >= beat.started_at
+    assert beat.progress_at is not None and beat.started_at is not None
+    assert beat.progress_at > beat.started_at - timedelta(seconds=1)  # a file's clock is some milliseconds coarse
 
 
 async def test_the_log_is_read_by_offsets_that_only_grow(channel: AgentChannel) -> None:
@@ -142,7 +143,8 @@ async def test_a_secret_is_in_no_command_line_and_on_no_disk(
     await until((machine.home / "workspace/ready").exists)
     assert secret not in machine.command_lines()
     assert not any(secret in command for command in machine.commands)
-    assert (names := files_holding(tmp_path, b"train.e3")) and not files_holding(tmp_path, secret.encode()), names
+    assert files_holding(tmp_path, b'"t1"') == ["work.json"]  # the search does find what is written down
+    assert files_holding(tmp_path, secret.encode()) == []
 
 
 def files_holding(folder: Path, words: bytes) -> list[str]:

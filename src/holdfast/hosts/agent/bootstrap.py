@@ -44,7 +44,7 @@ def main(name: str, digest: str, size: str, home: str, intent: str) -> None:
         announce(holdfast="need")
         receive(int(size), digest, target)
     extra = ["--start"] if intent == "start" else []
-    os.execv(sys.executable, [sys.executable, target, "connect", "--home", os.path.join(folder, home), *extra])
+    os.execv(sys.executable, [sys.executable, "-S", target, "connect", "--home", os.path.join(folder, home), *extra])
 
 
 try:

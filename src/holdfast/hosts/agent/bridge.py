@@ -10,7 +10,6 @@ import time
 from typing import Any, Optional
 
 from . import launch
-from .daemon import PROTOCOL
 from .home import Home
 from .processes import identify, wait_ended
 
@@ -18,7 +17,7 @@ _PIECE = 1024 * 1024
 _START_WITHIN = 20.0  # seconds for a daemon to listen on a busy machine
 
 
-def main(home: Home, start: bool) -> int:
+def main(home: Home, *, start: bool) -> int:
     """Connect, say `ready` and carry bytes until either side ends. With `start` a missing daemon is started."""
     link = _reach(home, start)
     if link is None:
@@ -45,7 +44,7 @@ def _reach(home: Home, start: bool) -> Optional[socket.socket]:
 def _retire_older(home: Home) -> None:
     """End a daemon that speaks an older protocol; its work goes on under the new one. A newer one is left alone."""
     known = home.read("agent.json")
-    if known is None or known["protocol"] >= PROTOCOL or not launch.daemon_listens(home):
+    if known is None or known["protocol"] >= launch.PROTOCOL or not launch.daemon_listens(home):
         return
     daemon = identify(known["pid"])
     if daemon is not None:

@@ -15,14 +15,12 @@ from .deadman import DeadMan
 from .failures import AgentFailure
 from .fence import Fence
 from .home import Home
-from .launch import SOCKET
+from .launch import PROTOCOL, SOCKET
 from .methods import Json, Method, OneAtATime
 from .processes import boot_id
 from .progress import ProgressFile
 from .registry import TRANSFERS
 from .work import Work
-
-PROTOCOL = 1  # raised when an older daemon can no longer serve a newer control side
 
 
 class Daemon:
@@ -121,7 +119,7 @@ class Daemon:
             threading.Thread(target=conversation.run, name="conversation", daemon=True).start()
 
 
-def main(home: Home) -> int:
+def main(home: Home, **_options: Any) -> int:
     """Become the daemon of this home. Returns 0 in the calling process once a daemon listens, ours or another's."""
     ready, done = os.pipe()
     if os.fork() > 0:

@@ -8,13 +8,14 @@ from typing import List, Optional
 
 from .home import Home
 
+PROTOCOL = 1  # raised when an older daemon can no longer serve a newer control side
 SOCKET = "agent.sock"
 PROGRAM = os.path.abspath(sys.argv[0])  # kept now: the daemon and the bridge change their folder
 
 
 def command(role: str, home: Home) -> List[str]:
     """The command line of another role of this program."""
-    return [sys.executable, PROGRAM, role, "--home", home.path]
+    return [sys.executable, "-S", PROGRAM, role, "--home", home.path]
 
 
 def start_daemon(home: Home) -> None:

@@ -22,7 +22,7 @@ _GUARD_EVERY = 2.0  # seconds between two looks at the daemon
 _FULL_DISK_PAUSE = 1.0  # seconds until an ending that could not be written is tried again
 
 
-def main(home: Home) -> int:
+def main(home: Home, **_options: Any) -> int:
     """Run the order that stdin holds; returns when the work is over and recorded."""
     order = json.load(sys.stdin)
     if home.try_lock("work.lock") is None:
