@@ -64,6 +64,8 @@ class _Stage:
         self._folder = os.path.join(self._top, digest[:16])
         self._lock = threading.Lock()
         self._staged: List[int] = []
+        self._straight: Dict[str, bool] = {}
+        self._forget_others()
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
 
     def path_of(self, index: int) -> str:
@@ -81,8 +83,8 @@ class _Stage:
         if entry.get("sparse"):
             self._forget_staged(index)
         here = os.path.join(self._root, entry["path"])
-        in_place = plan.right_chunks(here, grid, self.key) if _is_below(self._root, here) else [False] * len(grid)
-        if all(in_place) and _is_below(self._root, here) and _size(here) == entry["size"]:
+        in_place = plan.right_chunks(here, grid, self.key) if self._is_inside(here) else [False] * len(grid)
+        if all(in_place) and self._is_inside(here) and _size(here) == entry["size"]:
             with self._lock:
                 self.complete.append(index)
             return
@@ -105,6 +107,20 @@ class _Stage:
 
     def remove(self) -> None:
         shutil.rmtree(self._top)
+
+    def _is_inside(self, path: str) -> bool:
+        """Whether no folder on the way from the root to the path is a link, which could lead anywhere."""
+        folder = os.path.dirname(path)
+        if folder not in self._straight:  # two threads may both find out: they find the same
+            self._straight[folder] = os.path.realpath(folder) == os.path.normpath(folder)
+        return self._straight[folder]
+
+    def _forget_others(self) -> None:
+        """What a restore of another checkpoint has left takes room and helps nobody."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._top):
+                if os.path.join(self._top, name) != self._folder:
+                    _discard(os.path.join(self._top, name))
 
     def _forget_staged(self, index: int) -> None:
         """Holes are left as they are found, so an earlier try's file must not show through them."""
@@ -180,12 +196,6 @@ class _Fetching:
             raise AgentFailure("disk_full", f"the restore needs {needed} bytes, the disk has {room}")
 
 
-def _is_below(root: str, path: str) -> bool:
-    """Whether no folder on the way from the root to the path is a link, which could lead anywhere."""
-    folder = os.path.dirname(path)
-    return os.path.realpath(folder) == os.path.normpath(folder) and folder.startswith(root)
-
-
 def _size(path: str) -> int:
     """The size of the plain file at the path, or -1 when there is none."""
     try:
@@ -209,6 +219,13 @@ def _write_all(fd: int, piece: memoryview, at: int) -> None:
     while piece:
         done = os.pwrite(fd, piece, at)
         piece, at = piece[done:], at + done
+
+
+def _discard(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def _make_durable(path: str) -> None:
