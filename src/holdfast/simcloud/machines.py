@@ -14,7 +14,7 @@ from holdfast.simcloud.hosts.processes import MARK, end_tree
 from holdfast.simcloud.model import Flaw, Instance, Slot
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LIE = {"gpu": "GeForce GTX 1080", "gpu_ram": 8192}
+_LIE = ("NVIDIA GeForce GTX 1080", 8192)  # what a machine with the wrong GPU turns out to have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Machines:
         folder.create()
         folder.write_keys(instance.keys.values())
         folder.write_link(link_of(instance, slot))
-        _write_nvidia_smi(folder.home / "bin", _gpus(instance, slot))
+        _write_nvidia_smi(folder.home / "bin", _gpus(slot))
         folder.write_spec(
             HostSpec(
                 instance=instance.id,
@@ -77,23 +77,19 @@ def link_of(instance: Instance, slot: Slot) -> Link:
     return Link(cut=instance.cut or slot.offline, bytes_per_second=instance.bytes_per_second)
 
 
-def _gpus(instance: Instance, slot: Slot) -> list[dict[str, object]]:
-    truth = {"gpu": slot.hardware.gpu, "gpu_ram": slot.hardware.gpu_ram}
-    seen = _LIE if slot.flaw is Flaw.WRONG_GPU else truth
+def _gpus(slot: Slot) -> list[dict[str, object]]:
+    true = (slot.hardware.gpu_shown_as, slot.hardware.gpu_ram)
+    name, memory = _LIE if slot.flaw is Flaw.WRONG_GPU else true
     return [
         {
-            "name": f"NVIDIA {seen['gpu']}" if "GeForce" in str(seen["gpu"]) else _full_name(str(seen["gpu"])),
-            "memory.total": seen["gpu_ram"],
+            "index": index,
+            "name": name,
+            "memory.total": memory,
             "driver_version": slot.hardware.driver,
             "uuid": f"GPU-{slot.machine_id:08x}-{slot.id:04x}-4000-8000-{index:012x}",
-            "index": index,
         }
         for index in range(slot.hardware.gpus)
     ]
-
-
-def _full_name(gpu: str) -> str:
-    return f"NVIDIA GeForce {gpu}" if re.fullmatch(r"RTX \d{4}", gpu) else f"NVIDIA {gpu}"
 
 
 def _write_nvidia_smi(folder: Path, gpus: list[dict[str, object]]) -> None:

@@ -56,6 +56,7 @@ class Hardware(BaseModel):
 
     gpu: str
     gpus: int
+    gpu_shown_as: str  # to nvidia-smi
     gpu_ram: int  # MB usable, per GPU
     compute_capability: int  # times 100
     cuda: float

@@ -66,6 +66,7 @@ BootTime = Annotated[Constant | Uniform | LogNormal, Field(discriminator="kind")
 class GpuType(_Strict):
     """What is the same for every card of a type."""
 
+    shown_as: str
     gpu_ram: int
     compute_capability: int
     cuda: float
@@ -161,6 +162,7 @@ def _hardware(line: SlotLine, card: GpuType, dice: random.Random) -> Hardware:
     return Hardware(
         gpu=line.gpu,
         gpus=line.gpus,
+        gpu_shown_as=card.shown_as,
         gpu_ram=card.gpu_ram,
         compute_capability=card.compute_capability,
         cuda=card.cuda,

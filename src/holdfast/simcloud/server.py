@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from holdfast.simcloud.sim import Sim, build
 from holdfast.simcloud.vast import routes as vast
 
 _HOST = "127.0.0.1"
+
+log = logging.getLogger(__name__)
 _connections: dict[tuple[str, int], asyncio.Transport] = {}
 
 
@@ -71,6 +74,7 @@ def app(sim: Sim) -> Starlette:
     async def life(_app: Starlette) -> AsyncIterator[None]:
         await sim.midwife.open()
         following = asyncio.create_task(sim.conductor.run())
+        following.add_done_callback(_end_with)
         print(f"simulated market ready at {sim.url}", flush=True)  # noqa: T201 - the line that starters wait for
         yield
         following.cancel()
@@ -82,6 +86,13 @@ def app(sim: Sim) -> Starlette:
     application = Starlette(routes=routes, lifespan=life)
     application.router.redirect_slashes = False  # a redirected PUT would hide a client's mistake
     return application
+
+
+def _end_with(following: "asyncio.Task[None]") -> None:
+    """A market whose machines no longer follow it must not go on answering; whoever supervises it starts a new one."""
+    if not following.cancelled() and (failure := following.exception()):
+        log.critical("the market cannot follow its machines any more and ends", exc_info=failure)
+        signal.raise_signal(signal.SIGTERM)
 
 
 class _Connection(H11Protocol):
