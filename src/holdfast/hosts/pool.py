@@ -103,8 +103,7 @@ class HostPool:
             session = await self._open_session(slot, lease)
             if slot.channel is None or slot.channel.closed:
                 process = await session.reach_agent(lease.label, start=start, within=self._connect_timeout)
-                slot.channel = AgentChannel(process)
-                await slot.channel.greet(lease.epoch)
+                slot.channel = await _greeted(AgentChannel(process), lease.epoch)
             return slot.channel
 
     async def _open_session(self, slot: _Slot, lease: Lease) -> HostSession:
@@ -129,3 +128,13 @@ class HostPool:
             for label, slot in list(self._slots.items()):
                 if slot.users == 0 and slot.idle_since < limit:
                     await self.drop(label)
+
+
+async def _greeted(channel: AgentChannel, epoch: int) -> AgentChannel:
+    """The channel, once the agent has accepted our epoch; closed when it does not."""
+    try:
+        await channel.greet(epoch)
+    except BaseException:
+        await channel.close()
+        raise
+    return channel
