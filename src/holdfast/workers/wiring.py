@@ -25,7 +25,7 @@ from holdfast.contracts import names
 from holdfast.hosts.keys import load_or_create_key, public_key_line
 from holdfast.hosts.pool import HostPool
 from holdfast.providers import registry
-from holdfast.providers.wrappers.metered import Metered
+from holdfast.providers.wrappers.metered import metered
 from holdfast.records.store import Records
 from holdfast.settings import Settings
 from holdfast.telemetry.metrics import Metrics
@@ -96,7 +96,7 @@ async def _providers(shop: Shop) -> list[Worker]:
     public_key = public_key_line(load_or_create_key(shop.settings.data_dir / "keys"))
     workers = []
     for name, config in shop.settings.providers.items():
-        provider = Metered(registry.build(name, config), shop.metrics)
+        provider = metered(registry.build(name, config), shop.metrics)
         shop.stack.push_async_callback(provider.close)
         machines = MachineActivities(provider, ssh_public_key=public_key)
         watch = ProviderWatch(provider, shop.client)

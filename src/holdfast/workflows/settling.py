@@ -143,8 +143,8 @@ class Settler:
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
         lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
         settled, outcome = None, "did not boot in time"
+        self.head = await steps.claim_epoch(self._spec.name, self.epoch, offer)
         try:
-            self.head = await steps.claim_epoch(self._spec.name, self.epoch, offer)
             launched = await _launch_to_its_end(offer, label, self._spec)
             if launched.instance is None:
                 outcome = f"refused: {launched.refusal}"

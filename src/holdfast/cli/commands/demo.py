@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli.demo import run_demo
+from holdfast.cli.demo.main import run_demo
 
 
 def demo(

@@ -34,6 +34,11 @@ def report(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     if as_json:
         console.print_json(found)
         return
+    show(found)
+
+
+def show(found: WorkloadReport) -> None:
+    """The report for a person."""
     console.facts(_summary(found))
     for incident in found.incidents:
         console.answer("")

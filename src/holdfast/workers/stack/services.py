@@ -3,16 +3,17 @@
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from holdfast.contracts.names import SEARCH_ATTRIBUTE_TYPES
 from holdfast.settings import variable
+from holdfast.simcloud.machines import end_all_hosts
 from holdfast.workers.stack import probes
 from holdfast.workers.stack.plan import BUCKET, NAMESPACE, Plan, find_program
-from holdfast.workers.stack.ports import LOOPBACK
+from holdfast.workers.stack.ports import LOOPBACK, WEED_OFFSET
 from holdfast.workers.stack.state import Home
 
 # Without these a lone dev server makes every workflow task wait up to 50 ms, and a cancelled activity hears of it
@@ -25,6 +26,8 @@ DYNAMIC_CONFIG = (
     "system.enableCancelActivityWorkerCommand=true",
 )
 # A process killed with -9 loses nothing with these, and the server is two to four times faster on a busy disk.
+MARKET_FOLDER = "market"
+"""The simulated market keeps its data here, in the data directory."""
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 ORPHANED_AFTER = timedelta(seconds=60)
 
@@ -38,18 +41,16 @@ class Service:
     env: Mapping[str, str]
     ready: Callable[[], bool]
     """Blocks for a second or two at most."""
-    after: tuple[str, ...] = ()
-    """Services that must have been ready once before this one starts."""
-    once: bool = False
-    """A job: ready when it has ended well, and not started again then."""
+    is_worker: bool = False
+    """Stopped before the servers, so that it can still tell them what it leaves."""
     grace: timedelta = timedelta(seconds=10)
     """How long it may take to end by itself."""
-    leaves: tuple[Path, ...] = field(default=())
-    """Files outside the data directory that the program forgets to remove."""
+    tidy: Callable[[], None] = lambda: None
+    """Removes what the program leaves behind when it ends. Repeatable; may take a second."""
 
 
 def services(plan: Plan, home: Home) -> list[Service]:
-    """Everything the plan names, in the order of starting; stopping goes the other way round."""
+    """Everything the plan names. All start together: a worker finds out by itself when the servers are ready."""
     keys = home.secrets()
     parts = []
     if plan.temporal:
@@ -58,10 +59,7 @@ def services(plan: Plan, home: Home) -> list[Service]:
         parts.append(_store(plan, home, keys))
     if plan.market:
         parts.append(_market(plan, home, keys))
-    parts.append(_migrate(plan, home))
-    # Workers may look for anything at once, so they come when everything else is there.
-    needed = tuple(part.name for part in parts)
-    return parts + [_worker(plan, home, name, after=needed) for name in plan.workers]
+    return parts + [_worker(plan, home, name) for name in plan.workers]
 
 
 def _temporal(plan: Plan, home: Home) -> Service:
@@ -129,17 +127,16 @@ def _store(plan: Plan, home: Home, keys: Mapping[str, Any]) -> Service:
             AWS_SECRET_ACCESS_KEY=given["secret_access_key"],
         ),
         ready=lambda: probes.store_takes_object(plan.ports["s3"], bucket=BUCKET, keys=given),
-        leaves=tuple(_weed_sockets(plan)),
+        tidy=lambda: _remove_weed_sockets(plan),
     )
 
 
-def _weed_sockets(plan: Plan) -> list[Path]:
+def _remove_weed_sockets(plan: Plan) -> None:
     folder = Path("/tmp")  # noqa: S108 (SeaweedFS puts them there whatever TMPDIR says)
-    sockets = []
     for part in ("s3", "master", "volume", "filer", "admin"):
         port = plan.ports["s3" if part == "s3" else f"weed-{part}"]
-        sockets += [folder / f"seaweedfs-{part}-{port}.sock", folder / f"seaweedfs-{part}-grpc-{port + 10_000}.sock"]
-    return sockets
+        (folder / f"seaweedfs-{part}-{port}.sock").unlink(missing_ok=True)
+        (folder / f"seaweedfs-{part}-grpc-{port + WEED_OFFSET}.sock").unlink(missing_ok=True)
 
 
 def _market(plan: Plan, home: Home, keys: Mapping[str, Any]) -> Service:
@@ -147,43 +144,31 @@ def _market(plan: Plan, home: Home, keys: Mapping[str, Any]) -> Service:
     return Service(
         name="market",
         command=(
-            *(*plan.market_command, "--data-dir", str(home.path / "market"), "--port", str(port)),
+            *(*plan.market_command, "--data-dir", str(home.path / MARKET_FOLDER), "--port", str(port)),
             # Should the whole stack be killed and not come back, its simulated machines do not live on for ever.
             *("--orphan-after", f"{ORPHANED_AFTER.total_seconds():g}"),
         ),
         env=_inherited(HOLDFAST_SIM_API_KEY=keys["market_key"]),
         ready=lambda: probes.answers(port, "/healthz"),
-        grace=timedelta(seconds=20),  # it powers its hosts off first
+        # The simulated machines outlive their market on purpose; with the stack they go dark, as in a power cut.
+        tidy=lambda: end_all_hosts(home.path / MARKET_FOLDER),
     )
 
 
-def _migrate(plan: Plan, home: Home) -> Service:
-    return Service(
-        name="records",
-        command=plan.migrate_command,
-        env=_of_holdfast(home),
-        ready=lambda: True,
-        once=True,
-    )
-
-
-def _worker(plan: Plan, home: Home, name: str, *, after: tuple[str, ...]) -> Service:
-    telemetry = {
+def _worker(plan: Plan, home: Home, name: str) -> Service:
+    told = {
+        variable("data_dir"): str(home.path),
         variable("telemetry", "port"): str(plan.ports[name]),
         variable("telemetry", "sdk_port"): str(plan.ports[f"{name}-sdk"]),
     }
     return Service(
         name=name,
         command=plan.worker_command,
-        env=_of_holdfast(home) | telemetry,
+        env=_inherited(PYTHONUNBUFFERED="1", **told),
         ready=lambda: probes.answers(plan.ports[name], "/readyz"),
-        after=after,
+        is_worker=True,
         grace=timedelta(seconds=25),
     )
-
-
-def _of_holdfast(home: Home) -> dict[str, str]:
-    return _inherited(PYTHONUNBUFFERED="1", **{variable("data_dir"): str(home.path)})
 
 
 def _inherited(**more: str) -> dict[str, str]:
