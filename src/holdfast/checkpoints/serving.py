@@ -7,13 +7,14 @@ from typing import Any, NoReturn
 
 from holdfast.checkpoints.errors import CheckpointCorrupt, StoreRefused, StoreUnavailable
 from holdfast.checkpoints.format import is_pack_key
-from holdfast.checkpoints.stores.base import SignedRequest, Store
+from holdfast.checkpoints.stores.base import SignedRequest, Store, StoredObject
 from holdfast.contracts.channel import AgentError, Json
 
 ADDRESS_LIFE = timedelta(minutes=15)
 # How long an agent may be silent in the middle of a transfer: longer than all its own retries of one request.
 SILENCE = timedelta(minutes=10)
 LARGEST_PACK = 32 * 1024 * 1024
+HEADS_AT_ONCE = 32
 
 Answer = Callable[[Json], Awaitable[Json]]
 
@@ -48,7 +49,13 @@ async def get_addresses(
 
 async def present(store: Store, packs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Which of these packs the store has, at the size that is claimed."""
-    found = await asyncio.gather(*(store.head(pack["key"]) for pack in packs if is_pack_key(pack["key"])))
+    slots = asyncio.Semaphore(HEADS_AT_ONCE)
+
+    async def look(key: str) -> StoredObject | None:
+        async with slots:
+            return await store.head(key)
+
+    found = await asyncio.gather(*(look(pack["key"]) for pack in packs if is_pack_key(pack["key"])))
     sizes = {each.key: each.size for each in found if each is not None}
     return [pack["key"] for pack in packs if sizes.get(pack["key"]) == pack["size"]]
 

@@ -34,7 +34,7 @@ class BusyPool(ThreadPoolExecutor):
 
 
 def read(path: Path, then: Callable[[], object]) -> tuple[list[tuple[str, int]], bool]:
-    reading = Reading(str(path.parent), {"path": path.name})
+    reading = Reading(str(path.parent), {"path": path.name}, lambda: None)
     with BusyPool(then) as pool:
         reading.start(pool, KEY)
         result = reading.settle(pool, KEY)

@@ -1,7 +1,8 @@
 """Doing many things on a few threads."""
 
 import threading
-from typing import Callable, Iterable, List, TypeVar
+import time
+from typing import Any, Callable, Dict, Iterable, List, TypeVar
 
 Item = TypeVar("Item")
 
@@ -35,6 +36,21 @@ def each(items: Iterable[Item], work: Callable[[Item], None], threads: int) -> N
         member.join()
     if failures:
         raise failures[0]
+
+
+def seldom(note: Callable[[Dict[str, Any]], None], seconds: float = 1.0) -> Callable[[Dict[str, Any]], None]:
+    """Pass on at most one note in so many seconds: enough to show life, for any number of threads."""
+    lock = threading.Lock()
+    last = [-seconds]
+
+    def noted(facts: Dict[str, Any]) -> None:
+        with lock:
+            if time.monotonic() - last[0] < seconds:
+                return
+            last[0] = time.monotonic()
+            note(facts)
+
+    return noted
 
 
 def one_at_a_time(call: Callable[..., Item]) -> Callable[..., Item]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import stat
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from . import chunks, tree
 from .failures import AgentFailure
@@ -95,7 +95,7 @@ def _is_near(last: Fetch, chunk: Chunk) -> bool:
     return chunk.offset <= last.start + last.length + GAP
 
 
-def right_chunks(path: str, grid: List[Tuple[Chunk, int]], key: bytes) -> List[bool]:
+def right_chunks(path: str, grid: List[Tuple[Chunk, int]], key: bytes, tick: Callable[[], None]) -> List[bool]:
     """For each chunk of a file's plan whether the file at `path` already holds it there."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -104,6 +104,10 @@ def right_chunks(path: str, grid: List[Tuple[Chunk, int]], key: bytes) -> List[b
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return [False] * len(grid)
-        return [chunks.identify_on_disk(fd, (at, chunk.size), key) == chunk.id for chunk, at in grid]
+        found = []
+        for chunk, at in grid:
+            found.append(chunks.identify_on_disk(fd, (at, chunk.size), key) == chunk.id)
+            tick()
+        return found
     finally:
         os.close(fd)

@@ -6,7 +6,7 @@ holds the same bytes: then something was only appended. Otherwise it is opened a
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import List, Tuple
+from typing import Callable, List, Tuple
 
 from . import chunks
 from .memory import is_settled
@@ -20,10 +20,11 @@ Named = List[Tuple[str, int]]  # chunk and size, in the order of the file
 class Reading:
     """One file being read by a pool. `first` is its state when it was opened."""
 
-    def __init__(self, root: str, entry: Entry) -> None:
-        """Raises FileNotFoundError when the file has vanished."""
+    def __init__(self, root: str, entry: Entry, tick: Callable[[], None]) -> None:
+        """`tick` is called as chunks are done. Raises FileNotFoundError when the file has vanished."""
         self.entry = entry
         self.bytes_read = 0
+        self._tick = tick
         self._full = os.path.join(root, entry["path"])
         self._fd, self.first = _open(self._full)
 
@@ -73,7 +74,11 @@ class Reading:
         return [pool.submit(chunks.identify_on_disk, self._fd, extent, key) for extent in self._grid]
 
     def _collect(self) -> Named:
-        return [(name.result(), extent[1]) for name, extent in zip(self._names, self._grid)]
+        named = []
+        for name, (_, length) in zip(self._names, self._grid):
+            named.append((name.result(), length))
+            self._tick()
+        return named
 
     def _unchanged(self) -> bool:
         return _mark(os.fstat(self._fd)) == self.mark()

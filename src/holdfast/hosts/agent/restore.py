@@ -23,7 +23,7 @@ from .addresses import Addresses
 from .failures import AgentFailure
 from .http_store import HttpStore, Missing
 from .methods import Ask, Json, Note
-from .parallel import each, one_at_a_time
+from .parallel import each, one_at_a_time, seldom
 from .place import Placement
 
 STREAMS = 8
@@ -40,7 +40,8 @@ def restore(params: Json, ask: Ask, note: Note) -> Json:
     manifest = plan.Manifest(pages.join_bytes(blobs), params["manifest"])
     root = tree.locate(params["workspace"])
     os.makedirs(root, exist_ok=True)
-    stage = _Stage(root, params["manifest"], manifest, bytes.fromhex(params["key"]))
+    note = seldom(note)
+    stage = _Stage(root, params["manifest"], manifest, bytes.fromhex(params["key"]), note)
     streams = params.get("streams") or STREAMS
     each(list(enumerate(manifest.entries)), stage.prepare, min(streams, os.cpu_count() or 1))
     fetched = _Fetching(stage, manifest, ask, note).run(streams)
@@ -54,10 +55,11 @@ def restore(params: Json, ask: Ask, note: Note) -> Json:
 class _Stage:
     """The folder in which files are prepared. Its files keep their names across tries, so work done stays done."""
 
-    def __init__(self, root: str, digest: str, manifest: plan.Manifest, key: bytes) -> None:
+    def __init__(self, root: str, digest: str, manifest: plan.Manifest, key: bytes, note: Note) -> None:
         self.key = key
         self.complete: List[int] = []  # entries that are right in place
         self.missing: Dict[str, List[Target]] = {}
+        self._note = note
         self._root = os.path.realpath(root)
         self._manifest = manifest
         self._top = os.path.join(root, tree.STAGING)
@@ -83,12 +85,12 @@ class _Stage:
         if entry.get("sparse"):
             self._forget_staged(index)
         here = os.path.join(self._root, entry["path"])
-        in_place = plan.right_chunks(here, grid, self.key) if self._is_inside(here) else [False] * len(grid)
+        in_place = self._right(here, grid) if self._is_inside(here) else [False] * len(grid)
         if all(in_place) and self._is_inside(here) and _size(here) == entry["size"]:
             with self._lock:
                 self.complete.append(index)
             return
-        staged = plan.right_chunks(self.path_of(index), grid, self.key)
+        staged = self._right(self.path_of(index), grid)
         self._lay_out(index, entry["size"])
         for (chunk, at), is_in_place, is_staged in zip(grid, in_place, staged):
             if is_staged or (is_in_place and self._copy(here, index, chunk, at)):
@@ -107,6 +109,9 @@ class _Stage:
 
     def remove(self) -> None:
         shutil.rmtree(self._top)
+
+    def _right(self, path: str, grid: List[Tuple[plan.Chunk, int]]) -> List[bool]:
+        return plan.right_chunks(path, grid, self.key, lambda: self._note({"phase": "compare"}))
 
     def _is_inside(self, path: str) -> bool:
         """Whether no folder on the way from the root to the path is a link, which could lead anywhere."""
@@ -153,7 +158,7 @@ class _Fetching:
 
     def __init__(self, stage: _Stage, manifest: plan.Manifest, ask: Ask, note: Note) -> None:
         self._stage = stage
-        self._note = one_at_a_time(note)
+        self._note = note
         self._store = HttpStore()
         self._fetches = plan.fetches(manifest, stage.missing)
         packs = dict.fromkeys(fetch.pack for fetch in self._fetches)

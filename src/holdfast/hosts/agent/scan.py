@@ -16,6 +16,7 @@ from . import pages, tree
 from .failures import AgentFailure
 from .memory import Memory
 from .methods import Ask, Json, Note
+from .parallel import seldom
 from .reading import Named, Reading
 
 # Files whose chunks are being read; bounds open descriptors and, at one piece per thread, memory.
@@ -31,7 +32,7 @@ def scan(params: Json, ask: Ask, note: Note) -> Json:
     if not os.path.isdir(root):
         raise AgentFailure("bad_request", f"there is no folder {root}")
     with ThreadPoolExecutor(params.get("threads") or min(8, os.cpu_count() or 1)) as pool:
-        scanner = _Scanner(root, key, memory.read_cache(root), pool, note)
+        scanner = _Scanner(root, key, memory.read_cache(root), pool, seldom(note))
         entries = scanner.run(tree.Excludes(params.get("exclude", ())))
     memory.write_cache(root, scanner.cache)
     name = uuid.uuid4().hex
@@ -82,7 +83,7 @@ class _Scanner:
         if len(self._reading) >= WINDOW:
             self._finish()
         try:
-            reading = Reading(self._root, entry)
+            reading = Reading(self._root, entry, self._show_life)
         except FileNotFoundError:
             entry["vanished"] = True
             return
@@ -109,6 +110,9 @@ class _Scanner:
         self._bytes_read += reading.bytes_read
         if settled:
             self.cache[path] = [*reading.mark(), named]
+        self._show_life()
+
+    def _show_life(self) -> None:
         self._note({"phase": "scan", "files": self._files, "bytes": self._bytes})
 
     def _record(self, entry: tree.Entry, found: os.stat_result, named: Named) -> None:
