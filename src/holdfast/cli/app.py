@@ -72,7 +72,7 @@ def _load(name: str, found: Any) -> Any:
     return command
 
 
-_root = typer.Typer(
+cli = typer.Typer(
     cls=LazyGroup,
     add_completion=True,
     rich_markup_mode=None,
@@ -82,7 +82,7 @@ _root = typer.Typer(
 )
 
 
-@_root.callback()
+@cli.callback()
 def holdfast(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an unexpected error; may stand anywhere."),
 ) -> None:
@@ -98,7 +98,7 @@ def run(argv: list[str]) -> int:
     """Run one command line and return its exit code. Errors are printed to stderr, never raised."""
     debug = "--debug" in argv
     try:
-        answer = typer.main.get_command(_root).main(
+        answer = typer.main.get_command(cli).main(
             [word for word in argv if word != "--debug"], prog_name="holdfast", standalone_mode=False
         )
     except BaseException as err:

@@ -1,6 +1,7 @@
 """Read a workload's spec from YAML, and name every mistake in it by line and column."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -18,9 +19,8 @@ def read_spec(text: str, *, source: str = "spec") -> WorkloadSpec:
     Raises:
         SpecInvalid: with all mistakes found, in the order of their lines.
     """
-    root = _compose(text, source)
-    repeated = tuple(_repeated_keys(root, ()))
-    values = yaml.safe_load(text)
+    root, values = _parse(text, source)
+    repeated = tuple(_repeated_keys(root))
     try:
         spec = WorkloadSpec.model_validate(values)
     except ValidationError as err:
@@ -34,33 +34,41 @@ def read_spec(text: str, *, source: str = "spec") -> WorkloadSpec:
     return spec
 
 
-def _compose(text: str, source: str) -> MappingNode:
+def _parse(text: str, source: str) -> tuple[MappingNode, Any]:
+    """The document twice: as nodes, which know their lines, and as values."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark or err.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise SpecInvalid(source, (_at(line, column, "YAML", str(err.problem or err.context)),)) from None
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, ValueError) as err:  # ValueError: what looks like a date and is none
         raise SpecInvalid(source, (_at(1, 1, "YAML", str(err)),)) from None
     if not isinstance(root, MappingNode):
         raise SpecInvalid(source, (_at(1, 1, "spec", "must be a mapping of fields, such as name: train"),))
-    return root
+    return root, values
 
 
-def _repeated_keys(node: Node, path: Location) -> Iterator[SpecProblem]:
+def _repeated_keys(root: Node) -> Iterator[SpecProblem]:
     """YAML lets the last of two equal keys win, silently; in something that costs money that is a mistake."""
-    if isinstance(node, SequenceNode):
-        for index, child in enumerate(node.value):
-            yield from _repeated_keys(child, (*path, index))
-    if isinstance(node, MappingNode):
-        seen: set[str] = set()
-        for key, child in node.value:
-            here = (*path, str(key.value))
-            if key.value in seen:
-                yield _at(key.start_mark.line + 1, key.start_mark.column + 1, _dotted(here), "is given twice")
-            seen.add(key.value)
-            yield from _repeated_keys(child, here)
+    waiting: list[tuple[Node, Location]] = [(root, ())]
+    visited: set[int] = set()  # an alias may stand anywhere, also inside of what it names
+    while waiting:
+        node, path = waiting.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
+        if isinstance(node, SequenceNode):
+            waiting += [(child, (*path, index)) for index, child in enumerate(node.value)]
+        elif isinstance(node, MappingNode):
+            seen: set[str] = set()
+            for key, child in node.value:
+                here = (*path, str(key.value))
+                if key.value in seen:
+                    yield _at(key.start_mark.line + 1, key.start_mark.column + 1, _dotted(here), "is given twice")
+                seen.add(key.value)
+                waiting.append((child, here))
 
 
 def _problem(root: MappingNode, location: Location, kind: str, message: str) -> SpecProblem:

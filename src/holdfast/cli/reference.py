@@ -1,0 +1,79 @@
+"""Write the reference of the command line, docs/cli.md, from the commands themselves.
+
+python -m holdfast.cli.reference > docs/cli.md
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from holdfast.cli import app, errors
+
+WIDTH = 100
+
+INTRO = """\
+# The `holdfast` command
+
+This page is written by `python -m holdfast.cli.reference`; a test compares the two.
+
+Answers go to stdout, everything else (progress, hints, errors) to stderr. `--json` prints exactly one JSON document to
+stdout and nothing else: durations are seconds, money is an exact decimal number in a string (US dollars), times are
+ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays empty and the exit code tells which.
+
+| command | its JSON document |
+|---|---|
+| `run` | `name`, `run_id`, `cheapest` (an offer), `workdir` (checkpoint zero or `null`); with `--follow` how it ended |
+| `ps` | a list: `name`, `phase`, `running`, `provider`, `gpu`, `epoch`, `hourly`, `started_at`, `closed_at` |
+| `status` | `status` (phase, reason, epoch, `lease`, `head`), `live` (telemetry or `null`), `from_records`, times |
+| `pause`, `resume`, `failover`, `stop` | `phase` that was reached, `detail` |
+| `report` | totals against `rto` and `rpo`, `cost`, and lists: `incidents`, `leases`, `checkpoints`, `decisions` |
+| ↳ an incident | `cause`, `reason`, `strategy`, `phases` (seconds), `recovery_time`, `work_lost`, `cost`, `attempts` |
+| `why` | a list of decisions: `chosen` and `rejected` offers, each with `score` and `reason` |
+| `offers` | a list of offers, cheapest first |
+| `checkpoint ls` | a list, oldest first: `sequence`, `epoch`, `reason`, `taken_at`, `bytes_total`, `manifest`, … |
+| `checkpoint save` | the new checkpoint, as in `ls` |
+| `checkpoint verify` | `chunks`, `bytes_read`, `corrupt` (empty: sound), `duration` |
+| `checkpoint restore` | `files`, `bytes_total`, `bytes_fetched`, `duration` |
+| `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
+| `sim instances`, `sim offers`, `sim bill` | the market's own truth |
+"""
+
+
+def write() -> str:
+    """The whole page."""
+    parts = [INTRO, *_exit_codes(), "## Commands\n"]
+    root = typer.main.get_command(app.cli)
+    with typer.Context(root, info_name="holdfast", terminal_width=WIDTH, help_option_names=["-h", "--help"]) as context:
+        parts += list(_describe(root, context, depth=2))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _exit_codes() -> Iterator[str]:
+    meanings: dict[int, list[str]] = {code: [text] for code, text in errors.OTHER_CODES.items()}
+    for row in errors.TABLE:
+        known = meanings.setdefault(row.code, [])
+        if row.code not in errors.OTHER_CODES and row.meaning not in known:
+            known.append(row.meaning)
+    yield "## Exit codes\n\n| code | meaning |\n|---|---|"
+    for code in sorted(meanings):
+        yield f"| {code} | {'; '.join(meanings[code])} |"
+    yield ""
+
+
+def _describe(group: Any, context: Any, depth: int) -> Iterator[str]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        inner = typer.Context(command, parent=context, info_name=name, terminal_width=WIDTH)
+        yield f"{'#' * (depth + 1)} `{inner.command_path}`\n"
+        yield f"```text\n{command.get_help(inner).rstrip()}\n```\n"
+        if isinstance(command, TyperGroup):
+            yield from _describe(command, inner, depth + 1)
+
+
+if __name__ == "__main__":
+    os.environ.pop("HOLDFAST_DATA_DIR", None)
+    sys.stdout.write(write())

@@ -1,0 +1,101 @@
+"""Reports, decisions, checkpoints, offers and logs: for people, and as one JSON document."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli.commands.report import bar
+from holdfast.contracts.incidents import Phases
+
+from .conftest import Run
+from .standins import World, a_report
+
+
+@pytest.fixture
+def known(world: World, name: str) -> str:
+    world.recorded.add(name)
+    return name
+
+
+async def test_report_tells_each_incident_with_its_phases_in_seconds(online: Run, known: str) -> None:
+    (incident,) = (await online("report", known, "--json")).document["incidents"]
+    assert (incident["cause"], incident["strategy"]) == ("outbid", "snapshot")
+    assert incident["phases"]["boot"] == 12.0
+    assert (incident["recovery_time"], incident["work_lost"], incident["cost"]) == (20.0, 7.0, "0.0017")
+
+
+async def test_report_measures_against_the_objectives_for_people(online: Run, known: str) -> None:
+    text = (await online("report", known)).out
+    assert "worst 20.0s, objective 1m 00s: met" in text
+    assert "worst 7.0s, objective 5.0s: MISSED" in text
+    assert "recovered by snapshot in 20.0s, work lost 7.0s, cost $0.0017" in text
+    assert "d=detect 2.0s  b=boot 12.0s  r=restore 5.0s  g=progress 1.0s" in text
+
+
+def test_the_bar_is_to_scale_and_never_hides_a_phase() -> None:
+    phases = a_report("x").incidents[0].phases
+    assert bar(phases, 20) == "ddbbbbbbbbbbbbrrrrrg"
+    assert len(bar(Phases(), 20)) == 20
+
+
+async def test_why_prints_the_ranking(online: Run, known: str) -> None:
+    assert "cheapest that is reliable" in (await online("why", known)).out
+    assert (await online("why", known, "--epoch", "1", "--json")).document[0]["occasion"] == "placement"
+    assert (await online("why", known, "--epoch", "0", "--json")).document == []
+
+
+async def test_checkpoints_are_listed_oldest_first(online: Run, known: str) -> None:
+    listed = await online("checkpoint", "ls", known, "--json")
+    assert [each["sequence"] for each in listed.document] == [0, 3]
+    assert "step 30/100" in (await online("checkpoint", "ls", known)).out
+
+
+async def test_verify_says_by_its_exit_code_whether_a_checkpoint_is_sound(online: Run, known: str) -> None:
+    assert (await online("checkpoint", "verify", known)).code == 0
+    assert (await online("checkpoint", "verify", known, "--sequence", "0")).code == 1
+    assert (await online("checkpoint", "verify", known, "--sequence", "9")).code == 15
+
+
+async def test_restore_refuses_a_folder_that_holds_something(online: Run, known: str, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("keep")
+    refused = await online("checkpoint", "restore", known, "--to", str(tmp_path / "full"))
+    assert refused.code == 2
+    assert (tmp_path / "full" / "mine.txt").read_text() == "keep"
+
+
+async def test_offers_come_cheapest_first(online: Run) -> None:
+    assert [each["hourly"] for each in (await online("offers", "--json")).document] == ["0.31", "0.45"]
+    text = (await online("offers", "--gpu", "RTX 4090")).out
+    assert text.index("$0.310/h") < text.index("$0.450/h")
+
+
+async def test_logs_print_everything_or_the_end_of_it(online: Run, known: str) -> None:
+    assert (await online("logs", known)).out == "epoch 1\nepoch 2\nepoch 3\n"
+    assert (await online("logs", known, "--tail", "2")).out == "epoch 2\nepoch 3\n"
+    assert (await online("logs", known, "--follow")).out == "epoch 1\nepoch 2\nepoch 3\n"
+
+
+async def test_doctor_tells_what_is_missing_and_what_to_do(online: Run) -> None:
+    told = await online("doctor", "--json")
+    found = {each["what"]: each for each in told.document}
+    assert told.code == 1
+    assert found["search attributes"]["verdict"] == "ok"
+    assert found["provider vast"]["verdict"] == "ok"
+    assert (found["records"]["verdict"], found["records"]["remedy"]) == ("FAIL", "`holdfast records migrate`")
+
+
+async def test_records_are_set_up_by_one_command_and_then_found_sound(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert (await cli("records", "migrate")).code == 0
+    assert (await cli("records", "current", "--json")).code == 0
+
+
+def test_the_installed_script_answers_and_survives_a_reader_that_leaves() -> None:
+    script = Path(sys.executable).with_name("holdfast")
+    shown = subprocess.run([script, "version", "--json"], capture_output=True, text=True, timeout=60, check=True)
+    assert '"holdfast"' in shown.stdout
+    gone = subprocess.run(f"{script} --help | true", shell=True, capture_output=True, text=True, timeout=60, check=True)
+    assert "Traceback" not in gone.stderr

@@ -1,0 +1,99 @@
+"""Reading specs: every mistake has a name, a line and a column."""
+
+from decimal import Decimal
+
+import pytest
+
+from holdfast.client.errors import SpecInvalid, SpecProblem
+from holdfast.client.specs import read_spec
+
+GOOD = """\
+name: train
+command: python train.py
+price:
+  max_hourly: 0.45
+environment:
+  LEVEL: info
+  TOKEN: {secret: hub_token}
+checkpoint:
+  every: 90s
+"""
+
+
+def problems(text: str) -> tuple[SpecProblem, ...]:
+    with pytest.raises(SpecInvalid) as caught:
+        read_spec(text, source="train.yaml")
+    return caught.value.problems
+
+
+def places(text: str) -> list[tuple[str, int, int]]:
+    return [(each.path, each.line, each.column) for each in problems(text)]
+
+
+def test_reads_a_good_spec() -> None:
+    spec = read_spec(GOOD)
+    assert (spec.name, spec.price.max_hourly, spec.checkpoint.every.total_seconds()) == ("train", Decimal("0.45"), 90)
+
+
+def test_names_every_mistake_at_once_in_the_order_of_lines() -> None:
+    text = (
+        "name: Train!\ncommand: run\nprice:\n  max_hourly: -1\ncheckpoint:\n  every: 90\nresources:\n  gpu_cuont: 2\n"
+    )
+    assert places(text) == [
+        ("name", 1, 1),
+        ("price.max_hourly", 4, 3),
+        ("checkpoint.every", 6, 3),
+        ("resources.gpu_cuont", 8, 3),
+    ]
+
+
+def test_a_missing_field_is_reported_at_what_should_hold_it() -> None:
+    assert ("price", 1, 1) in places("name: a\ncommand: b\n")
+    assert ("price.max_hourly", 3, 1) in places("name: a\ncommand: b\nprice: {}\n")
+
+
+def test_an_unknown_field_is_a_mistake() -> None:
+    (found,) = problems(GOOD + "prise: 3\n")
+    assert (found.path, found.line) == ("prise", 10)
+    assert "not a field of a spec" in found.message
+
+
+def test_a_list_element_is_found_by_its_own_line() -> None:
+    assert places(GOOD + "resources:\n  regions:\n    - US\n    - Europe\n") == [("resources.regions", 11, 3)]
+    assert places(GOOD + "failover:\n  ladder:\n    - snapshot\n    - teleport\n") == [("failover.ladder.1", 13, 7)]
+
+
+def test_a_wrong_environment_value_is_reported_once_per_reason_at_its_line() -> None:
+    assert {(line, column) for _, line, column in places(GOOD.replace("info", "[1, 2]"))} == {(6, 3)}
+
+
+def test_a_key_given_twice_is_a_mistake_although_yaml_allows_it() -> None:
+    (found,) = problems(GOOD + "name: other\n")
+    assert (found.path, found.line, found.message) == ("name", 10, "is given twice")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: [unclosed\n",
+        "name: a\n\tcommand: tab\n",
+        "just words\n",
+        "- a\n- list\n",
+        "",
+        "name: &x [*x]\n",
+        "? [a, b]\n: c\n",
+        "name: !!python/object:os.system x\n",
+        "a: 1\n---\nb: 2\n",
+        "name: 2026-99-99\n",
+        "a: \x00\n",
+    ],
+)
+def test_whatever_is_not_a_spec_is_refused_with_a_place(text: str) -> None:
+    found = problems(text)
+    assert found
+    assert all(each.line >= 1 and each.column >= 1 for each in found)
+
+
+def test_the_message_reads_like_a_compiler_s() -> None:
+    with pytest.raises(SpecInvalid, match=r"^train\.yaml:1:1: name: "):
+        read_spec("name: A\ncommand: b\nprice: {max_hourly: 1}\n", source="train.yaml")
