@@ -29,9 +29,10 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the market
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the hosts that end
     _warm_up()
-    while request := market.recv(_PACKET):
-        if os.fork() == 0:
-            _live(Path(request.decode()), market)
+    with suppress(ConnectionResetError):  # the market was killed with an answer of ours unread
+        while request := market.recv(_PACKET):
+            if os.fork() == 0:
+                _live(Path(request.decode()), market)
 
 
 def _warm_up() -> None:
