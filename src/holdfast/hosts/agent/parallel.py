@@ -51,14 +51,3 @@ def seldom(note: Callable[[Dict[str, Any]], None], seconds: float = 1.0) -> Call
             note(facts)
 
     return noted
-
-
-def one_at_a_time(call: Callable[..., Item]) -> Callable[..., Item]:
-    """Let one thread at a time through: there is a single conversation with the control side."""
-    lock = threading.Lock()
-
-    def guarded(*args: object) -> Item:
-        with lock:
-            return call(*args)
-
-    return guarded

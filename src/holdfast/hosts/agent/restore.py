@@ -23,7 +23,7 @@ from .addresses import Addresses
 from .failures import AgentFailure
 from .http_store import HttpStore, Missing
 from .methods import Ask, Json, Note
-from .parallel import each, one_at_a_time, seldom
+from .parallel import each, seldom
 from .place import Placement
 
 STREAMS = 8
@@ -35,7 +35,6 @@ Target = Tuple[int, int]  # index of the entry, offset in its file
 
 def restore(params: Json, ask: Ask, note: Note) -> Json:
     """Idempotent and resumable. Fails with `corrupt`, and changes nothing, when a chunk is not what it should be."""
-    ask = one_at_a_time(ask)
     blobs = [ask("manifest", {"page": page})["blob"] for page in range(params["pages"])]
     manifest = plan.Manifest(pages.join_bytes(blobs), params["manifest"])
     root = tree.locate(params["workspace"])

@@ -19,7 +19,7 @@ from .http_store import HttpStore
 from .memory import Memory
 from .methods import Ask, Json, Note
 from .packs import MOST_CHUNKS, TARGET, Pack
-from .parallel import each, one_at_a_time, seldom
+from .parallel import each, seldom
 from .scan import DEFAULT_HOME
 
 STREAMS = 8
@@ -34,7 +34,6 @@ def upload(params: Json, ask: Ask, note: Note) -> Json:
     scan = memory.read_scan(params["scan"])
     if scan is None:
         raise AgentFailure("scan_unknown", "the scan is no longer kept on this machine; scan again")
-    ask = one_at_a_time(ask)
     needed = set(pages.join([ask("needed", {"page": page})["blob"] for page in range(params["pages"])]))
     courier = _Courier(scan["root"], key, memory, ask, seldom(note))
     needed -= courier.resume(needed)
