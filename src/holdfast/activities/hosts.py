@@ -104,6 +104,8 @@ class HostActivities:
             await self._pool.drop(lease.label)
             return Reach.SILENT, str(err), False
         work = beat["work"]
+        if beat["deadman_at"] is not None:
+            return Reach.NO_AGENT, "the dead-man lease ran out and stopped the work", False
         running = work["state"] in ("setup", "running")
         known_end = work["exit_code"] is not None
         if running or known_end:

@@ -67,10 +67,10 @@ class MachineWatch:
                 beat = await anext(beats)
             self._sightings.saw(watch.order.lease.label)
             activity.heartbeat(watch.take(beat))
-            if watch.renewal_is_due():
-                await channel.call("renew", {"for_s": watch.order.deadman.total_seconds()}, timeout=self._silence)
             if ended := watch.verdict(beat):
                 return ended
+            if watch.renewal_is_due():
+                await channel.call("renew", {"for_s": watch.order.deadman.total_seconds()}, timeout=self._silence)
             if at := watch.first_progress(beat):
                 await self._announce(watch, at)
 
@@ -119,10 +119,10 @@ class _Watch:
 
     def verdict(self, beat: Heartbeat) -> MachineReport | None:
         """The report, when this beat says that the work is not running any more."""
-        if beat.state in (WorkState.RUNNING, WorkState.SETUP):
-            return None
         if beat.deadman_at is not None:
             return self.report(Reach.NO_AGENT, "the dead-man lease ran out and stopped the work")
+        if beat.state in (WorkState.RUNNING, WorkState.SETUP):
+            return None
         if beat.state is WorkState.EXITED and beat.exit_code is not None:
             return self.report(Reach.ANSWERS, "the work ended", finished=True, exit_code=beat.exit_code)
         return self.report(Reach.NO_AGENT, f"the machine answers and the work is not running ({beat.state})")

@@ -46,6 +46,7 @@ class MachineActivities:
                     image=order.image,
                     disk_gb=order.disk_gb,
                     ssh_public_key=self._ssh_public_key,
+                    repeated=activity.info().attempt > 1,
                 )
             )
 

@@ -1,0 +1,135 @@
+"""What one workload's phases share: the facts of its life, and the few changes that more than one phase makes."""
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Instance, Lease
+from holdfast.contracts.workload import Phase, WorkloadInput, WorkloadResult, WorkloadState, WorkloadStatus
+from holdfast.workflows import steps
+from holdfast.workflows.face import Face
+from holdfast.workflows.saver import Saver
+from holdfast.workflows.settling import Settler, release
+from holdfast.workflows.wishes import Loss, Wishes
+
+
+class Life:
+    """Lives in one run of the `workload` workflow; `carried` is what goes on into the next run."""
+
+    def __init__(self, order: WorkloadInput) -> None:
+        past = order.resume
+        self.spec = order.spec
+        self.workdir = order.workdir
+        self.lease: Lease | None = past.lease if past else None
+        self.epoch = past.epoch if past else 0
+        self.head: CheckpointRef | None = past.head if past else None
+        self.started_at: datetime | None = past.started_at if past else None
+        self.incidents = past.incidents if past else 0
+        self.pending: Incident | None = past.pending_incident if past else None
+        self.face = Face(
+            self.spec.name,
+            past.phase if past else Phase.PLACING,
+            past.since if past else workflow.now(),
+            past.timeline if past else (),
+            self.lease,
+        )
+        self.saver = Saver(self.spec, attached=self.face.phase is Phase.RUNNING)
+        self.wishes = Wishes()
+        self.word: Instance | None = None  # news of our machine from the provider
+        self.last_sign = workflow.now()  # of life, from the machine
+        self.loss: Loss | None = None
+        self.exit_code: int | None = None
+        self.failed_saves = 0
+
+    def enter(self, phase: Phase, reason: str) -> None:
+        self.face.enter(phase, reason, self.lease)
+
+    def suspect(self, reason: str) -> None:
+        """Something is odd with the machine: look before anything is believed."""
+        self.word = None
+        self.enter(Phase.SUSPECT, reason)
+
+    def lose(self, loss: Loss) -> None:
+        """The machine is given up."""
+        self.loss = loss
+        self.enter(Phase.FAILING_OVER, f"{loss.cause}: {loss.reason}")
+
+    def machine(self) -> Lease:
+        """The current lease, in a phase that has one."""
+        if self.lease is None:
+            raise ApplicationError(f"no machine while {self.face.phase}", type=ErrorType.INVALID_STATE)
+        return self.lease
+
+    def settler(self, occasion: str, decided_at: datetime) -> Settler:
+        return Settler(
+            self.spec, epoch=self.epoch, head=self.head, occasion=occasion, decided_at=decided_at, say=self.face.say
+        )
+
+    async def work_runs(self, lease: Lease, head: CheckpointRef | None, started_at: datetime, how: str) -> None:
+        """A machine has taken the work."""
+        self.lease, self.epoch, self.head = lease, max(self.epoch, lease.epoch), head
+        self.started_at = self.last_sign = started_at
+        self.word = self.loss = None
+        await self.saver.attach(lease, head)
+        self.enter(Phase.RUNNING, f"{how} on {lease.label}")
+
+    async def end(self, phase: Phase, reason: str) -> None:
+        """Let everything go, then say that it is over."""
+        await self.saver.finish()
+        if self.lease is not None:
+            going = await release(self.lease, f"{phase}: {reason}")
+            if going is not None:
+                await going
+        self.lease = None
+        await steps.close_workload(self.spec.name, phase, reason)
+        self.wishes.drop()
+        self.enter(phase, reason)
+
+    def patience_with_saves(self) -> timedelta:
+        """How long to wait before a last save is tried again; grows with every failure."""
+        self.failed_saves += 1
+        return min(timedelta(seconds=2 * self.failed_saves), timedelta(minutes=1))
+
+    def status(self) -> WorkloadStatus:
+        return WorkloadStatus(
+            name=self.spec.name,
+            phase=self.face.phase,
+            reason=self.face.reason,
+            since=self.face.since,
+            epoch=self.epoch,
+            lease=self.lease,
+            head=self.head,
+            incidents=self.incidents,
+            started_at=self.started_at,
+        )
+
+    def result(self) -> WorkloadResult:
+        return WorkloadResult(
+            name=self.spec.name,
+            phase=self.face.phase,
+            exit_code=self.exit_code,
+            reason=self.face.reason,
+            epoch=self.epoch,
+            incidents=self.incidents,
+            head=self.head,
+        )
+
+    async def continue_as_new(self) -> None:
+        """Go on in a new run with a short history; nothing outside notices."""
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        state = WorkloadState(
+            epoch=self.epoch,
+            lease=self.lease,
+            head=self.head,
+            phase=self.face.phase,
+            since=self.face.since,
+            started_at=self.started_at,
+            incidents=self.incidents,
+            timeline=tuple(self.face.timeline),
+            pending_incident=self.pending,
+        )
+        workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))

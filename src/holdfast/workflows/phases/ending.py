@@ -1,0 +1,43 @@
+"""The end of the work, and STOPPING: what was done is safe before the machine goes."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from holdfast.contracts.activities import MachineReport
+from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.workload import Phase, StopRequest
+from holdfast.workflows import steps
+from holdfast.workflows.life import Life
+from holdfast.workflows.phases.moving import close_incident
+
+
+async def work_ended(life: Life, report: MachineReport) -> None:
+    """A machine that dies before the last save is a loss like any other, whatever the work's exit code was."""
+    try:
+        await life.saver.save(SaveReason.FINISH)
+    except ApplicationError as err:
+        await workflow.sleep(life.patience_with_saves(), summary="before the last save is tried again")
+        return life.suspect(f"the work ended with code {report.exit_code}, and could not be saved: {err.message}")
+    life.exit_code = report.exit_code
+    await close_incident(life, report.last_sign)
+    reason = f"the command ended with code {report.exit_code}"
+    if report.exit_code == 0:
+        return await life.end(Phase.FINISHED, reason)
+    await life.end(Phase.FAILED, reason)
+    raise ApplicationError(reason, type=ErrorType.WORK_FAILED, non_retryable=True)
+
+
+async def stop(life: Life) -> None:
+    request = life.wishes.stop or StopRequest()
+    if life.lease is not None and life.saver.attached:
+        grace = life.spec.stop_grace if request.save else timedelta(seconds=1)
+        try:
+            if request.save:
+                await life.saver.save(SaveReason.STOP)
+            await steps.stop_work(life.lease, grace)
+        except (ApplicationError, ActivityError) as err:
+            life.face.say(f"stopping without a last save: {err}")
+    await life.end(Phase.STOPPED, request.reason)

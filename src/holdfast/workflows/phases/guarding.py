@@ -1,0 +1,82 @@
+"""RUNNING and SUSPECT: guard the machine, and weigh evidence before a loss is believed."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from holdfast.contracts.incidents import Cause, Reach, Verdict
+from holdfast.contracts.workload import Phase
+from holdfast.policy import verdicts
+from holdfast.workflows import steps
+from holdfast.workflows.life import Life
+from holdfast.workflows.phases.ending import work_ended
+from holdfast.workflows.phases.granting import grant
+from holdfast.workflows.weighing import gather_evidence
+from holdfast.workflows.wishes import Loss, Wish
+
+FIRST_LOOK_AGAIN = timedelta(milliseconds=500)
+LONGEST_LOOK_AGAIN = timedelta(seconds=5)
+
+
+async def guard(life: Life) -> None:
+    """Wait until something happens to the work, the machine or the operator's mind."""
+    lease, started_at = life.machine(), life.started_at or workflow.now()
+    watch = steps.watch_machine(lease, life.spec, started_at=started_at, announce_progress=life.pending is not None)
+    tired = workflow.info().is_continue_as_new_suggested
+    await workflow.wait_condition(
+        lambda: watch.done() or life.wishes.current is not None or life.word is not None or tired()
+    )
+    if not watch.done():
+        watch.cancel()
+        return await _look_up(life)
+    try:
+        report = await watch
+    except ActivityError as err:
+        return life.suspect(f"the watch failed: {err.cause or err}")
+    life.last_sign = max(life.last_sign, report.last_sign)
+    if report.finished:
+        return await work_ended(life, report)
+    return life.suspect(report.detail or f"the machine is {report.reach}")
+
+
+async def _look_up(life: Life) -> None:
+    """The machine is fine as far as we know; something else wants attention."""
+    if wish := life.wishes.take():
+        return await grant(life, wish)
+    if life.word is not None:
+        return life.suspect(f"the provider says {life.word.state}: {life.word.detail}")
+    return await life.continue_as_new()
+
+
+async def weigh(life: Life) -> None:
+    """Look again and again, patiently, until the evidence says alive or lost. Unknown never does."""
+    lease, wait = life.machine(), FIRST_LOOK_AGAIN
+    while True:
+        evidence = await gather_evidence(lease, last_sign=life.last_sign)
+        if evidence.reach in (Reach.ANSWERS, Reach.NO_AGENT):
+            life.last_sign = workflow.now()
+        judgement = verdicts.judge(evidence, silence=life.spec.failover.silence, terms=lease.terms)
+        if judgement.verdict is Verdict.ALIVE:
+            return life.enter(Phase.RUNNING, judgement.reason)
+        if judgement.verdict in (Verdict.LOST, Verdict.STALLED):
+            cause = judgement.cause or Cause.SILENT
+            return life.lose(Loss(cause, judgement.reason, silent_since=life.last_sign, decided_at=workflow.now()))
+        life.face.say(f"{judgement.verdict}: {judgement.reason}")
+        if await _wished_within(life, wait):
+            return await grant(life, life.wishes.take() or Wish.STOP)
+        wait = min(wait * 2, LONGEST_LOOK_AGAIN)
+
+
+async def _wished_within(life: Life, wait: timedelta) -> bool:
+    """Wait to look again; a new word from the provider ends the wait, a wish ends the weighing."""
+    life.word = None
+    try:
+        await workflow.wait_condition(
+            lambda: life.wishes.current is not None or life.word is not None,
+            timeout=wait,
+            timeout_summary="look again",
+        )
+    except TimeoutError:
+        return False
+    return life.wishes.current is not None

@@ -1,0 +1,121 @@
+"""FAILING_OVER: one loss, one `failover` child, one incident on record."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, ChildWorkflowError
+
+from holdfast.contracts import names
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.failover import FailoverInput, FailoverResult
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.workload import Phase
+from holdfast.workflows import steps
+from holdfast.workflows.life import Life
+from holdfast.workflows.settling import release
+from holdfast.workflows.wishes import Loss
+
+
+async def fail_over(life: Life) -> None:
+    lease, loss = life.machine(), life.loss
+    assert loss is not None, "only a loss leads here"
+    started_at = life.started_at or loss.silent_since
+    await life.saver.detach()
+    life.pending = None  # a machine lost before it made progress: its incident stays without a recovery
+    try:
+        result = await _climb(life, lease, loss)
+    except ChildWorkflowError as err:
+        return await _no_machine(life, lease, err)
+    life.incidents += 1
+    life.epoch = max(life.epoch, result.epoch)
+    life.pending = _incident(lease, loss, result, started_at)
+    await steps.record_incident(life.pending)
+    return await life.work_runs(result.lease, result.head, result.started_at, f"{result.strategy} after {loss.cause}")
+
+
+async def _climb(life: Life, lease: Lease, loss: Loss) -> FailoverResult:
+    order = FailoverInput(
+        spec=life.spec,
+        lost=lease,
+        cause=loss.cause,
+        reason=loss.reason,
+        silent_since=loss.silent_since,
+        decided_at=loss.decided_at,
+        epoch=life.epoch,
+        head=life.head,
+    )
+    child = await workflow.start_child_workflow(
+        names.FAILOVER,
+        order,
+        id=names.failover_id(life.spec.name, lease.epoch),
+        result_type=FailoverResult,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+        static_summary=f"{loss.cause}: {loss.reason}"[:200],
+        search_attributes=workflow.info().typed_search_attributes,
+    )
+    await workflow.wait_condition(lambda: child.done() or life.wishes.stop is not None)
+    if not child.done():
+        child.cancel()
+    result: FailoverResult = await child
+    return result
+
+
+async def _no_machine(life: Life, lease: Lease, err: ChildWorkflowError) -> None:
+    """The climb ended without a machine: the operator stopped it, or the policy permits nothing."""
+    await release(lease, "lost")
+    life.lease = None
+    if life.wishes.stop is not None:
+        life.wishes.take()
+        return life.enter(Phase.STOPPING, "stopped during the failover")
+    cause = err.cause
+    message = cause.message if isinstance(cause, ApplicationError) else str(cause or err)
+    await life.end(Phase.FAILED, message)
+    raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
+
+
+async def close_incident(life: Life, recovered_at: datetime) -> None:
+    """The work makes progress again: only now is the incident over."""
+    incident, life.pending = life.pending, None
+    if incident is None:
+        return
+    took = recovered_at - incident.silent_since
+    progress = max(recovered_at - (life.started_at or recovered_at), timedelta())
+    phases = replace(incident.phases, progress=progress)
+    await steps.record_incident(replace(incident, recovered_at=recovered_at, recovery_time=took, phases=phases))
+    life.face.say(f"recovered in {took.total_seconds():.1f} s")
+
+
+def _incident(lost: Lease, loss: Loss, result: FailoverResult, started_at: datetime) -> Incident:
+    return Incident(
+        workload=lost.workload,
+        epoch_lost=lost.epoch,
+        epoch_gained=result.lease.epoch,
+        cause=loss.cause,
+        reason=loss.reason,
+        strategy=result.strategy,
+        silent_since=loss.silent_since,
+        decided_at=loss.decided_at,
+        recovered_at=None,
+        phases=replace(result.phases, detect=loss.decided_at - loss.silent_since),
+        recovery_time=None,
+        work_lost=_work_lost(loss, result, started_at),
+        cost=sum((each.hourly * _hours(each.took) for each in result.attempts), Decimal(0)).quantize(Decimal("1e-6")),
+        attempts=result.attempts,
+    )
+
+
+def _work_lost(loss: Loss, result: FailoverResult, started_at: datetime) -> timedelta | None:
+    """Work is lost from the newest of: the restored checkpoint, and the start of the work on the lost machine."""
+    if result.kept_state:
+        return None
+    restored_to = result.head.taken_at if result.head and result.restored else started_at
+    return max(loss.silent_since - max(restored_to, started_at), timedelta())
+
+
+def _hours(span: timedelta) -> Decimal:
+    return Decimal(span // timedelta(microseconds=1)) / Decimal(3_600_000_000)
