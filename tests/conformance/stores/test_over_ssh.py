@@ -26,9 +26,8 @@ async def channel(tmp_path: Path) -> AsyncIterator[Channel]:
     home.mkdir()
     machine = Machine(home, key)
     lease = rented(await machine.boot())
-    async with HostPool(key, connect_timeout=timedelta(seconds=20)) as pool:
-        async with pool.channel(lease) as opened:
-            yield opened
+    async with HostPool(key, connect_timeout=timedelta(seconds=20)) as pool, pool.channel(lease) as opened:
+        yield opened
     await machine.halt()
     machine.kill_everything()
 
