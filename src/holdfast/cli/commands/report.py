@@ -68,6 +68,8 @@ def _against(worst: timedelta | None, objective: timedelta | None, met: bool | N
     measured = f"worst {words.duration(worst)}" if worst is not None else "nothing measured"
     if objective is None:
         return f"{measured}, no objective"
+    if worst is None:
+        return f"{measured}, objective {words.duration(objective)}"
     verdict = {True: "met", False: "MISSED", None: "not tested"}[met]
     return f"{measured}, objective {words.duration(objective)}: {verdict}"
 

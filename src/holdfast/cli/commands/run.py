@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,13 @@ import typer
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, with_holdfast
+from holdfast.client.errors import HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.client.holdfast import Holdfast
     from holdfast.client.starting import Started
     from holdfast.contracts.spec import WorkloadSpec
-    from holdfast.contracts.workload import WorkloadResult
+    from holdfast.contracts.workload import Event, WorkloadResult
 
 
 def run(
@@ -96,12 +98,13 @@ async def _follow(holdfast: Holdfast, name: str, as_json: bool) -> int:
 
 async def _tell_news(holdfast: Holdfast, name: str) -> None:
     """Tell on stderr what happens to the workload, while its output is being printed."""
-    told = 0
+    told: set[Event] = set()
     while True:
-        events = await holdfast.timeline(name)
-        for event in events[told:]:
-            console.say(f"[{words.clock(event.at)}] e{event.epoch} {event.what}")
-        told = len(events)
+        with suppress(HoldfastError):  # news may be late; who reads the output reports what is wrong
+            for event in await holdfast.timeline(name):
+                if event not in told:
+                    console.say(f"[{words.clock(event.at)}] e{event.epoch} {event.what}")
+                told.add(event)
         await asyncio.sleep(2)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
@@ -167,7 +167,9 @@ def bill(as_json: Json = False, data_dir: DataDir = None) -> None:
     if as_json:
         console.print_json(found)
         return
-    _table(found["lines"], ("instance", "label", "running_seconds", "gpu", "storage", "total", "until"))
+    console.table(
+        ("INSTANCE", "LABEL", "RAN", "GPU", "DISK", "TOTAL", "UNTIL"), [_bill_row(row) for row in found["lines"]]
+    )
     console.answer(f"total {words.money(Decimal(found['total']))}")
 
 
@@ -204,6 +206,17 @@ def _pull(data_dir: Path | None, as_json: bool, done: str, lever: Callable[[SimC
         console.print_json({"instances": hit})
     else:
         console.say(f"{done}: {', '.join(f'instance {each}' for each in hit) or 'nothing'}")
+
+
+def _bill_row(line: Mapping[str, Any]) -> tuple[str, ...]:
+    ended = datetime.fromisoformat(line["until"]) if line["until"] else None
+    return (
+        str(line["instance"]),
+        line["label"] or "—",
+        words.duration(timedelta(seconds=line["running_seconds"])),
+        *(words.money(Decimal(line[part])) for part in ("gpu", "storage", "total")),
+        words.clock(ended) if ended else "still",
+    )
 
 
 def _time(seconds: float | None) -> timedelta | None:
