@@ -40,7 +40,7 @@ class Stack:
             "from holdfast.workers.stack.errors import StackError\n"
             "from holdfast.workers.stack.plan import UpOptions\n"
             f"options = dict(data_dir=Path({str(self.data_dir)!r}), auto_ports=True, detach={detach},"
-            f" worker_command={FAKE_WORKER!r}, migrate_command=('true',))\n"
+            f" worker_command={FAKE_WORKER!r})\n"
             f"options |= dict({options})\n"
             "try:\n"
             "    up(UpOptions(**options), lambda line: print(line, flush=True))\n"

@@ -15,7 +15,7 @@ from holdfast.embedded import start_time
 from holdfast.settings import Settings, load_settings
 from holdfast.workers.stack import probes
 from holdfast.workers.stack.commands import down
-from holdfast.workers.stack.plan import MIGRATE, find_program
+from holdfast.workers.stack.plan import find_program
 from holdfast.workers.stack.state import Home
 from tests.unit.stack.conftest import Stack, eventually
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("real_market_and_records")
 
 @pytest.fixture
 def real_market_and_records(stack: Stack) -> None:
-    assert stack.up(detach=True, options=f"migrate_command={MIGRATE!r}").wait(60) == 0, stack.said()
+    assert stack.up(detach=True).wait(60) == 0, stack.said()
 
 
 def settings_of(stack: Stack) -> Settings:

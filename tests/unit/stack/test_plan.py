@@ -30,7 +30,7 @@ def listed(home: Home, plan: Plan) -> dict[str, Service]:
 
 
 def test_with_no_settings_everything_runs_here(home: Home) -> None:
-    assert list(listed(home, make(home))) == ["temporal", "store", "market", "records", "worker-1"]
+    assert list(listed(home, make(home))) == ["temporal", "store", "market", "worker-1"]
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,10 @@ def test_a_server_that_the_settings_place_elsewhere_is_not_started(
     assert part not in listed(home, make(home))
 
 
-def test_workers_wait_for_everything_else(home: Home) -> None:
-    worker = listed(home, make(home))["worker-1"]
-    assert set(worker.after) == {"temporal", "store", "market", "records"}
+def test_workers_need_every_server_that_runs_here_and_are_stopped_before_them(home: Home) -> None:
+    plan = make(home)
+    assert plan.servers() == ("temporal", "store", "market")
+    assert [name for name, service in listed(home, plan).items() if service.is_worker] == ["worker-1"]
 
 
 def test_each_worker_has_metrics_ports_of_its_own(home: Home) -> None:

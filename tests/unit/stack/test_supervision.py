@@ -148,11 +148,6 @@ def test_a_detached_stack_that_cannot_start_says_so_too(stack: Stack) -> None:
     assert "broken on purpose" in stack.said()
 
 
-def test_records_that_cannot_be_set_up_end_the_attempt(stack: Stack) -> None:
-    assert stack.up(options="migrate_command=('false',)").wait(60) == 1
-    assert "records exited with status 1" in stack.said()
-
-
 def test_there_are_as_many_workers_as_asked_for_and_fewer_the_next_time(stack: Stack) -> None:
     stack.up(detach=True, options="workers=2")
     assert {each.name for each in stack.status().processes} == {"worker-1", "worker-2"}

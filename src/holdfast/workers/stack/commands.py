@@ -68,6 +68,7 @@ def _first_state(options: UpOptions, home: Home) -> StackState:
         phase=Phase.STARTING,
         plan=plan.to_json(),
         settings=plan.offered_settings(),
+        servers=plan.servers(),
         keepers=(ProcessRecord.of(os.getpid()),),
         processes=alive,
     )

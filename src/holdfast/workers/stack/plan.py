@@ -16,9 +16,8 @@ from holdfast.workers.stack.state import ProcessRecord
 BUCKET = "holdfast"
 NAMESPACE = "default"
 
-MIGRATE = (sys.executable, "-m", "holdfast.records", "migrate")
 MARKET = (sys.executable, "-m", "holdfast.simcloud")
-WORKER = (sys.executable, "-m", "holdfast.workers.main", "--role", "all")
+WORKER = (sys.executable, "-m", "holdfast.workers.stack.worker", "--role", "all")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,6 @@ class UpOptions:
     """Take a free port wherever the remembered or default one is taken."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Ports asked for by name: `temporal`, `ui`, `s3`, `market`."""
-    migrate_command: tuple[str, ...] = MIGRATE
     market_command: tuple[str, ...] = MARKET
     worker_command: tuple[str, ...] = WORKER
 
@@ -46,7 +44,6 @@ class Plan:
     market: bool
     workers: tuple[str, ...]
     ports: Mapping[str, int]
-    migrate_command: tuple[str, ...]
     market_command: tuple[str, ...]
     worker_command: tuple[str, ...]
 
@@ -57,6 +54,11 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def servers(self) -> tuple[str, ...]:
+        """The names of the parts that workers need."""
+        parts = {"temporal": self.temporal, "store": self.store, "market": self.market}
+        return tuple(name for name, wanted in parts.items() if wanted)
 
     def url(self, port: str) -> str:
         return f"http://{ports.LOOPBACK}:{self.ports[port]}"
@@ -136,7 +138,6 @@ def make_plan(
         market=market,
         workers=workers,
         ports=chosen | {name: remembered[name] for name in kept},
-        migrate_command=options.migrate_command,
         market_command=options.market_command,
         worker_command=options.worker_command,
     )

@@ -4,6 +4,7 @@ Each probe answers within about a second and is repeated by the caller. They run
 so they speak plain HTTP and, for the store, use the small client.
 """
 
+import contextlib
 import http.client
 import json
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from holdfast.workers.stack.ports import LOOPBACK
 
 PATIENCE = timedelta(seconds=1)
 RETENTION = timedelta(days=30)
+READY_MARK = ".ready"
 
 
 def answers(port: int, path: str) -> bool:
@@ -25,7 +27,11 @@ def answers(port: int, path: str) -> bool:
 
 
 def store_takes_object(port: int, *, bucket: str, keys: Mapping[str, str]) -> bool:
-    """Whether a PUT succeeds: SeaweedFS listens some tenths of a second before it can store anything."""
+    """Whether what was stored in an earlier life can be read, and something new be stored.
+
+    SeaweedFS listens some tenths of a second before it can store anything, and after a restart it may take new objects
+    some seconds before it finds any old one.
+    """
     store = S3Store(
         bucket,
         endpoint=f"http://{LOOPBACK}:{port}",
@@ -36,7 +42,9 @@ def store_takes_object(port: int, *, bucket: str, keys: Mapping[str, str]) -> bo
         retry_config={"max_retries": 0, "retry_timeout": PATIENCE},
     )
     try:
-        store.put(".ready", b"")
+        with contextlib.suppress(FileNotFoundError):  # a new store
+            store.get(READY_MARK).bytes()
+        store.put(READY_MARK, b"ready")
     except (BaseError, OSError):
         return False
     return True

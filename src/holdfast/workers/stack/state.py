@@ -55,6 +55,10 @@ class StackState:
     settings: Mapping[str, Any]
     keepers: tuple[ProcessRecord, ...] = ()
     processes: Mapping[str, ProcessRecord] = field(default_factory=dict)
+    servers: tuple[str, ...] = ()
+    """What workers need before they can work."""
+    ready: tuple[str, ...] = ()
+    """What has been ready once since the supervisor started."""
     failure: str | None = None
 
 
@@ -80,6 +84,8 @@ class Home:
             settings=raw["settings"],
             keepers=tuple(ProcessRecord(**each) for each in raw["keepers"]),
             processes={name: ProcessRecord(**each) for name, each in raw["processes"].items()},
+            servers=tuple(raw.get("servers", ())),
+            ready=tuple(raw.get("ready", ())),
             failure=raw["failure"],
         )
 
@@ -125,4 +131,4 @@ def write_private(path: Path, content: Mapping[str, Any]) -> None:
 
 def without_processes(state: StackState, *, phase: Phase, failure: str | None = None) -> StackState:
     """The state once nothing runs any more."""
-    return replace(state, phase=phase, keepers=(), processes={}, failure=failure)
+    return replace(state, phase=phase, keepers=(), processes={}, ready=(), failure=failure)

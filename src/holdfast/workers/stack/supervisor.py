@@ -1,7 +1,6 @@
 """Keep every process of the stack alive, until told to stop.
 
-1. Take over the processes of an earlier supervisor that still live; start the rest, each as soon as what it needs
-   is ready.
+1. Take over the processes of an earlier supervisor that still live; start the rest, all at once.
 2. Start again whatever dies, at once the first time and more slowly if it keeps dying.
 3. See that somebody watches us: when our guardian dies, start another.
 4. On SIGTERM stop everything, workers first and servers last; on SIGINT do it without grace.
@@ -58,7 +57,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_signal_handler(signal.SIGINT, self._stop_hard)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        self._remember(keepers=(ProcessRecord.of(os.getpid()),))
+        self._remember(keepers=(ProcessRecord.of(os.getpid()),), ready=())
         adopted = self._adopt()
         if self._state.phase is Phase.STOPPING:
             self._stop.set()
@@ -88,17 +87,11 @@ class Supervisor:
     # Keeping one service alive
 
     async def _keep(self, service: Service, process: Process | None) -> None:
-        for name in service.after:
-            await self._was_ready[name].wait()
         deaths = 0
         while True:
             process = process or self._spawn(service)
             started = asyncio.get_running_loop().time()
             status = await self._watch(service, process)
-            if service.once and status == 0:
-                self._forget(service)
-                self._was_ready[service.name].set()
-                return
             lived = timedelta(seconds=asyncio.get_running_loop().time() - started)
             deaths = 1 if lived > STEADY_AFTER else deaths + 1
             if not await self._mourn(service, status, deaths):
@@ -107,8 +100,6 @@ class Supervisor:
 
     async def _watch(self, service: Service, process: Process) -> int | None:
         """Wait for the end of a process, marking its service ready meanwhile."""
-        if service.once:
-            return await process.gone()
         async with asyncio.TaskGroup() as tasks:
             probing = tasks.create_task(self._probe(service, process))
             status = await process.gone()
@@ -121,6 +112,7 @@ class Supervisor:
         if process.record.restarts and self._was_ready[service.name].is_set():
             self._note(f"{service.name} is back (pid {process.record.pid})")
         self._was_ready[service.name].set()
+        self._remember(ready=tuple(name for name, ready in self._was_ready.items() if ready.is_set()))
 
     async def _mourn(self, service: Service, status: int | None, deaths: int) -> bool:
         """Wait as long as befits the number of deaths. False if there is no hope."""
@@ -145,11 +137,6 @@ class Supervisor:
         self._running[service.name] = process
         self._remember(processes={**self._state.processes, service.name: process.record})
         return process
-
-    def _forget(self, service: Service) -> None:
-        self._running.pop(service.name, None)
-        left = {name: record for name, record in self._state.processes.items() if name != service.name}
-        self._remember(processes=left)
 
     # Ready, or not
 
@@ -213,9 +200,8 @@ class Supervisor:
         """Workers first, so that they can still tell the server what they leave; then the servers, together."""
         self._remember(phase=Phase.STOPPING, failure=self._failure)
         self._note("stopping")
-        workers = [each for each in self._services if each.after]
-        await asyncio.gather(*(self._stop_one(each) for each in workers))
-        await asyncio.gather(*(self._stop_one(each) for each in self._services if not each.after))
+        await asyncio.gather(*(self._stop_one(each) for each in self._services if each.is_worker))
+        await asyncio.gather(*(self._stop_one(each) for each in self._services if not each.is_worker))
         self._state = without_processes(self._state, phase=Phase.STOPPED, failure=self._failure)
         self._home.write(self._state)
         if self._failure:
@@ -225,8 +211,7 @@ class Supervisor:
         process = self._running.pop(service.name, None)
         if process and not await process.stop(grace=timedelta(0) if self._hard else service.grace) and not self._hard:
             self._note(f"{service.name} did not end by itself and was killed")
-        for path in service.leaves:
-            path.unlink(missing_ok=True)
+        await asyncio.to_thread(service.tidy)
 
     # Memory
 

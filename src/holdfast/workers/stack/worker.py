@@ -1,0 +1,38 @@
+"""A worker of the embedded stack: the ordinary one, once the records are set up and the servers answer.
+
+Most of a worker's start is importing, so it is started together with the servers and does that meanwhile.
+"""
+
+import sys
+import time
+from datetime import timedelta
+
+from holdfast.records import schema
+from holdfast.records.errors import RecordsError
+from holdfast.settings import SettingsError, load_settings
+from holdfast.workers import main as worker
+from holdfast.workers.stack.state import Home
+
+GLANCE = timedelta(milliseconds=30)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Set up the records, wait for the servers, then work until SIGTERM. Arguments are the ordinary worker's."""
+    try:
+        settings = load_settings()
+        schema.migrate(settings.records_location())
+    except (SettingsError, RecordsError) as err:
+        sys.stderr.write(f"{err}\n")
+        return 1
+    wait_for_servers(Home(settings.data_dir))
+    return worker.main(argv)
+
+
+def wait_for_servers(home: Home) -> None:
+    """Return when every server of the stack has been ready once; the supervisor notes it in `stack.json`."""
+    while (state := home.read()) is None or not set(state.servers) <= set(state.ready):
+        time.sleep(GLANCE.total_seconds())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
