@@ -9,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from holdfast.embedded import start_time
-from holdfast.settings import SettingsError, load_settings, unknown_variables
+from holdfast.settings import ProviderSettings, Settings, SettingsError, load_settings, unknown_variables, variable
 
+SECTIONS = {"providers": ProviderSettings}
 STACK = {
     "embedded_temporal": {"address": "127.0.0.1:7233"},
     "store": {"kind": "s3", "endpoint": "http://127.0.0.1:8333", "bucket": "holdfast"},
@@ -170,3 +172,13 @@ def test_reading_settings_loads_nothing_heavy() -> None:
     heavy = "{'temporalio', 'boto3', 'sqlalchemy', 'httpx', 'asyncssh'}"
     check = f"import sys, holdfast.settings; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        section = SECTIONS.get(name, field.annotation)
+        fields = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else {}
+        words = (name, "<NAME>") if name == "providers" else (name,)
+        for path in [(*words, each) for each in fields] or [words]:
+            assert variable(*path) in page
