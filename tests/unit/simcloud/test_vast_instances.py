@@ -193,11 +193,14 @@ def test_calls_that_come_too_soon_get_429_in_the_endpoints_own_style(tmp_path: P
         number = tenant.order(tenant.search()[0]["id"]).json()["new_contract"]
         one = f"/api/v0/instances/{number}/"
         calls = {"text": ("GET", "/api/v1/instances/"), "detail": ("GET", one), "envelope": ("DELETE", one)}
+        searches = [tenant.http.post("/api/v0/bundles/", json={}) for _ in range(10)]
         first = [tenant.http.request(*call).status_code for call in calls.values()]
         refused = {style: tenant.http.request(*call) for style, call in calls.items()}
     assert first == [200, 200, 200]
     assert {answer.status_code for answer in refused.values()} == {429}
     assert not any("retry-after" in answer.headers for answer in refused.values())
+    assert [answer.status_code for answer in searches] == [200] * 9 + [429], "ten a minute, and one came before"
+    assert searches[-1].text == "API requests too frequent"
     assert refused["text"].text == "API requests too frequent: endpoint threshold=1.0"
     assert refused["detail"].json() == {"detail": "API requests too frequent endpoint threshold=2.0"}
     assert refused["envelope"].json()["error"] == "rate_limit_exceeded"

@@ -35,8 +35,10 @@ def gateway_error(status: int) -> Response:
 
 
 def too_frequent(style: str, threshold: float) -> Response:
-    """A 429 in the body style of the endpoint: ``text``, ``detail`` or ``envelope``."""
+    """A 429 in the body style of the endpoint: ``text``, ``detail`` or ``envelope``. It never says Retry-After."""
     words = "API requests too frequent"
+    if not threshold:  # a cap on calls names no interval
+        return PlainTextResponse(words, status_code=429)
     if style == "detail":
         return JSONResponse({"detail": f"{words} endpoint threshold={threshold}"}, status_code=429)
     if style == "envelope":

@@ -14,7 +14,7 @@ from holdfast.simcloud.sim import Sim
 from holdfast.simcloud.vast import access, instances, offers
 from holdfast.simcloud.vast.callers import Caller, authenticate
 from holdfast.simcloud.vast.envelopes import WireError, gateway_error, too_frequent
-from holdfast.simcloud.vast.pacing import Pacing
+from holdfast.simcloud.vast.pacing import Limit, Pacing
 
 Handler = Callable[[Sim, Caller, Request], Awaitable[Any]]
 _EMPTY: dict[str, dict[str, object]] = {
@@ -32,41 +32,44 @@ _EMPTY: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One call of the API. ``threshold`` and ``penalty`` are seconds; ``style`` is how its 429 looks."""
+    """One call of the API. ``style`` is how its 429 looks."""
 
     name: str
     method: str
     path: str
     handler: Handler
-    threshold: float
+    limit: Limit
     style: str = "text"
-    penalty: float = 0.0
 
 
-def endpoints() -> list[Endpoint]:
+def endpoints(logs: access.Logs) -> list[Endpoint]:
     """The API. The names are what faults are aimed at."""
-    logs = access.Logs()
     one = "/api/v0/instances/{instance:int}/"
     return [
-        Endpoint("search", "POST", "/api/v0/bundles/", offers.search, 0.0),
-        Endpoint("rent", "PUT", "/api/v0/asks/{ask:int}/", offers.rent, 4.5, "detail", penalty=12.0),
-        Endpoint("list", "GET", "/api/v1/instances/", instances.list_instances, 1.0),
-        Endpoint("deprecated_list", "GET", "/api/v0/instances/", instances.deprecated_list, 1.0),
-        Endpoint("show", "GET", one, instances.show, 2.0, "detail"),
-        Endpoint("change", "PUT", one, instances.change, 1.0),
-        Endpoint("destroy", "DELETE", one, instances.destroy, 3.0, "envelope"),
+        Endpoint("search", "POST", "/api/v0/bundles/", offers.search, Limit(per_minute=10)),
+        Endpoint("rent", "PUT", "/api/v0/asks/{ask:int}/", offers.rent, Limit(threshold=4.5, penalty=12.0), "detail"),
+        Endpoint("list", "GET", "/api/v1/instances/", instances.list_instances, Limit(threshold=1.0)),
+        Endpoint("deprecated_list", "GET", "/api/v0/instances/", instances.deprecated_list, Limit(threshold=1.0)),
+        Endpoint("show", "GET", one, instances.show, Limit(threshold=2.0), "detail"),
+        Endpoint("change", "PUT", one, instances.change, Limit(threshold=1.0)),
+        Endpoint("destroy", "DELETE", one, instances.destroy, Limit(threshold=3.0), "envelope"),
         Endpoint(
-            "change_bid", "PUT", "/api/v0/instances/bid_price/{instance:int}/", instances.change_bid, 5.5, "detail"
+            "change_bid",
+            "PUT",
+            "/api/v0/instances/bid_price/{instance:int}/",
+            instances.change_bid,
+            Limit(threshold=5.5),
+            "detail",
         ),
-        Endpoint("reboot", "PUT", "/api/v0/instances/reboot/{instance:int}/", instances.reboot, 1.0),
-        Endpoint("logs", "PUT", "/api/v0/instances/request_logs/{instance:int}/", logs.request, 1.0),
-        Endpoint("keys", "GET", "/api/v0/ssh/", access.account_keys, 1.0),
-        Endpoint("add_key", "POST", "/api/v0/ssh/", access.add_account_key, 1.0),
-        Endpoint("remove_key", "DELETE", "/api/v0/ssh/{key:int}/", access.remove_account_key, 1.0),
-        Endpoint("instance_keys", "GET", f"{one}ssh/", access.instance_keys, 1.0),
-        Endpoint("attach_key", "POST", f"{one}ssh/", access.attach_key, 1.0),
-        Endpoint("detach_key", "DELETE", one + "ssh/{key:int}/", access.detach_key, 2.0),
-        Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, 1.0),
+        Endpoint("reboot", "PUT", "/api/v0/instances/reboot/{instance:int}/", instances.reboot, Limit(threshold=1.0)),
+        Endpoint("logs", "PUT", "/api/v0/instances/request_logs/{instance:int}/", logs.request, Limit(threshold=1.0)),
+        Endpoint("keys", "GET", "/api/v0/ssh/", access.account_keys, Limit(threshold=1.0)),
+        Endpoint("add_key", "POST", "/api/v0/ssh/", access.add_account_key, Limit(threshold=1.0)),
+        Endpoint("remove_key", "DELETE", "/api/v0/ssh/{key:int}/", access.remove_account_key, Limit(threshold=1.0)),
+        Endpoint("instance_keys", "GET", f"{one}ssh/", access.instance_keys, Limit(threshold=1.0)),
+        Endpoint("attach_key", "POST", f"{one}ssh/", access.attach_key, Limit(threshold=1.0)),
+        Endpoint("detach_key", "DELETE", one + "ssh/{key:int}/", access.detach_key, Limit(threshold=2.0)),
+        Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, Limit(threshold=1.0)),
     ]
 
 
@@ -78,7 +81,7 @@ def routes(sim: Sim) -> list[Route]:
         return await logs.fetch(sim, request)
 
     calls = [
-        Route(endpoint.path, _guarded(sim, endpoint, pacing), methods=[endpoint.method]) for endpoint in endpoints()
+        Route(endpoint.path, _guarded(sim, endpoint, pacing), methods=[endpoint.method]) for endpoint in endpoints(logs)
     ]
     return [*calls, Route("/results/{instance:int}/{number:int}/{tail:int}", results)]
 
@@ -93,7 +96,7 @@ def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request]
         if error := struck.get(Trouble.HTTP_ERROR):
             return gateway_error(error.status)
         if Trouble.TOO_FREQUENT in struck:
-            return too_frequent(endpoint.style, endpoint.threshold)
+            return too_frequent(endpoint.style, endpoint.limit.threshold)
         response = await _answer(sim, endpoint, pacing, request, empty=Trouble.EMPTY_LIST in struck)
         return _silence(sim, request) if Trouble.LOST_RESPONSE in struck else response
 
@@ -103,8 +106,8 @@ def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request]
 async def _answer(sim: Sim, endpoint: Endpoint, pacing: Pacing, request: Request, *, empty: bool) -> Response:
     try:
         caller = authenticate(sim, request)
-        if not pacing.admit(endpoint.name, caller.identity, endpoint.threshold, endpoint.penalty):
-            return too_frequent(endpoint.style, endpoint.threshold)
+        if not pacing.admit(endpoint.name, caller.identity, endpoint.limit):
+            return too_frequent(endpoint.style, endpoint.limit.threshold)
         if empty and endpoint.name in _EMPTY:
             return JSONResponse(_EMPTY[endpoint.name])
         return JSONResponse(await endpoint.handler(sim, caller, request))
