@@ -54,6 +54,15 @@ class CheckpointActivities:
         return restored
 
     @activity.defn
+    async def collect_garbage(self, order: acts.CollectGarbageInput) -> acts.CollectGarbageResult:
+        async with beating():
+            with translated():
+                done = await self._engine.collect_garbage(order.live, grace=order.grace)
+        return acts.CollectGarbageResult(
+            kept=done.kept, condemned=done.condemned, deleted=done.deleted, bytes_deleted=done.bytes_deleted
+        )
+
+    @activity.defn
     async def read_logs(self, order: acts.ReadLogsInput) -> acts.ReadLogsResult:
         until = perf_counter() + order.wait.total_seconds()
         with translated():

@@ -11,6 +11,7 @@ from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.reports import WorkloadReport
+from holdfast.policy.retention import retain
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 
@@ -47,7 +48,27 @@ class RecordActivities:
     @activity.defn
     def commit_checkpoint(self, order: acts.CommitCheckpointInput) -> CheckpointRef:
         with translated():
-            return self._records.commit_checkpoint(order)
+            committed = self._records.commit_checkpoint(order)
+            if order.keep:
+                self._retire(committed, order.keep)
+        return committed
+
+    def _retire(self, head: CheckpointRef, keep: int) -> None:
+        """Take out of use what the policy no longer keeps; the bytes go later, with the garbage."""
+        retention = retain(self._records.list_checkpoints(head.workload), newest=keep, head=head)
+        if retention.retire:
+            self._records.retire_checkpoints(head.workload, [each.sequence for each in retention.retire])
+
+    @activity.defn
+    def mark_verified(self, order: acts.MarkVerifiedInput) -> None:
+        with translated():
+            self._records.mark_verified(order.workload, order.manifest, order.verified_at)
+
+    @activity.defn
+    def live_manifests(self) -> list[str]:
+        with translated():
+            workloads = self._records.workload_names()
+            return sorted({each for name in workloads for each in self._records.live_manifests(name)})
 
     @activity.defn
     def record_incident(self, incident: Incident) -> None:

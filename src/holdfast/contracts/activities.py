@@ -56,6 +56,7 @@ class CloseLeaseInput:
 class CommitCheckpointInput:
     checkpoint: CheckpointRef
     expected_sequence: int | None  # the head's sequence that the save was built on; None: no head yet
+    keep: int = 0  # retire all but so many of the newest, and checkpoint zero; 0 retires nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,13 @@ class CloseWorkloadInput:
     phase: Phase
     reason: str
     closed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkVerifiedInput:
+    workload: str
+    manifest: str
+    verified_at: datetime
 
 
 def _stub() -> NotImplementedError:
@@ -100,6 +108,18 @@ async def close_lease(order: CloseLeaseInput) -> Decimal:
 @activity.defn
 async def commit_checkpoint(order: CommitCheckpointInput) -> CheckpointRef:
     """Move the head. Fails with `Fenced` or `Superseded`; a repeat of a commit that happened returns it."""
+    raise _stub()
+
+
+@activity.defn
+async def mark_verified(order: MarkVerifiedInput) -> None:
+    """Note that every chunk of a committed checkpoint was read back and found sound."""
+    raise _stub()
+
+
+@activity.defn
+async def live_manifests() -> list[str]:
+    """The manifest of every checkpoint of every workload that was not retired."""
     raise _stub()
 
 
@@ -380,6 +400,26 @@ async def save_checkpoint(order: SaveInput) -> CheckpointRef:
 
 @activity.defn
 async def read_logs(order: ReadLogsInput) -> ReadLogsResult:
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectGarbageInput:
+    live: list[str]
+    grace: timedelta  # longer than the longest save
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectGarbageResult:
+    kept: int  # objects
+    condemned: int  # to be deleted by a later run, if still unnamed
+    deleted: int
+    bytes_deleted: int
+
+
+@activity.defn
+async def collect_garbage(order: CollectGarbageInput) -> CollectGarbageResult:
+    """Delete what no live checkpoint names and an earlier run condemned."""
     raise _stub()
 
 

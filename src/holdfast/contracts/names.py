@@ -13,6 +13,7 @@ FAILOVER: Final = "failover"
 CHECKPOINT_SYNC: Final = "checkpoint_sync"
 WATCH: Final = "watch"
 RELEASE: Final = "release"
+GARBAGE: Final = "garbage"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"

@@ -104,6 +104,11 @@ class FailoverSpec(_Strict):
         ge=timedelta(seconds=2),
         description="how long a machine may be silent, while our side is proven healthy, before it is given up",
     )
+    deadman: Duration = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(seconds=10),
+        description="how long a machine works on without hearing from us before its agent stops the work",
+    )
     boot_timeout: Duration = Field(default=timedelta(minutes=8), ge=timedelta(seconds=5))
     tries: int = Field(default=4, ge=1, le=20, description="offers tried by one strategy before the next strategy")
     lose_work: bool = Field(default=False, description="may start without a checkpoint although there was one")

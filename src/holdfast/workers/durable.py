@@ -4,11 +4,19 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
+from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.release import ReleaseWorkflow
 from holdfast.workflows.watch import WatchWorkflow
 from holdfast.workflows.workload import WorkloadWorkflow
 
-WORKFLOWS = (WorkloadWorkflow, FailoverWorkflow, CheckpointSyncWorkflow, ReleaseWorkflow, WatchWorkflow)
+WORKFLOWS = (
+    WorkloadWorkflow,
+    FailoverWorkflow,
+    CheckpointSyncWorkflow,
+    ReleaseWorkflow,
+    WatchWorkflow,
+    GarbageWorkflow,
+)
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then
 # fails at replay instead of passing silently.

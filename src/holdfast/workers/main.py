@@ -11,17 +11,15 @@ import sys
 from contextlib import AsyncExitStack
 
 from temporalio.client import Client
-from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from holdfast.contracts import names
-from holdfast.contracts.activities import WatchProviderInput
 from holdfast.settings import Settings, load_settings
 from holdfast.telemetry.health import Check, HealthServer
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.runtime import sdk_runtime
 from holdfast.workers.connecting import connect
 from holdfast.workers.roles import ALL, Role, parse_roles
+from holdfast.workers.standing import ensure_standing
 from holdfast.workers.wiring import build_workers
 
 log = logging.getLogger("holdfast.worker")
@@ -46,26 +44,11 @@ async def run(settings: Settings, roles: frozenset[Role]) -> None:
         for worker in workers:
             await stack.enter_async_context(worker)
         await stack.enter_async_context(health)
-        if Role.PROVIDER in roles:
-            await _ensure_watches(client, settings)
+        if Role.CONTROL in roles:
+            await ensure_standing(client, settings)
         log.info("ready: %s; health %s, SDK metrics %s", ", ".join(sorted(roles)), health.url, sdk_url)
         await stop.wait()
         log.info("draining")
-
-
-async def _ensure_watches(client: Client, settings: Settings) -> None:
-    """One watch per provider, whoever starts it first."""
-    for provider in settings.providers:
-        try:
-            await client.start_workflow(
-                names.WATCH,
-                WatchProviderInput(provider=provider, every=settings.hosts.watch_interval),
-                id=names.watch_id(provider),
-                task_queue=names.CONTROL_QUEUE,
-                static_summary=f"one listing of {provider} for all workloads",
-            )
-        except WorkflowAlreadyStartedError:
-            log.info("%s is watched already", provider)
 
 
 def _temporal_check(client: Client) -> Check:

@@ -80,6 +80,8 @@ async def _control(shop: Shop) -> list[Worker]:
                 acts.record_lease,
                 acts.close_lease,
                 acts.commit_checkpoint,
+                acts.mark_verified,
+                acts.live_manifests,
                 acts.record_incident,
                 acts.record_decision,
                 acts.close_workload,
@@ -126,6 +128,7 @@ async def _host(shop: Shop) -> list[Worker]:
                 state.save_checkpoint,
                 state.restore_checkpoint,
                 state.read_logs,
+                state.collect_garbage,
             ],
             # Watches mostly sleep; each workload has one.
             max_concurrent_activities=1000,

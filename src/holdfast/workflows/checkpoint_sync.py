@@ -138,7 +138,8 @@ class CheckpointSyncWorkflow:
             self._upload = steps.save_checkpoint(lease, self._spec, reason=reason, base=head)
             try:
                 saved = await self._upload
-                committed = await steps.commit_checkpoint(saved, head.sequence if head else None)
+                keep = self._spec.checkpoint.keep
+                committed = await steps.commit_checkpoint(saved, head.sequence if head else None, keep)
             except ActivityError as err:
                 if is_cancelled_exception(err) and self._lease is lease:
                     raise  # we ourselves are being cancelled, not only the upload

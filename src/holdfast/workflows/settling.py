@@ -175,7 +175,7 @@ class Settler:
             return None
         lease = _taken(lease, instance)
         booted = workflow.now()
-        met = await steps.settle_in(lease, self._spec.requirements(), self._spec.failover.boot_timeout)
+        met = await steps.settle_in(lease, self._spec)
         lease = replace(lease, host_key=met.host_key)
         connected = workflow.now()
         await steps.record_lease(lease)

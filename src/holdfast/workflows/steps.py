@@ -23,9 +23,6 @@ from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, Re
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase
 
-DEADMAN = timedelta(minutes=15)
-"""How long a machine works on without hearing from us before its agent stops the work."""
-
 _HOST_ANSWERS = [
     ErrorType.HOST_UNREACHABLE,
     ErrorType.HOST_REFUSED,
@@ -91,14 +88,36 @@ async def close_lease(label: str, reason: str) -> None:
     )
 
 
-async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | None) -> CheckpointRef:
+async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | None, keep: int) -> CheckpointRef:
     return await workflow.execute_activity(
         acts.commit_checkpoint,
-        acts.CommitCheckpointInput(checkpoint=checkpoint, expected_sequence=expected_sequence),
+        acts.CommitCheckpointInput(checkpoint=checkpoint, expected_sequence=expected_sequence, keep=keep),
         task_queue=names.CONTROL_QUEUE,
         start_to_close_timeout=timedelta(seconds=30),
         retry_policy=_FOR_EVER,
         summary=f"move the head to checkpoint {checkpoint.sequence}",
+    )
+
+
+async def live_manifests() -> list[str]:
+    return await workflow.execute_activity(
+        acts.live_manifests,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(minutes=2),
+        retry_policy=_FOR_EVER,
+        summary="which checkpoints live",
+    )
+
+
+async def collect_garbage(live: list[str], grace: timedelta) -> acts.CollectGarbageResult:
+    return await workflow.execute_activity(
+        acts.collect_garbage,
+        acts.CollectGarbageInput(live=live, grace=grace),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=_FOR_EVER,
+        summary=f"collect garbage beside {len(live)} live checkpoints",
     )
 
 
@@ -248,10 +267,13 @@ async def watch_provider(provider: str, every: timedelta) -> None:
 # --- hosts -------------------------------------------------------------------------------------------------------
 
 
-async def settle_in(lease: Lease, requirements: Requirements, patience: timedelta) -> acts.SettleResult:
+async def settle_in(lease: Lease, spec: WorkloadSpec) -> acts.SettleResult:
+    patience = spec.failover.boot_timeout
     return await workflow.execute_activity(
         acts.settle_in,
-        acts.SettleInput(lease=lease, requirements=requirements, patience=patience, deadman=DEADMAN),
+        acts.SettleInput(
+            lease=lease, requirements=spec.requirements(), patience=patience, deadman=spec.failover.deadman
+        ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=patience + timedelta(minutes=5),
         heartbeat_timeout=timedelta(seconds=30),
@@ -291,7 +313,11 @@ def watch_machine(
     return workflow.start_activity(
         acts.watch_machine,
         acts.WatchMachineInput(
-            lease=lease, spec=spec, started_at=started_at, announce_progress=announce_progress, deadman=DEADMAN
+            lease=lease,
+            spec=spec,
+            started_at=started_at,
+            announce_progress=announce_progress,
+            deadman=spec.failover.deadman,
         ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(days=365),
