@@ -89,6 +89,9 @@ class ProviderSettings(_Section):
     """Empty where no call is made: of all workers only the provider's own needs the key."""
     base_url: str | None = None
     """Default: the provider's public address, which its driver knows."""
+    pace: float = Field(default=1.0, ge=0)
+    """Times the least intervals between calls that the provider documents. 0, no interval, is for a simulated market
+    that asks for none."""
 
 
 class HostSettings(_Section):

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from holdfast.providers.errors import RateLimited
+from holdfast.providers.vast.endpoints import PACES, paces
 from holdfast.providers.wrappers.pacing import Pace, Pacer
 from tests.unit.providers.wire import Time
 
@@ -126,3 +127,8 @@ async def test_two_processes_that_are_refused_together_do_not_come_back_together
         for dice in (0.1, 0.9)
     )
     assert early.refused("lane", threshold=None) < late.refused("lane", threshold=None)
+
+
+def test_a_setting_stretches_or_drops_the_intervals_of_every_call() -> None:
+    assert all(pace.per == PACES[name].per * 2 for name, pace in paces(2).items())
+    assert not any(pace.per for pace in paces(0).values())

@@ -19,9 +19,11 @@ class VastConfig:
     connect_timeout: timedelta = timedelta(seconds=10)
     answer_timeout: timedelta = timedelta(seconds=30)
     patience: timedelta = timedelta(seconds=10)  # the longest wait for our turn before we say RateLimited
+    pace: float = 1.0  # times the documented least intervals between calls
     listing_lag: timedelta = timedelta(seconds=30)  # a new instance may be missing from the list for so long
 
     @classmethod
     def of(cls, settings: ProviderSettings) -> "VastConfig":
         """The configuration for a section of the settings."""
-        return cls(api_key=settings.api_key, base_url=(settings.base_url or PUBLIC_URL).rstrip("/"))
+        url = (settings.base_url or PUBLIC_URL).rstrip("/")
+        return cls(api_key=settings.api_key, base_url=url, pace=settings.pace)

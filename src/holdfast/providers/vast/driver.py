@@ -16,7 +16,7 @@ from holdfast.providers.vast import offers
 from holdfast.providers.vast.answers import Refused
 from holdfast.providers.vast.client import VastClient
 from holdfast.providers.vast.config import VastConfig
-from holdfast.providers.vast.endpoints import CHANGE, CHANGE_BID, PACES
+from holdfast.providers.vast.endpoints import CHANGE, CHANGE_BID, paces
 from holdfast.providers.vast.fleet import Fleet
 from holdfast.providers.vast.launching import Launcher, Sleep
 from holdfast.providers.vast.states import instance_of
@@ -111,7 +111,7 @@ def connect(
     sleep: Sleep = asyncio.sleep,
 ) -> VastProvider:
     """The driver for a configuration; with a pace, a transport and a time of its own unless they are given."""
-    pacer = pacer or Pacer(PACES, patience=config.patience, clock=clock, sleep=sleep)
+    pacer = pacer or Pacer(paces(config.pace), patience=config.patience, clock=clock, sleep=sleep)
     client = VastClient(config, pacer, transport=transport)
     fleet = Fleet(client)
     launcher = Launcher(client, fleet, provider=NAME, listing_lag=config.listing_lag, clock=clock, sleep=sleep)
