@@ -98,7 +98,7 @@ class HostSettings(_Section):
     """How patient we are with rented machines."""
 
     connect_timeout: Duration = timedelta(seconds=10)
-    heartbeat_interval: Duration = timedelta(seconds=2)
+    heartbeat_interval: Duration = timedelta(seconds=1)
     watch_interval: Duration = timedelta(seconds=5)
     """Between two listings of a provider's machines."""
     silence_patience: Duration = timedelta(seconds=20)

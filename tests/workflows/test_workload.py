@@ -124,7 +124,7 @@ async def test_a_short_silence_is_waited_out(story: Story):
     machine = story.world.newest()
     story.world.fall_silent(machine)
     await story.reaches(handle, Phase.SUSPECT)
-    machine.host_is_up = machine.running = True
+    story.world.recover(machine)
     assert (await story.running(handle)).epoch == 1
     assert story.world.incidents == []
 

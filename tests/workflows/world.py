@@ -112,6 +112,11 @@ class World:
         """The connection breaks for a moment; machine and work are fine."""
         self._report(machine, Reach.SILENT)
 
+    def recover(self, machine: Machine) -> None:
+        """Silent no more."""
+        machine.host_is_up = machine.running = True
+        machine.work.clear()
+
     def lose_work(self, machine: Machine) -> None:
         """The machine restarted: it answers, and the work is not running."""
         machine.running = False
@@ -281,9 +286,11 @@ class World:
         while not machine.work.is_set():
             activity.heartbeat()
             await asyncio.sleep(0.02)
-        machine.work.clear()
-        assert machine.report is not None
-        return machine.report
+        report = machine.report
+        assert report is not None
+        if report.reach is Reach.SILENT and machine.running:
+            machine.work.clear()  # a blink is told once; what lasts is told to every watch, like a real machine's state
+        return report
 
     @activity.defn
     async def try_reach(self, order: acts.ReachInput) -> acts.ReachResult:

@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from holdfast.contracts.errors import ErrorType
 
 
 @asynccontextmanager
@@ -18,6 +21,16 @@ async def beating(every: timedelta = timedelta(seconds=3)) -> AsyncIterator[None
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def hand_over_at_shutdown() -> None:
+    """A watch has no end to wait for: when its worker stops, the next one takes it over at once.
+
+    Raises:
+        ApplicationError: retried at once by Temporal, elsewhere.
+    """
+    if activity.is_worker_shutdown():
+        raise ApplicationError("the worker is stopping; another one goes on", type=ErrorType.HANDED_OVER)
 
 
 async def _beat(every: timedelta) -> None:

@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from holdfast.activities.beating import hand_over_at_shutdown
 from holdfast.activities.log_courier import LogCourier
 from holdfast.activities.sightings import Sightings
 from holdfast.checkpoints.engine import CheckpointEngine
@@ -24,7 +25,7 @@ from holdfast.hosts.heartbeat import Heartbeat, WorkState
 from holdfast.hosts.pool import HostPool
 
 _RENEW_EVERY = timedelta(seconds=20)
-_NEVER_REPORTED = timedelta(minutes=1)
+_NEVER_REPORTED = timedelta(seconds=20)
 """Work that has reported no progress for so long reports none at all: its process being alive must do."""
 
 
@@ -69,6 +70,7 @@ class MachineWatch:
             activity.heartbeat(watch.take(beat))
             if ended := watch.verdict(beat):
                 return ended
+            hand_over_at_shutdown()
             if watch.renewal_is_due():
                 await channel.call("renew", {"for_s": watch.order.deadman.total_seconds()}, timeout=self._silence)
             if at := watch.first_progress(beat):

@@ -6,6 +6,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from holdfast.activities.beating import hand_over_at_shutdown
 from holdfast.contracts import names
 from holdfast.contracts.activities import WatchProviderInput
 from holdfast.contracts.machines import Instance, InstanceState
@@ -32,6 +33,7 @@ class ProviderWatch:
             except ProviderError as err:
                 # An API that fails says nothing about any machine; the workloads' own evidence goes on without it.
                 activity.logger.warning("listing of %s failed: %s", order.provider, err)
+            hand_over_at_shutdown()
             await asyncio.sleep(order.every.total_seconds())
 
     async def _changes(self) -> list[Instance]:

@@ -10,6 +10,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import AttachMessage, SaveAnswer, SaveRequest, SyncInput
+from holdfast.workflows import steps
 
 
 class Saver:
@@ -25,7 +26,7 @@ class Saver:
         """Start `checkpoint_sync`. It outlives continue-as-new; one that a terminated workload left goes on."""
         self._spec = spec
         try:
-            await workflow.start_child_workflow(
+            started = await workflow.start_child_workflow(
                 names.CHECKPOINT_SYNC,
                 SyncInput(spec=spec),
                 id=names.checkpoints_id(spec.name),
@@ -35,6 +36,7 @@ class Saver:
                 static_summary=f"checkpoints of {spec.name}",
                 search_attributes=workflow.info().typed_search_attributes,
             )
+            steps.unheard(started)
         except WorkflowAlreadyStartedError:
             workflow.logger.info("checkpoints of %s are being saved already", spec.name)
 

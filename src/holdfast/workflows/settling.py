@@ -238,7 +238,7 @@ async def release(lease: Lease, reason: str) -> workflow.ChildWorkflowHandle[Any
         reason=reason[:200],
     )
     try:
-        return await workflow.start_child_workflow(
+        started = await workflow.start_child_workflow(
             names.RELEASE,
             order,
             id=names.release_id(lease.label),
@@ -247,6 +247,8 @@ async def release(lease: Lease, reason: str) -> workflow.ChildWorkflowHandle[Any
             static_summary=f"let {lease.label} go: {order.reason}",
             search_attributes=workflow.info().typed_search_attributes,
         )
+        steps.unheard(started)
+        return started
     except WorkflowAlreadyStartedError:
         workflow.logger.info("%s is being let go already", lease.label)
         return None

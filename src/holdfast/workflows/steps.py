@@ -7,8 +7,10 @@ Three tempers:
 - A step that watches has no end of its own, only a heartbeat.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -38,6 +40,11 @@ _HOST = RetryPolicy(
     maximum_interval=timedelta(seconds=15),
     non_retryable_error_types=[*_HOST_ANSWERS],
 )
+
+
+def unheard(handle: "asyncio.Task[Any]") -> None:
+    """Nobody waits for this outcome: it is in the history, and no news to the log."""
+    handle.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
 # --- records -----------------------------------------------------------------------------------------------------

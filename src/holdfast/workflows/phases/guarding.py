@@ -29,6 +29,7 @@ async def guard(life: Life) -> None:
     )
     if not watch.done():
         watch.cancel()
+        steps.unheard(watch)
         return await _look_up(life)
     try:
         report = await watch

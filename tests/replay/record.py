@@ -1,0 +1,244 @@
+"""Record golden histories: `python -m tests.replay.record` plays each story and keeps what the server wrote.
+
+Record a story when it is new, or when it takes a branch that no history has. Never re-record one because replay
+fails: that failure is the point. Patch the workflow (`workflow.patched`) so that both histories replay.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from holdfast.contracts import names
+from holdfast.contracts.spec import CheckpointSpec
+from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
+from tests.workflows.conftest import DYNAMIC_CONFIG
+from tests.workflows.stories import Story, run_story
+
+FOLDER = Path(__file__).parent / "histories"
+Handle = WorkflowHandle[Any, Any]
+
+
+async def finish(story: Story) -> Handle:
+    """Placed, saved on cadence, finished."""
+    handle = await story.begin(checkpoint=CheckpointSpec(every=timedelta(seconds=1), keep=2))
+    await story.running(handle)
+    await story.until(lambda: len(story.world.saves) >= 2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def outbid(story: Story) -> Handle:
+    """Outbid once, moved by snapshot, finished."""
+    handle = await story.begin()
+    await story.running(handle)
+    await story.save_now(handle)
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=2)
+    await story.until(lambda: bool(story.world.incidents and story.world.incidents[0].recovered_at))
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def rebooted(story: Story) -> Handle:
+    """The machine restarted; the work went on in place."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.lose_work(story.world.newest())
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def outage(story: Story) -> Handle:
+    """Silent while the API was down; nothing moved until it answered."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.api_is_down = True
+    story.world.fall_silent(story.world.newest())
+    await story.until(lambda: story.world.calls["inspect"] >= 4)
+    story.world.api_is_down = False
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def refused(story: Story) -> Handle:
+    """Two offers refused, the third taken."""
+    story.world.refusals = {"o1": "gone", "o2": "bid too low"}
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def paused(story: Story) -> Handle:
+    """Paused and resumed; the second time the GPU was gone."""
+    handle = await story.begin()
+    await story.running(handle)
+    for taken in (False, True):
+        await handle.execute_update("pause", result_type=Ack)
+        await story.reaches(handle, Phase.PAUSED)
+        story.world.gpu_is_taken = taken
+        await handle.execute_update("resume", result_type=Ack)
+        await story.running(handle)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def moved(story: Story) -> Handle:
+    """Moved because the operator asked."""
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("failover", FailoverRequest(reason="too dear"), result_type=Ack)
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def stopped(story: Story) -> Handle:
+    """Stopped by the operator while it ran."""
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    return handle
+
+
+async def stopped_early(story: Story) -> Handle:
+    """Stopped while its first machine was being rented."""
+    story.world.launch_takes = 0.7
+    handle = await story.begin()
+    await story.until(lambda: story.world.epoch == 1)
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    return handle
+
+
+async def stopped_while_moving(story: Story) -> Handle:
+    """Stopped while a failover waited for the market."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.offers = []
+    story.world.outbid(story.world.newest())
+    await story.reaches(handle, Phase.FAILING_OVER)
+    await story.until(lambda: story.world.calls["search"] >= 2)
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    return handle
+
+
+async def failed(story: Story) -> Handle:
+    """The command ended with an error."""
+    story.world.work_takes = [3]
+    return await story.begin()
+
+
+async def no_offers(story: Story) -> Handle:
+    """The market had nothing."""
+    story.world.offers = []
+    return await story.begin()
+
+
+async def cancelled(story: Story) -> Handle:
+    """Cancelled from the Web UI."""
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.cancel()
+    return handle
+
+
+async def continued(story: Story) -> Handle:
+    """So long that it continued as new."""
+    handle = await story.begin()
+    await story.running(handle)
+    first_run = (await handle.describe()).run_id
+    while (await handle.describe()).run_id == first_run:
+        story.world.blink(story.world.newest())
+        await asyncio.sleep(0.2)
+    await story.running(handle)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
+    story.__name__: story
+    for story in (
+        finish,
+        outbid,
+        rebooted,
+        outage,
+        refused,
+        paused,
+        moved,
+        stopped,
+        stopped_early,
+        stopped_while_moving,
+        failed,
+        no_offers,
+        cancelled,
+        continued,
+    )
+}
+
+
+async def record(client: Client, name: str) -> None:
+    async with run_story(client, grace=timedelta(milliseconds=200)) as story:
+        handle = await STORIES[name](story)
+        async with asyncio.timeout(60):
+            await _ended(client, handle.id)
+            await _ended(client, names.checkpoints_id(story.name))
+        await asyncio.sleep(1)  # releases that nobody waits for
+        for workflow_id in await _workflows(client, story.name):
+            await _keep(client, name, workflow_id)
+
+
+async def _ended(client: Client, workflow_id: str) -> None:
+    try:
+        while (description := await client.get_workflow_handle(workflow_id).describe()).close_time is None:
+            await asyncio.sleep(0.1)
+        print(f"  {workflow_id}: {description.status.name if description.status else '?'}")
+    except RPCError:
+        print(f"  {workflow_id}: never began")
+
+
+async def _workflows(client: Client, workload: str) -> set[str]:
+    """By visibility, which lags a little, and by the ids that every story has."""
+    found = {each.id async for each in client.list_workflows() if workload in each.id}
+    return found | {names.workload_id(workload), names.checkpoints_id(workload)}
+
+
+async def _keep(client: Client, story: str, workflow_id: str) -> None:
+    """Every run of the chain: a history that ends in continue-as-new must replay too."""
+    runs = [each async for each in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    kind = workflow_id.split("/", maxsplit=1)[0]
+    tail = workflow_id.rsplit(".", 1)[-1] if kind == "release" else workflow_id.rsplit("/", 1)[-1]
+    suffix = f"-{tail}" if kind in ("release", "failover") else ""
+    for number, run in enumerate(sorted(runs, key=lambda each: each.start_time)):
+        history = await client.get_workflow_handle(workflow_id, run_id=run.run_id).fetch_history()
+        path = FOLDER / f"{story}.{kind}{suffix}{f'-run{number}' if number else ''}.json"
+        path.write_text(json.dumps(json.loads(history.to_json()), indent=1) + "\n")
+
+
+async def main(chosen: list[str]) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        search_attributes=list(names.SEARCH_ATTRIBUTES),
+        dev_server_extra_args=flags,
+    ) as environment:
+        for name in chosen or STORIES:
+            print(name)
+            await record(environment.client, name)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
