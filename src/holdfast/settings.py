@@ -101,8 +101,6 @@ class HostSettings(_Section):
     heartbeat_interval: Duration = timedelta(seconds=1)
     watch_interval: Duration = timedelta(seconds=5)
     """Between two listings of a provider's machines."""
-    silence_patience: Duration = timedelta(seconds=20)
-    """Silence after which a machine is suspect; a workload's policy may ask for more."""
 
 
 class TelemetrySettings(_Section):

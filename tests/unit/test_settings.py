@@ -77,8 +77,8 @@ def test_variables_reach_into_sections(tmp_path: Path, monkeypatch: pytest.Monke
     [("1.5", 1.5), ("250ms", 0.25), ("20s", 20), ("5m", 300), ("2h", 7200), ("PT30S", 30)],
 )
 def test_durations_are_written_as_people_do(written: str, meant: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOLDFAST_HOSTS__SILENCE_PATIENCE", written)
-    assert load_settings().hosts.silence_patience == timedelta(seconds=meant)
+    monkeypatch.setenv("HOLDFAST_HOSTS__WATCH_INTERVAL", written)
+    assert load_settings().hosts.watch_interval == timedelta(seconds=meant)
 
 
 @pytest.mark.parametrize(

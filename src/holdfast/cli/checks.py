@@ -22,7 +22,7 @@ from holdfast.client.folders import probe_store
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.machines import Requirements
-from holdfast.records import schema
+from holdfast.records import version
 from holdfast.settings import Settings, unknown_variables
 
 LEAST_PYTHON = (3, 11)
@@ -128,7 +128,7 @@ async def workers(client: Client, providers: tuple[str, ...]) -> Check:
 
 async def records(settings: Settings) -> Check:
     """The records are there, and of this version."""
-    found, needed = schema.current(settings.records_location()), schema.head()
+    found, needed = version.current(settings.records_location()), version.head()
     if found != needed:
         return fail("records", f"at version {found or 'none'}, needed is {needed}", "`holdfast records migrate`")
     return ok("records", f"at version {found}")

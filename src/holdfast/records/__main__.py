@@ -7,7 +7,7 @@ records that are not at this code's version.
 import argparse
 import sys
 
-from holdfast.records import schema
+from holdfast.records import schema, version
 from holdfast.records.errors import RecordsError
 from holdfast.settings import SettingsError, load_settings
 
@@ -35,7 +35,7 @@ def _migrate(url: str) -> int:
 
 
 def _current(url: str) -> int:
-    found, needed = schema.current(url), schema.head()
+    found, needed = version.current(url), version.head()
     sys.stdout.write(f"the records are at {found or 'nothing'}; this code needs version {needed}\n")
     return 0 if found == needed else 3
 

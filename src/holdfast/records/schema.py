@@ -1,4 +1,4 @@
-"""Bring a database to the schema of this code, and say where it stands."""
+"""Bring a database to the schema of this code. The only module of the records that loads Alembic."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,14 +8,11 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from holdfast.records.engine import make_engine, reader, translated
-from holdfast.records.errors import RecordsBehind
+from holdfast.records.engine import make_engine, translated
+from holdfast.records.version import MIGRATIONS, head, refuse_newer, version_of
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x486F6C64  # any number that every process of ours agrees on
 
 
@@ -38,48 +35,11 @@ def migrate(url: str) -> Migration:
     try:
         with translated(), _alone(engine), engine.begin() as connection:
             _lock(connection)
-            before = _refuse_newer(_revision(connection))
+            before = refuse_newer(version_of(connection))
             command.upgrade(_config(connection), "head")
             return Migration(before=before, after=head())
     finally:
         engine.dispose()
-
-
-def current(url: str) -> str | None:
-    """The schema's version, or None for a database that was never migrated."""
-    engine = make_engine(url)
-    try:
-        with translated(), reader(engine).connect() as connection:
-            return _revision(connection)
-    finally:
-        engine.dispose()
-
-
-def require_current(engine: Engine) -> None:
-    """Raises `RecordsBehind` unless the schema is of this code's version; the message names the remedy."""
-    with translated(), reader(engine).connect() as connection:
-        found = _refuse_newer(_revision(connection))
-    if found != head():
-        so_far = "have never been set up" if found is None else f"are at version {found}, and this code needs {head()}"
-        raise RecordsBehind(f"the records {so_far}; run `holdfast records migrate`")
-
-
-def head() -> str:
-    """The version that this code needs."""
-    newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-    assert newest is not None, "the package ships at least one migration"
-    return newest
-
-
-def _refuse_newer(found: str | None) -> str | None:
-    known = {script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
-    if found is not None and found not in known:
-        raise RecordsBehind(f"the records are at version {found}, which this Holdfast does not know; upgrade Holdfast")
-    return found
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _private_file(path: Path) -> Path:
@@ -89,7 +49,7 @@ def _private_file(path: Path) -> Path:
 
 def _config(connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     return config
 

@@ -30,8 +30,8 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.records import checkpoints, journal, leases, reports, workloads
 from holdfast.records.engine import make_engine, reader, translated
-from holdfast.records.schema import require_current
 from holdfast.records.tables import WorkloadRow
+from holdfast.records.version import require_current
 
 Clock = Callable[[], datetime]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from holdfast.records import schema
+from holdfast.records import schema, version
 from holdfast.records.__main__ import main
 from holdfast.records.engine import make_engine
 from holdfast.records.errors import RecordsBehind, RecordsError, RecordsUnavailable
@@ -25,10 +26,19 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(url: str) -> None:
     engine.dispose()
 
 
+def test_the_version_that_the_code_needs_is_the_newest_that_alembic_knows() -> None:
+    assert version.head() == ScriptDirectory(str(version.MIGRATIONS)).get_current_head()
+
+
+def test_opening_records_does_not_load_alembic() -> None:
+    code = "import sys, holdfast.records.store; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_migrating_twice_does_nothing_the_second_time(empty_url: str) -> None:
     first = schema.migrate(empty_url)
-    assert (first.before, first.after) == (None, schema.head())
-    assert schema.migrate(empty_url).before == schema.head() == schema.current(empty_url)
+    assert (first.before, first.after) == (None, version.head())
+    assert schema.migrate(empty_url).before == version.head() == version.current(empty_url)
 
 
 def test_processes_that_migrate_at_once_take_turns(empty_url: str) -> None:
@@ -53,7 +63,7 @@ def test_records_newer_than_the_code_are_left_alone(url: str) -> None:
     for use in (Records.open, schema.migrate):
         with pytest.raises(RecordsBehind, match="upgrade Holdfast"):
             use(url)
-    assert schema.current(url) == "9999"
+    assert version.current(url) == "9999"
 
 
 def test_the_command_says_what_it_did(empty_url: str, capsys: pytest.CaptureFixture[str]) -> None:

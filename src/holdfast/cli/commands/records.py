@@ -6,7 +6,7 @@ import typer
 
 from holdfast.cli import console
 from holdfast.cli.session import DataDir, settings_for
-from holdfast.records import schema
+from holdfast.records import schema, version
 
 app = typer.Typer(help="Look after the records database.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -36,7 +36,7 @@ def current(
     Example:
       holdfast records current --json
     """
-    found, needed = schema.current(settings_for(data_dir).records_location()), schema.head()
+    found, needed = version.current(settings_for(data_dir).records_location()), version.head()
     if as_json:
         console.print_json({"found": found, "needed": needed})
     else:
