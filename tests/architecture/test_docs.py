@@ -1,0 +1,282 @@
+"""The documentation is held to the code: links lead somewhere, references are complete, commands exist."""
+
+import dataclasses
+import json
+import re
+import shlex
+import types
+import typing
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from typer.core import TyperGroup
+
+from holdfast.cli.app import cli
+from holdfast.client.listing import WorkloadLine
+from holdfast.client.specs import read_spec
+from holdfast.client.status import WorkloadView
+from holdfast.contracts import activities as acts
+from holdfast.contracts.activities import Telemetry
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
+from holdfast.contracts.failover import Decision, RankedOffer
+from holdfast.contracts.incidents import Attempt, Incident, Phases
+from holdfast.contracts.machines import Lease, Offer, SshAddress
+from holdfast.contracts.reports import LeaseLine, WorkloadReport
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.workload import Ack, WorkloadStatus
+from holdfast.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = (
+    *(
+        WorkloadLine,
+        WorkloadView,
+        WorkloadStatus,
+        Lease,
+        SshAddress,
+        Telemetry,
+        CheckpointRef,
+        WorkloadReport,
+        Incident,
+    ),
+    *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
+)
+EXAMPLES: dict[str, Any] = {
+    "ps": list[WorkloadLine],
+    "status": WorkloadView,
+    "checkpoint ls": list[CheckpointRef],
+    "report": WorkloadReport,
+    "why": list[Decision],
+}
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def prose(page: Path) -> str:
+    """The page without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def links(page: Path) -> list[str]:
+    """The targets of all links; what stands in code spans only looks like one."""
+    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"(?<=[ (])`[^`]*`(?=[ ,.:;)])", "", prose(page)))
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The rows of all Markdown tables, as cells."""
+    for line in text.splitlines():
+        if line.startswith("| "):
+            yield [cell.strip() for cell in line.strip()[1:-1].split("|")]
+
+
+# --- links -------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The places that a link may name: headings as GitHub spells them, and explicit ids."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    spelled = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return spelled | set(re.findall(r'<a id="([^"]+)"', page.read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in links(page):
+        if re.match(r"https://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(there), f"{page.name} links to {target}"
+
+
+def test_every_page_can_be_found_from_the_index() -> None:
+    index = ROOT / "docs/index.md"
+    linked = {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
+    assert set((ROOT / "docs").rglob("*.md")) - linked == {index}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_nothing_is_left_unsaid(page: Path) -> None:
+    assert not re.search(r"\b(to-?do|fix-?me|tbd|lorem)\b", page.read_text(), re.IGNORECASE)
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+def commands(page: Path) -> list[str]:
+    """Every line of a shell block that calls `holdfast`."""
+    found = []
+    for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            call = re.match(r"(?:\$ )?(?:\.venv/bin/)?holdfast (.*)", line)
+            if call:
+                found.append(call[1])
+    return found
+
+
+def resolved(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that a line calls, and the rest of the line."""
+    command: click.Command = typer.main.get_command(cli)
+    while words and isinstance(command, TyperGroup):
+        below = command.get_command(click.Context(command), words[0])
+        assert below, f"there is no command {words[0]!r}"
+        command, words = below, words[1:]
+    return command, words
+
+
+CALLS = [(page.name, call) for page in PAGES if page.name != "cli.md" for call in commands(page)]
+
+
+@pytest.mark.parametrize(("page", "call"), CALLS, ids=[f"{page}: {call}" for page, call in CALLS])
+def test_every_command_shown_exists_with_its_options(page: str, call: str) -> None:
+    command, words = resolved(shlex.split(call.partition(" | ")[0], comments=True))
+    assert not isinstance(command, TyperGroup), f"{page}: holdfast {call}"
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help"
+    }
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, f"{page}: holdfast {call}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_make_target_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`|\$ )make ([a-z]+)", page.read_text(), re.MULTILINE)) <= targets
+
+
+# --- the spec ----------------------------------------------------------------------------------------------------
+
+
+def spec_fields(model: type[BaseModel] = WorkloadSpec, above: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from spec_fields(kind, f"{above}{name}.")
+        else:
+            yield above + name, field
+
+
+def default_of(field: FieldInfo) -> str:
+    """A default as the page spells it."""
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    return "—" if value is None else f"`{spelled(value)}`"
+
+
+def spelled(value: object) -> str:
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        return f"{seconds // 60}m" if seconds and seconds % 60 == 0 else f"{seconds}s"
+    if isinstance(value, tuple):
+        return f"[{', '.join(str(each) for each in value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def limits_of(field: FieldInfo) -> str | None:
+    """Numeric limits as the page spells them; None where there are none."""
+    limit = {name: getattr(each, name) for each in field.metadata for name in ("ge", "gt", "le") if hasattr(each, name)}
+    if "gt" in limit:
+        return f"more than {limit['gt']}, at most {limit['le']}"
+    if {"ge", "le"} <= limit.keys():
+        return f"{limit['ge']} to {limit['le']}"
+    return f"{spelled(limit['ge'])} or more" if "ge" in limit else None
+
+
+def test_the_spec_page_has_every_field_with_its_default_and_limits() -> None:
+    table = {cells[0].strip("`"): cells[1:] for cells in rows(text_of("docs/spec.md")) if len(cells) == 4}
+    fields = dict(spec_fields())
+    assert table.keys() - {"field"} == fields.keys()
+    for name, field in fields.items():
+        default, limits, _ = table[name]
+        assert default == default_of(field), name
+        assert limits == (limits_of(field) or limits), name
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_specs_on_the_spec_page_are_valid(number: int) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", text_of("docs/spec.md"), re.MULTILINE | re.DOTALL)
+    assert read_spec(blocks[number], source="docs/spec.md").name
+
+
+# --- JSON --------------------------------------------------------------------------------------------------------
+
+WORDS = {int: "integer", float: "number", str: "text", bool: "boolean"}
+WORDS_OF_OURS = {datetime: "time", timedelta: "seconds", Decimal: "USD"}
+
+
+def word(kind: Any) -> str:
+    """A type as docs/json.md names it."""
+    plain = WORDS.get(kind) or WORDS_OF_OURS.get(kind)
+    if plain:
+        return plain
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "text"
+    if dataclasses.is_dataclass(kind):
+        return f"[{kind.__name__}](#{kind.__name__.lower()})"  # type: ignore[union-attr]
+    parts = [each for each in typing.get_args(kind) if each not in (type(None), ...)]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return f"{word(parts[0])} or null"
+    return f"list of {word(parts[0])}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.__name__)
+def test_the_json_page_has_every_field_with_its_type(document: type) -> None:
+    section = re.search(
+        rf"^### {document.__name__}\n(.*?)(?=^##|\Z)", text_of("docs/json.md"), re.MULTILINE | re.DOTALL
+    )
+    assert section, document.__name__
+    hints = typing.get_type_hints(document)
+    shown = [(cells[0].strip("`"), cells[1]) for cells in rows(section[1])][1:]
+    assert shown == [(each.name, word(hints[each.name])) for each in dataclasses.fields(document)]
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_the_json_examples_are_what_the_commands_print(command: str) -> None:
+    section = text_of("docs/json.md").partition(f"## `holdfast {command} ")[2]
+    found = re.search(r"^```json\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert found
+    example = json.loads(found[1])
+    TypeAdapter(EXAMPLES[command]).validate_python(example)
+    first = example[0] if isinstance(example, list) else example
+    kind = typing.get_args(EXAMPLES[command])[0] if isinstance(example, list) else EXAMPLES[command]
+    assert list(first) == [each.name for each in dataclasses.fields(kind)]
+
+
+# --- operations and architecture ---------------------------------------------------------------------------------
+
+
+def test_every_metric_is_documented() -> None:
+    page = text_of("docs/operations.md")
+    for family in Metrics(CollectorRegistry()).registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert f"`{name}`" in page, name
+
+
+def test_every_alert_is_documented() -> None:
+    page = text_of("docs/operations.md")
+    for alert in re.findall(r"- alert: (\w+)", text_of("deploy/prometheus/rules.yml")):
+        assert f"`{alert}`" in page, alert
+
+
+def test_every_activity_has_its_place_in_the_architecture() -> None:
+    page = text_of("docs/architecture.md")
+    names = [name for name, body in vars(acts).items() if hasattr(body, "__temporal_activity_definition")]
+    assert names
+    for name in names:
+        assert f"`{name}`" in page, name
