@@ -16,6 +16,8 @@ from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.errors import HostUnreachable
 from holdfast.hosts.session import HostSession, open_session
 
+_HANGING_UP = 1.0  # seconds for a machine to take leave; one that is cut off would make us wait for its keepalives
+
 
 @dataclass
 class _Slot:
@@ -31,10 +33,15 @@ class _Slot:
     async def close(self) -> None:
         channel, session = self.channel, self.session
         self.channel = self.session = None
-        if channel is not None:
-            await channel.close()
-        if session is not None:
-            await session.close()
+        try:
+            async with asyncio.timeout(_HANGING_UP):
+                if channel is not None:
+                    await channel.close()
+                if session is not None:
+                    await session.close()
+        except TimeoutError:
+            if session is not None:
+                session.connection.abort()
 
 
 class HostPool:
