@@ -1,0 +1,159 @@
+"""One real stack for all stories: Temporal server, S3 store, simulated market and a worker, each its own process."""
+
+import json
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from holdfast.settings import Settings, load_settings
+from holdfast.simcloud.control import SimControl, SimError
+from holdfast.workers.stack.commands import down, status, up
+from holdfast.workers.stack.plan import MARKET, UpOptions
+from holdfast.workers.stack.services import MARKET_FOLDER
+from holdfast.workers.stack.state import write_private
+from tests.scenarios.witness import Witness
+
+PATIENCE = 90.0  # seconds for anything that must come true on a busy computer
+SERVERS = ("temporal", "store", "market")
+
+# Machines boot at once and the API wants no pauses: the stories are about what happens in between.
+QUICK_MARKET: dict[str, Any] = {
+    "extends": "default",
+    "boot": {"kind": "constant", "seconds": 0.2},
+    "threshold_scale": 0,
+    "credit": 1000,
+}
+# Workers that look often and do not knock for long.
+QUICK_WORKERS = {
+    "HOLDFAST_HOSTS__HEARTBEAT_INTERVAL": "500ms",
+    "HOLDFAST_HOSTS__CONNECT_TIMEOUT": "2s",
+    "HOLDFAST_HOSTS__WATCH_INTERVAL": "1s",
+}
+
+
+def slots(gpu: str, count: int, *, first_machine: int, **line: Any) -> list[dict[str, Any]]:
+    """Machines that differ in price only, cheapest first."""
+    return [
+        {"gpu": gpu, "price": 0.30 + n / 100, "bid": 0.15 + n / 100, "machine": first_machine + n, "host": 9000 + n}
+        | {"region": "Sweden, SE"}
+        | line
+        for n in range(count)
+    ]
+
+
+@dataclass
+class Stage:
+    """A stack in a directory of its own. Every process of it may be killed; the supervisor starts it again."""
+
+    home: Path
+    market_slots: list[dict[str, Any]]
+    pids_before: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(data_dir=self.home)
+
+    @property
+    def market(self) -> SimControl:
+        """The levers of the market that runs now."""
+        return SimControl.of_data_dir(self.home / MARKET_FOLDER)
+
+    def up(self) -> None:
+        """Start, or start again on what is there; returns when everything is ready."""
+        self._write_private_files()
+        market = (*MARKET, "--profile", str(self.home / "profile.yaml"))
+        with _environment(QUICK_WORKERS):
+            up(UpOptions(data_dir=self.home, detach=True, auto_ports=True, market_command=market), print)
+
+    def down(self) -> None:
+        down(self.home, print)
+
+    def _write_private_files(self) -> None:
+        """The market's profile, and the stack's keys with a provider account that needs no pauses."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "profile.yaml").write_text(yaml.safe_dump(QUICK_MARKET | {"slots": self.market_slots}))
+        if not (self.home / "secrets.json").exists():
+            key = secrets.token_hex(32)
+            store = {"access_key_id": secrets.token_hex(10), "secret_access_key": secrets.token_hex(20)}
+            vast = {"api_key": key, "pace": 0}
+            content = {"store": store, "providers": {"vast": vast}, "market_key": key}
+            write_private(self.home / "secrets.json", content)
+
+    # Processes
+
+    def pid(self, name: str) -> int:
+        return next(each.pid for each in status(self.home).processes if each.name == name)
+
+    def kill(self, name: str) -> None:
+        """`kill -9` of one process of the stack."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def freeze(self, name: str) -> None:
+        """The process stands still and keeps its ports: to others it looks dead, and nobody starts it again."""
+        os.kill(self.pid(name), signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        os.kill(self.pid(name), signal.SIGCONT)
+
+    def is_back(self, name: str, *, instead_of: int) -> bool:
+        """Whether the supervisor has replaced the killed process."""
+        return any(each.name == name and each.lives and each.pid != instead_of for each in status(self.home).processes)
+
+    def calm(self) -> None:
+        """Undo what a story did to the market's API; machines are each story's own."""
+        self.market.clear_faults()
+
+    def log_tails(self, size: int = 3000) -> Iterator[tuple[str, str]]:
+        """The ends of the processes' logs, for a story that failed."""
+        for path in sorted((self.home / "logs").glob("*.log")):
+            yield path.name, path.read_text(errors="replace")[-size:]
+
+
+@contextmanager
+def run_stage(folder: Path, market_slots: list[dict[str, Any]]) -> Iterator[tuple[Stage, Witness]]:
+    """A stack with somebody who watches who does the work. Nothing is left of it in the end."""
+    stage = Stage(folder, market_slots)
+    try:
+        stage.up()
+        with Witness(stage.home) as witness:
+            yield stage, witness
+    finally:
+        stage.down()
+
+
+def eventually(what: Callable[[], bool], why: str) -> None:
+    """Wait, generously, until something holds; a market that is being started again does not count as an answer."""
+    deadline = time.monotonic() + PATIENCE
+    while not _holds(what):
+        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {why}"
+        time.sleep(0.1)
+
+
+def _holds(what: Callable[[], bool]) -> bool:
+    try:
+        return what()
+    except (SimError, OSError, json.JSONDecodeError):
+        return False
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Ours and nobody else's settings, for the processes that are started meanwhile."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("HOLDFAST_", "TEMPORAL_")):
+            del os.environ[name]
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,17 @@
+"""The whole stack is stopped in the middle of a run; a second `up` on the same directory carries on."""
+
+import asyncio
+
+from tests.scenarios.conftest import Tell
+
+
+async def test_a_workload_carries_on_after_down_and_up(tell: Tell) -> None:
+    story = tell("overnight", steps=100)
+    await story.begins()
+    before = await story.works()
+    await asyncio.to_thread(story.stage.down)
+    assert not story.witness.works_now(story.name), "the simulated machines go dark with the stack"
+    await asyncio.to_thread(story.stage.up)
+    await story.comes_to(lambda status: status.head != before.head, "it saves again")
+    await story.finishes()
+    await story.is_whole(steps=100)
