@@ -70,6 +70,14 @@ class Records:
     def close(self) -> None:
         self._engine.dispose()
 
+    def require_current(self) -> None:
+        """One short question to the database: does it answer, and is its schema still this code's?
+
+        Raises:
+            RecordsBehind: somebody has migrated it since; this process must be replaced by a newer one.
+        """
+        require_current(self._engine)
+
     # --- workloads and their fence ---
 
     def open_workload(self, order: OpenWorkloadInput) -> OpenWorkloadResult:

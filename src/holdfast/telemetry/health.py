@@ -11,6 +11,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
+from math import inf
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +25,21 @@ Check = Callable[[], Awaitable[str | None]]
 CHECK_WITHIN = timedelta(seconds=2)
 REQUEST_WITHIN = timedelta(seconds=5)
 _Answer = tuple[HTTPStatus, str, bytes]
+
+
+def remembered(check: Check, lasting: timedelta, *, clock: Callable[[], float] = monotonic) -> Check:
+    """The same check, asked again only when its last good answer is older than `lasting`. Bad news is never kept."""
+    good_until = -inf
+
+    async def ask() -> str | None:
+        nonlocal good_until
+        if clock() < good_until:
+            return None
+        if (reason := await check()) is None:
+            good_until = clock() + lasting.total_seconds()
+        return reason
+
+    return ask
 
 
 class HealthServer:

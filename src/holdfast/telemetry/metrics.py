@@ -53,14 +53,23 @@ class Metrics:
             "holdfast_provider_call_seconds", "Calls of provider APIs.", _CALL, "provider", "verb", "outcome"
         )
 
-    def fleet(self, counts: Mapping[tuple[str, ...], float], hourly: Mapping[str, float]) -> None:
-        """Replace the picture of what is rented: machines by (provider, state), and USD per hour by provider."""
-        _replace(self._machines, counts)
-        _replace(self._hourly, {(provider,): usd for provider, usd in hourly.items()})
+    def fleet(self, provider: str, machines: Mapping[str, int], hourly: float) -> None:
+        """Replace the picture of what is rented at one provider: machines by state, and USD per hour for all."""
+        self.forget_fleet(provider)
+        for state, count in machines.items():
+            self._machines.labels(provider, state).set(count)
+        self._hourly.labels(provider).set(hourly)
+
+    def forget_fleet(self, provider: str) -> None:
+        """Show nothing of a provider that somebody else looks at from now on."""
+        self._machines.remove_by_labels({"provider": provider})
+        self._hourly.remove_by_labels({"provider": provider})
 
     def workloads(self, counts: Mapping[str, int]) -> None:
-        """Replace the number of workloads in each state."""
-        _replace(self._workloads, {(state,): count for state, count in counts.items()})
+        """Replace the number of workloads in each state; none given, none is shown."""
+        self._workloads.clear()
+        for state, count in counts.items():
+            self._workloads.labels(state).set(count)
 
     def incident(self, incident: Incident) -> None:
         """Count a loss that has been answered, well or not. Call once per incident."""
@@ -113,10 +122,3 @@ def process_registry() -> CollectorRegistry:
     for collector in collectors:
         collector(registry=registry)
     return registry
-
-
-def _replace(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
-    # What is no longer there is shown as gone, not as it was last.
-    gauge.clear()
-    for labels, value in values.items():
-        gauge.labels(*labels).set(value)

@@ -1,21 +1,41 @@
 """The connection to Temporal: by Temporal's own profiles and `TEMPORAL_*` variables, else the embedded server."""
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
+from temporalio.service import RPCError, RPCStatusCode
 
+from holdfast.client.connection import Server, connect_service, find_server
+from holdfast.client.errors import TemporalUnavailable
+from holdfast.client.translation import from_rpc
 from holdfast.settings import Settings
 
 
 async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
-    """Connect at once.
+    """Connect at once, to a server that has our namespace.
 
     Raises:
-        RuntimeError: nobody answers there.
+        TemporalUnavailable: nobody answers there, or the server lacks the namespace.
     """
-    config = ClientConfig.load_client_connect_config()
-    if embedded := settings.embedded_temporal:
-        config["target_host"], config["namespace"] = embedded.address, embedded.namespace
-    config.setdefault("target_host", "localhost:7233")
-    return await Client.connect(**config, data_converter=pydantic_data_converter, runtime=runtime)
+    embedded = settings.embedded_temporal
+    server = find_server(
+        embedded_address=embedded.address if embedded else None,
+        embedded_namespace=embedded.namespace if embedded else "default",
+    )
+    service = await connect_service(Server(server.options | {"runtime": runtime}))
+    client = Client(service, namespace=server.namespace, data_converter=pydantic_data_converter)
+    await _require_namespace(client, server)
+    return client
+
+
+async def _require_namespace(client: Client, server: Server) -> None:
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=server.namespace))
+    except RPCError as err:
+        if err.status is RPCStatusCode.NOT_FOUND:
+            raise TemporalUnavailable(
+                f"the Temporal server at {server.address} has no namespace {server.namespace!r}",
+                remedy="create it with `temporal operator namespace create`, or set TEMPORAL_NAMESPACE",
+            ) from err
+        raise from_rpc(err, server.address) from err

@@ -1,6 +1,7 @@
 """One worker process: connect, build the roles, serve metrics and health, work until told to stop.
 
-Also runs as `python -m holdfast.workers.main --role …`, which is how the embedded stack and containers start it.
+Also runs as `python -m holdfast.workers.main --role …`, which is how the embedded stack and containers start it. Exit
+codes are those of `holdfast worker`: 0 told to stop, 2 wrong arguments, and `complaints.EXIT_CODES`.
 """
 
 import argparse
@@ -8,15 +9,17 @@ import asyncio
 import logging
 import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from holdfast.settings import Settings, load_settings
+from holdfast.settings import Settings, SettingsError, load_settings, variable
 from holdfast.telemetry.health import Check, HealthServer
 from holdfast.telemetry.metrics import Metrics
 from holdfast.telemetry.runtime import sdk_runtime
+from holdfast.workers.complaints import EXPECTED, complain
 from holdfast.workers.connecting import connect
 from holdfast.workers.roles import ALL, Role, parse_roles
 from holdfast.workers.standing import ensure_standing
@@ -30,25 +33,36 @@ async def run(settings: Settings, roles: frozenset[Role]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runtime, sdk_url = sdk_runtime(bind=settings.telemetry.bind, port=settings.telemetry.sdk_port)
+    with _blaming("telemetry", "sdk_port"):
+        runtime, sdk_url = sdk_runtime(bind=settings.telemetry.bind, port=settings.telemetry.sdk_port)
     client = await connect(settings, runtime)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
+        workers, needs = await stack.enter_async_context(build_workers(settings, client, roles, metrics))
+        for worker in workers:
+            await stack.enter_async_context(worker)
         health = HealthServer(
             registry=metrics.registry,
-            checks={"temporal": _temporal_check(client)},
+            checks={"temporal": _temporal_check(client)} | needs,
             bind=settings.telemetry.bind,
             port=settings.telemetry.port,
         )
-        workers = await stack.enter_async_context(build_workers(settings, client, roles, metrics))
-        for worker in workers:
-            await stack.enter_async_context(worker)
-        await stack.enter_async_context(health)
+        with _blaming("telemetry", "port"):
+            await stack.enter_async_context(health)
         if Role.CONTROL in roles:
             await ensure_standing(client, settings)
         log.info("ready: %s; health %s, SDK metrics %s", ", ".join(sorted(roles)), health.url, sdk_url)
         await stop.wait()
         log.info("draining")
+
+
+@contextmanager
+def _blaming(*setting: str) -> Iterator[None]:
+    """An address that cannot be listened on is a wrong setting."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as err:
+        raise SettingsError(f"{variable(*setting)}: {err}; choose another port, or 0 for a free one") from err
 
 
 def _temporal_check(client: Client) -> Check:
@@ -73,7 +87,10 @@ def main(argv: list[str] | None = None) -> int:
         roles = parse_roles(arguments.role)
     except ValueError as err:
         parser.error(str(err))
-    asyncio.run(run(load_settings(), roles))
+    try:
+        asyncio.run(run(load_settings(), roles))
+    except EXPECTED as err:
+        return complain(err)
     return 0
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from datetime import timedelta
 
 import httpx
 import pytest
 
-from holdfast.telemetry.health import Check, HealthServer
+from holdfast.telemetry.health import Check, HealthServer, remembered
 from holdfast.telemetry.metrics import Metrics
 
 
@@ -80,3 +81,19 @@ async def test_a_client_that_hangs_up_does_no_harm() -> None:
 async def test_readiness_is_readable_by_people_and_programs() -> None:
     async with serving(store=missing) as server:
         assert json.loads((await get(server, "/readyz?verbose=1")).text)
+
+
+async def test_a_good_answer_is_remembered_and_a_bad_one_is_not() -> None:
+    answers: list[str | None] = ["the store is away", None, "nobody should ask a third time"]
+    now = 0.0
+
+    async def check() -> str | None:
+        return answers.pop(0)
+
+    asked_rarely = remembered(check, timedelta(seconds=30), clock=lambda: now)
+    assert await asked_rarely() == "the store is away"
+    assert await asked_rarely() is None
+    now = 29.0
+    assert await asked_rarely() is None
+    now = 31.0
+    assert await asked_rarely() == "nobody should ask a third time"

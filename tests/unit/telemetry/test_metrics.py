@@ -55,11 +55,20 @@ def test_a_failed_failover_has_no_recovery_time(metrics: Metrics) -> None:
 
 
 def test_a_machine_that_is_gone_is_no_longer_shown(metrics: Metrics) -> None:
-    metrics.fleet({("vast", "running"): 2, ("vast", "stopped"): 1}, {"vast": 0.8})
-    metrics.fleet({("vast", "running"): 1}, {"vast": 0.4})
+    metrics.fleet("vast", {"running": 2, "stopped": 1}, 0.8)
+    metrics.fleet("vast", {"running": 1}, 0.4)
     assert value(metrics, "holdfast_machines", provider="vast", state="running") == 1
     assert value(metrics, "holdfast_machines", provider="vast", state="stopped") is None
     assert value(metrics, "holdfast_hourly_usd", provider="vast") == 0.4
+
+
+def test_the_fleets_of_two_providers_stand_beside_each_other(metrics: Metrics) -> None:
+    metrics.fleet("vast", {"running": 2}, 0.8)
+    metrics.fleet("gcp", {"running": 3}, 1.5)
+    metrics.forget_fleet("vast")
+    assert value(metrics, "holdfast_machines", provider="gcp", state="running") == 3
+    assert value(metrics, "holdfast_machines", provider="vast", state="running") is None
+    assert value(metrics, "holdfast_hourly_usd", provider="vast") is None
 
 
 def test_workloads_are_counted_by_state(metrics: Metrics) -> None:

@@ -8,10 +8,12 @@ import time
 from datetime import timedelta
 
 from holdfast.records import schema
-from holdfast.records.errors import RecordsError
-from holdfast.settings import SettingsError, load_settings
+from holdfast.settings import load_settings
 from holdfast.workers import main as worker
+from holdfast.workers.complaints import EXPECTED, complain
+from holdfast.workers.roles import Role
 from holdfast.workers.stack.state import Home
+from holdfast.workers.wiring import load_crews
 
 GLANCE = timedelta(milliseconds=30)
 
@@ -21,9 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = load_settings()
         schema.migrate(settings.records_location())
-    except (SettingsError, RecordsError) as err:
-        sys.stderr.write(f"{err}\n")
-        return 1
+    except EXPECTED as err:
+        return complain(err)
+    load_crews(Role)
     wait_for_servers(Home(settings.data_dir))
     return worker.main(argv)
 

@@ -1,0 +1,59 @@
+"""Control: the workflows and the records."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from temporalio.worker import Worker
+
+from holdfast.activities.records import RecordActivities
+from holdfast.contracts import names
+from holdfast.records.errors import RecordsError
+from holdfast.records.store import Records
+from holdfast.telemetry.health import Check
+from holdfast.workers.census import take_census
+from holdfast.workers.durable import SANDBOX, WORKFLOWS
+from holdfast.workers.shop import Shop
+
+_THREADS = 8
+
+
+async def crew(shop: Shop) -> list[Worker]:
+    """One worker for all workflows and everything they write down; it also counts the workloads."""
+    records = await asyncio.to_thread(Records.open, shop.settings.records_location())
+    shop.stack.callback(records.close)
+    shop.needs["records"] = _records_check(records)
+    await shop.stack.enter_async_context(take_census(shop.client, shop.metrics))
+    acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
+    return [
+        shop.worker(
+            names.CONTROL_QUEUE,
+            [
+                acts.open_workload,
+                acts.claim_epoch,
+                acts.record_lease,
+                acts.close_lease,
+                acts.commit_checkpoint,
+                acts.mark_verified,
+                acts.live_manifests,
+                acts.record_incident,
+                acts.record_decision,
+                acts.close_workload,
+                acts.report_workload,
+            ],
+            workflows=WORKFLOWS,
+            workflow_runner=SANDBOX,
+            activity_executor=shop.stack.enter_context(ThreadPoolExecutor(_THREADS, "records")),
+            max_concurrent_activities=_THREADS,
+        )
+    ]
+
+
+def _records_check(records: Records) -> Check:
+    async def check() -> str | None:
+        try:
+            await asyncio.to_thread(records.require_current)
+        except RecordsError as err:
+            return str(err)
+        return None
+
+    return check

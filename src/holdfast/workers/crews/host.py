@@ -1,0 +1,47 @@
+"""Host: everything that is said to rented machines, and the bytes between them and the store."""
+
+from datetime import timedelta
+
+from temporalio.worker import Worker
+
+from holdfast.activities.checkpoints import CheckpointActivities
+from holdfast.activities.hosts import HostActivities
+from holdfast.activities.machine_watch import MachineWatch
+from holdfast.activities.secrets import SecretSource
+from holdfast.activities.sightings import Sightings
+from holdfast.contracts import names
+from holdfast.hosts.keys import load_or_create_key
+from holdfast.hosts.pool import HostPool
+from holdfast.workers.crews.storing import open_engine
+from holdfast.workers.shop import Shop
+
+
+async def crew(shop: Shop) -> list[Worker]:
+    """One worker with one pool of connections for all its machines."""
+    hosts = shop.settings.hosts
+    key = load_or_create_key(shop.settings.data_dir / "keys")
+    pool = await shop.stack.enter_async_context(HostPool(key, connect_timeout=hosts.connect_timeout))
+    engine = open_engine(shop)
+    sightings = Sightings()
+    acts = HostActivities(pool, secrets=SecretSource(shop.settings.data_dir / "secrets"), sightings=sightings)
+    watch = MachineWatch(pool, engine, shop.client, sightings=sightings, interval=hosts.heartbeat_interval)
+    state = CheckpointActivities(pool, engine, metrics=shop.metrics)
+    return [
+        shop.worker(
+            names.HOSTS_QUEUE,
+            [
+                acts.settle_in,
+                acts.start_work,
+                acts.stop_work,
+                acts.try_reach,
+                watch.watch_machine,
+                state.save_checkpoint,
+                state.restore_checkpoint,
+                state.read_logs,
+                state.collect_garbage,
+            ],
+            # Watches mostly sleep; each workload has one.
+            max_concurrent_activities=1000,
+            max_heartbeat_throttle_interval=timedelta(seconds=2),
+        )
+    ]
