@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest_asyncio
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
+from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from holdfast.contracts import names
 from tests.workflows.stories import Story, run_story
@@ -34,6 +34,35 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_extra_args=flags,
     ) as environment:
         yield environment
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A server whose clocks tests move by hand: for stories that wait for minutes or hours."""
+    binary = Path(sys.executable).parent / "temporal"
+    values = [
+        *DYNAMIC_CONFIG[:-1],
+        "limit.historyCount.suggestContinueAsNew=60",
+        "frontend.WorkflowTimeSkippingEnabled=true",
+        'history.timerProcessorMaxTimeShift="1ms"',
+    ]
+    flags = [flag for value in values for flag in ("--dynamic-config-value", value)]
+    async with await WorkflowEnvironment.start_time_skipping_v2(
+        ts_config=TimeSkippingConfig(enabled=False),
+        dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        search_attributes=list(names.SEARCH_ATTRIBUTES),
+        dev_server_extra_args=flags,
+    ) as environment:
+        yield environment
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def long_story(skipping: WorkflowEnvironment) -> AsyncIterator[Story]:
+    """As `story`, on the server whose clocks tests move."""
+    async with run_story(skipping.client, grace=timedelta(milliseconds=200)) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -237,7 +237,7 @@ async def start_instance(order: MachineInput) -> Instance:
 
 @activity.defn
 async def watch_provider(order: WatchProviderInput) -> None:
-    """List the provider's machines for ever; signal `provider_said` to a workload when its machine changed."""
+    """List the provider's machines for a shift; signal `provider_said` to a workload when its machine changed."""
     raise _stub()
 
 

@@ -22,6 +22,9 @@ class FailoverInput:
     decided_at: datetime
     epoch: int  # the newest epoch that was ever claimed
     head: CheckpointRef | None
+    climbs: int = 0  # the whole ladder, in vain, so far; the next two are what was learnt by it
+    attempts: tuple[Attempt, ...] = ()
+    released: bool = False  # the lost machine is being let go
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,7 @@ class WorkloadState:
     incidents: int = 0
     timeline: tuple[Event, ...] = ()
     pending_incident: Incident | None = None  # recovered, first progress not yet seen
+    searches: int = 0  # for a first machine, so far
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ than the lost one's, so the lost machine can commit nothing from the first try o
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -30,6 +31,7 @@ CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Awaitable[Settled 
 }
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=5)
+ATTEMPTS_KEPT = 20
 
 
 @workflow.defn(name=names.FAILOVER)
@@ -38,23 +40,21 @@ class FailoverWorkflow:
     def __init__(self, order: FailoverInput) -> None:
         self._order = order
         self._phase = "deciding"
-        self._released = False
+        self._released = order.released
+        self._climbs = order.climbs
         self._settler = self._new_settler(order.epoch)
+        self._settler.attempts = list(order.attempts)
 
     @workflow.run
     async def run(self, order: FailoverInput) -> FailoverResult:
         rungs = ladder.rungs(order.spec.failover, cause=order.cause, has_checkpoint=order.head is not None)
         if not rungs:
             raise ApplicationError(self._nothing_permitted(), type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
-        wait = FIRST_WAIT
         while True:
             for rung in rungs:
                 if settled := await self._climb(rung):
                     return await self._done(rung, settled)
-            self._say(f"no machine could be had; climbing again in {wait.total_seconds():g} s")
-            await workflow.sleep(wait, summary="wait for the market")
-            wait = min(wait * 2, LONGEST_WAIT)
-            self._forget_refusals()
+            await self._wait_for_market()
 
     @workflow.query
     def phase(self) -> str:
@@ -95,11 +95,24 @@ class FailoverWorkflow:
             self._released = True
             await release(self._order.lost, f"lost: {self._order.cause}")
 
-    def _forget_refusals(self) -> None:
-        """A machine that failed us a while ago may be tried again on the next climb, under the epochs that follow."""
-        attempts = self._settler.attempts
+    async def _wait_for_market(self) -> None:
+        """Wait longer after each climb. Machines that failed us a while ago may then be tried again."""
+        self._climbs += 1
+        wait = min(FIRST_WAIT * 2 ** min(self._climbs - 1, 5), LONGEST_WAIT)
+        self._say(f"no machine could be had; climbing again in {wait.total_seconds():g} s")
+        await workflow.sleep(wait, summary="wait for the market")
+        attempts = self._settler.attempts[-ATTEMPTS_KEPT:]
+        if workflow.info().is_continue_as_new_suggested():
+            order = replace(
+                self._order,
+                epoch=self._settler.epoch,
+                climbs=self._climbs,
+                attempts=tuple(attempts),
+                released=self._released,
+            )
+            workflow.continue_as_new(order)
         self._settler = self._new_settler(self._settler.epoch)
-        self._settler.attempts = attempts[-20:]
+        self._settler.attempts = attempts
 
     def _new_settler(self, epoch: int) -> Settler:
         return Settler(

@@ -44,6 +44,7 @@ class Life:
         self.loss: Loss | None = None
         self.exit_code: int | None = None
         self.failed_saves = 0
+        self.searches = past.searches if past else 0  # for a first machine
 
     def enter(self, phase: Phase, reason: str) -> None:
         self.face.enter(phase, reason, self.lease)
@@ -131,5 +132,6 @@ class Life:
             incidents=self.incidents,
             timeline=tuple(self.face.timeline),
             pending_incident=self.pending,
+            searches=self.searches,
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))

@@ -1,10 +1,10 @@
 """The guardian of one workload, from the first rent to the last destroy.
 
-    PLACING ──▶ RUNNING ──▶ FINISHED | FAILED
-                 ▲ │ ▲
-                 │ │ └──── RESUMING ◀── PAUSED ◀── PAUSING
-                 │ ▼
-      FAILING_OVER ◀── SUSPECT                     any phase ──▶ STOPPING ──▶ STOPPED
+    WAITING ◀─▶ PLACING ──▶ RUNNING ──▶ FINISHED | FAILED
+                             ▲ │ ▲
+                             │ │ └──── RESUMING ◀── PAUSED ◀── PAUSING
+                             │ ▼
+                  FAILING_OVER ◀── SUSPECT                     any phase ──▶ STOPPING ──▶ STOPPED
 
 1. Open the record and place the work on a first machine.
 2. Guard it: a watch that ends, a word from the provider or a wish of the operator is what wakes us.
@@ -45,6 +45,7 @@ from holdfast.workflows.wishes import Wish
 
 PHASES: dict[Phase, Callable[[Life], Awaitable[None]]] = {
     Phase.PLACING: placing.place,
+    Phase.WAITING: placing.wait_for_market,
     Phase.RUNNING: guarding.guard,
     Phase.SUSPECT: guarding.weigh,
     Phase.FAILING_OVER: moving.fail_over,

@@ -1,4 +1,4 @@
-"""PLACING: open the record and find the first machine."""
+"""PLACING and WAITING: open the record, find the first machine, or wait until the market has one."""
 
 import asyncio
 from datetime import timedelta
@@ -11,9 +11,11 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
 from holdfast.workflows.life import Life
+from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.settling import Settled
 
-MARKET_WAIT = timedelta(seconds=30)
+FIRST_WAIT = timedelta(seconds=30)
+LONGEST_WAIT = timedelta(minutes=5)
 
 
 async def open_record(life: Life) -> None:
@@ -28,32 +30,45 @@ async def open_record(life: Life) -> None:
 
 
 async def place(life: Life) -> None:
-    search = asyncio.create_task(_first_machine(life))
+    """Search once. An empty market at the first search is an error; offers that refuse us are waited out."""
+    before = life.epoch
+    search = asyncio.create_task(_search(life))
     await workflow.wait_condition(lambda: search.done() or life.wishes.stop is not None)
     if not search.done():
         search.cancel()  # the settler gives back what it was about to rent
         await asyncio.gather(search, return_exceptions=True)
         life.wishes.take()
-        life.enter(Phase.STOPPING, "stopped before it ran")
-        return
+        return life.enter(Phase.STOPPING, "stopped before it ran")
     settled = search.result()
-    if settled is None:
+    if settled:
+        return await life.work_runs(settled.lease, settled.head, settled.started_at, "placed")
+    if life.searches == 1 and life.epoch == before:
         await life.end(Phase.FAILED, "no offer meets the spec")
         raise ApplicationError("no offer meets the spec", type=ErrorType.NO_OFFERS, non_retryable=True)
-    await life.work_runs(settled.lease, settled.head, settled.started_at, "placed")
+    return life.enter(Phase.WAITING, "no machine could be had")
 
 
-async def _first_machine(life: Life) -> Settled | None:
-    """None when the market has nothing at the first look; offers that refuse us are waited out."""
-    opened_at = life.epoch
-    while True:
-        settler = life.settler("placement", workflow.now())
-        settled = await settler.on_new_machine("placement", with_state=True)
-        nothing_was_tried = settler.epoch == opened_at
+async def _search(life: Life) -> Settled | None:
+    life.searches += 1
+    settler = life.settler("placement", workflow.now())
+    try:
+        return await settler.on_new_machine("placement", with_state=True)
+    finally:
         life.epoch = settler.epoch
-        if settled or nothing_was_tried:
-            return settled
-        again = f"no machine could be had; searching again in {MARKET_WAIT.total_seconds():g} s"
-        life.enter(Phase.WAITING, again)
-        await workflow.sleep(MARKET_WAIT, summary="wait for the market")
-        life.enter(Phase.PLACING, "searching again")
+
+
+async def wait_for_market(life: Life) -> None:
+    """Wait longer after each search, in a history that stays short."""
+    wait = min(FIRST_WAIT * life.searches, LONGEST_WAIT)
+    life.face.say(f"no machine could be had; searching again in {wait.total_seconds():g} s")
+    try:
+        await workflow.wait_condition(
+            lambda: life.wishes.current is not None, timeout=wait, timeout_summary="wait for the market"
+        )
+    except TimeoutError:
+        if workflow.info().is_continue_as_new_suggested():
+            await life.continue_as_new()
+        return life.enter(Phase.PLACING, "searching again")
+    if wish := life.wishes.take():
+        await grant(life, wish)
+    return None
