@@ -58,7 +58,7 @@ async def test_a_first_placement_whose_offers_all_refuse_waits_and_searches_agai
     handle = await long_story.begin()
     await long_story.reaches(handle, Phase.WAITING)
     long_story.world.refusals = {}
-    await skipping.fast_forward(handle, timedelta(seconds=30))
+    await skipping.fast_forward(handle, timedelta(seconds=31))
     status = await long_story.running(handle)
     assert status.epoch == len(long_story.world.offers)
     assert long_story.world.alive == ["i1"]
