@@ -51,17 +51,14 @@ async def test_a_long_wait_for_the_market_continues_as_new(skipping: WorkflowEnv
     await long_story.running(handle, epoch=2)
 
 
-async def test_a_first_placement_whose_offers_all_refuse_waits_and_searches_again(
-    skipping: WorkflowEnvironment, long_story: Story
-):
-    long_story.world.refusals = {offer.offer_id: "gone" for offer in long_story.world.offers}
-    handle = await long_story.begin()
-    await long_story.reaches(handle, Phase.WAITING)
-    long_story.world.refusals = {}
-    await skipping.fast_forward(handle, timedelta(seconds=31))
-    status = await long_story.running(handle)
-    assert status.epoch == len(long_story.world.offers)
-    assert long_story.world.alive == ["i1"]
+async def test_a_first_placement_whose_offers_all_refuse_waits_and_searches_again(story: Story):
+    story.world.refusals = {offer.offer_id: "gone" for offer in story.world.offers}
+    handle = await story.begin()
+    await story.reaches(handle, Phase.WAITING)
+    story.world.refusals = {}
+    status = await story.running(handle)
+    assert status.epoch == len(story.world.offers)
+    assert story.world.alive == ["i1"]
 
 
 async def test_a_workload_that_waits_for_the_market_can_be_stopped(story: Story):

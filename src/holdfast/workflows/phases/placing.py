@@ -14,7 +14,7 @@ from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.settling import Settled
 
-FIRST_WAIT = timedelta(seconds=30)
+FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(minutes=5)
 
 
