@@ -19,6 +19,7 @@ from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUn
 from holdfast.hosts.pool import HostPool
 
 _KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
+_TRY_WITHIN = 4.0  # seconds; evidence that comes late delays every verdict
 _MEMORY_SLACK = 0.9  # drivers keep some of a GPU's nominal memory for themselves
 
 
@@ -94,15 +95,15 @@ class HostActivities:
 
     async def _reach(self, lease: Lease) -> tuple[Reach, str, bool]:
         try:
-            async with self._pool.channel(lease) as channel:
-                beat = await channel.call("heartbeat", {}, timeout=timedelta(seconds=5))
+            async with asyncio.timeout(_TRY_WITHIN), self._pool.channel(lease) as channel:
+                beat = await channel.call("heartbeat", {})
         except (LoginRefused, HostKeyChanged, HostRefused) as err:
             return Reach.REFUSES, str(err), False
         except AgentError as err:
             return Reach.REFUSES, f"the agent refuses: {err}", False
-        except (HostError, ChannelLost) as err:
+        except (HostError, ChannelLost, TimeoutError) as err:
             await self._pool.drop(lease.label)
-            return Reach.SILENT, str(err), False
+            return Reach.SILENT, str(err) or f"no answer within {_TRY_WITHIN:g} s", False
         work = beat["work"]
         if beat["deadman_at"] is not None:
             return Reach.NO_AGENT, "the dead-man lease ran out and stopped the work", False

@@ -1,0 +1,63 @@
+"""Every activity stub in the contracts has one body of the same shape, and every body has a stub."""
+
+import inspect
+import typing
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from temporalio import activity
+
+from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
+from holdfast.activities.hosts import HostActivities
+from holdfast.activities.machine_watch import MachineWatch
+from holdfast.activities.machines import MachineActivities
+from holdfast.activities.provider_watch import ProviderWatch
+from holdfast.activities.records import RecordActivities
+from holdfast.contracts import activities as contracts
+
+ROOMS = (
+    RecordActivities,
+    MachineActivities,
+    ProviderWatch,
+    HostActivities,
+    MachineWatch,
+    CheckpointActivities,
+    VerifyActivities,
+)
+
+
+def _name(function: Callable[..., Any]) -> str | None:
+    definition = activity._Definition.from_callable(function)
+    return definition.name if definition else None
+
+
+def _of(owner: object) -> dict[str, Callable[..., Any]]:
+    found = {}
+    for _, member in inspect.getmembers(owner, inspect.isfunction):
+        if (name := _name(member)) is not None:
+            found[name] = member
+    return found
+
+
+STUBS = _of(contracts)
+BODIES = {name: body for room in ROOMS for name, body in _of(room).items()}
+
+
+def test_every_stub_has_exactly_one_body():
+    count = Counter(name for room in ROOMS for name in _of(room))
+    assert set(count) == set(STUBS)
+    assert max(count.values()) == 1
+
+
+@pytest.mark.parametrize("name", sorted(STUBS))
+def test_stub_and_body_agree(name: str):
+    stub, body = typing.get_type_hints(STUBS[name]), typing.get_type_hints(BODIES[name])
+    assert stub.pop("return") == body.pop("return")
+    assert list(stub.values()) == list(body.values())
+
+
+@pytest.mark.parametrize("name", sorted(STUBS))
+def test_the_wire_name_is_the_function_name(name: str):
+    assert STUBS[name].__name__ == name
