@@ -18,7 +18,7 @@ from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase, WorkloadStatus
 from holdfast.simcloud.control import SimControl, SimError
 from tests.scenarios.stage import PATIENCE, Stage
-from tests.scenarios.witness import Witness
+from tests.scenarios.witness import Sighting, Witness
 
 GLANCE = 0.1  # seconds between two looks at a status
 STEPS = 60
@@ -97,11 +97,13 @@ class Story:
     async def status(self) -> WorkloadStatus:
         return (await self.holdfast.status(self.name)).status
 
-    async def comes_to(self, reached: Callable[[WorkloadStatus], bool], what: str) -> WorkloadStatus:
+    async def comes_to(
+        self, reached: Callable[[WorkloadStatus], bool], what: str, *, within: float = PATIENCE
+    ) -> WorkloadStatus:
         """Wait until the status is so. Servers may be down meanwhile: then nobody knows, and we look again."""
         last: object = "nothing is known"
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(within):
                 while True:
                     try:
                         last = status = await self.status()
@@ -113,7 +115,7 @@ class Story:
                         assert not status.phase.is_final, f"{self.name} ended before {what}: {status}"
                     await asyncio.sleep(GLANCE)
         except TimeoutError:
-            raise AssertionError(f"{self.name}: not within {PATIENCE:g} s: {what}; last: {last}") from None
+            raise AssertionError(f"{self.name}: not within {within:g} s: {what}; last: {last}") from None
 
     async def works(self, *, epoch: int = 1) -> WorkloadStatus:
         """Wait until this epoch, or a later one, runs and has committed a checkpoint: there is work to lose."""
@@ -124,8 +126,8 @@ class Story:
 
         return await self.comes_to(has_something_to_lose, f"it works under epoch {epoch} and has saved")
 
-    async def finishes(self) -> WorkloadStatus:
-        return await self.comes_to(lambda status: status.phase is Phase.FINISHED, "it finishes")
+    async def finishes(self, *, within: float = PATIENCE) -> WorkloadStatus:
+        return await self.comes_to(lambda status: status.phase is Phase.FINISHED, "it finishes", within=within)
 
     async def is_over(self) -> None:
         """Leave the stage to the next story; a failed one shows its timeline here."""
@@ -140,12 +142,12 @@ class Story:
 
     # What must hold in the end
 
-    async def is_whole(self, *, steps: int = STEPS, doubles: bool = False) -> WorkloadReport:
-        """Equal weights, one machine at a time, closed books. `doubles`: a machine out of reach went on for a while."""
+    async def is_whole(self, *, steps: int = STEPS) -> WorkloadReport:
+        """Equal weights, one machine at a time, closed books."""
         report = await self.leaves_nothing()
         assert await self.weights() == await asyncio.to_thread(self.undisturbed.weights, steps)
-        if not doubles:
-            assert not self.witness.doubles(self.name), "two machines did the same work at once"
+        for sighting in self.witness.doubles(self.name):
+            assert _was_given_up(sighting, report), f"two machines did the same work at once: {sighting}"
         heads = [(each.sequence, each.epoch) for each in report.checkpoints]
         assert heads == sorted(heads) and len({sequence for sequence, _ in heads}) == len(heads), heads
         return report
@@ -190,6 +192,13 @@ class Story:
         async with asyncio.timeout(PATIENCE):
             while not await asyncio.to_thread(_is_so, what):
                 await asyncio.sleep(GLANCE)
+
+
+def _was_given_up(sighting: Sighting, report: WorkloadReport) -> bool:
+    """Whether all machines but the newest had been given up by then; out of reach, they could not be stopped."""
+    older = sorted(sighting.epochs)[:-1]
+    held = {incident.epoch_lost: incident.decided_at.timestamp() for incident in report.incidents}
+    return all(sighting.at >= held[epoch] for epoch in older if epoch in held)
 
 
 def _is_so(what: Callable[[], bool]) -> bool:

@@ -25,6 +25,10 @@ class Sighting:
     def machines(self) -> frozenset[str]:
         return frozenset(machine for machine, _ in self.work)
 
+    @property
+    def epochs(self) -> frozenset[int]:
+        return frozenset(int(epoch) for _, epoch in self.work)
+
 
 class Witness:
     """Looks a few times a second, in a thread, as long as its context lasts."""
