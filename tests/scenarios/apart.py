@@ -1,4 +1,4 @@
-"""`docker-compose.temporal.yml` without Docker: its servers started by hand, its workers with its commands and variables.
+"""`docker-compose.temporal.yml` without Docker: its servers started by hand, its workers with its own variables.
 
 What the Compose network and its volume would give is translated to this computer (`Here`); everything else, the
 command, the environment and who is told which secret, is read from the file.
