@@ -8,9 +8,9 @@ Three tempers:
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -24,6 +24,9 @@ from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, Requirements
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase
+
+Order = TypeVar("Order")
+Answer = TypeVar("Answer")
 
 _HOST_ANSWERS = [
     ErrorType.HOST_UNREACHABLE,
@@ -50,60 +53,56 @@ def unheard(handle: "asyncio.Task[Any]") -> None:
 # --- records -----------------------------------------------------------------------------------------------------
 
 
-async def open_workload(order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResult:
+async def _on_record(body: Callable[[Order], Awaitable[Answer]], order: Order, *, summary: str) -> Answer:
+    """What happened is written down, however long the database takes to come back."""
     return await workflow.execute_activity(
-        acts.open_workload,
+        body,
         order,
         task_queue=names.CONTROL_QUEUE,
         start_to_close_timeout=timedelta(seconds=30),
         retry_policy=_FOR_EVER,
-        summary=f"open the record of {order.spec.name}",
+        summary=summary,
     )
+
+
+async def open_workload(order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResult:
+    return await _on_record(acts.open_workload, order, summary=f"open the record of {order.spec.name}")
 
 
 async def claim_epoch(workload: str, epoch: int, offer: Offer | None) -> CheckpointRef | None:
-    result = await workflow.execute_activity(
-        acts.claim_epoch,
-        acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer),
-        task_queue=names.CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=_FOR_EVER,
-        summary=f"raise the fence to epoch {epoch}",
-    )
-    return result.head
+    order = acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer)
+    return (await _on_record(acts.claim_epoch, order, summary=f"raise the fence to epoch {epoch}")).head
 
 
 async def record_lease(lease: Lease) -> None:
-    await workflow.execute_activity(
-        acts.record_lease,
-        lease,
-        task_queue=names.CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=_FOR_EVER,
-        summary=f"record {lease.label} on {lease.provider} {lease.instance_id}",
-    )
+    summary = f"record {lease.label} on {lease.provider} {lease.instance_id}"
+    await _on_record(acts.record_lease, lease, summary=summary)
 
 
 async def close_lease(label: str, reason: str) -> None:
-    await workflow.execute_activity(
-        acts.close_lease,
-        acts.CloseLeaseInput(label=label, closed_at=workflow.now(), reason=reason),
-        task_queue=names.CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=_FOR_EVER,
-        summary=f"close the cost line of {label}",
-    )
+    order = acts.CloseLeaseInput(label=label, closed_at=workflow.now(), reason=reason)
+    await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")
 
 
 async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | None, keep: int) -> CheckpointRef:
-    return await workflow.execute_activity(
-        acts.commit_checkpoint,
-        acts.CommitCheckpointInput(checkpoint=checkpoint, expected_sequence=expected_sequence, keep=keep),
-        task_queue=names.CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=_FOR_EVER,
-        summary=f"move the head to checkpoint {checkpoint.sequence}",
-    )
+    order = acts.CommitCheckpointInput(checkpoint=checkpoint, expected_sequence=expected_sequence, keep=keep)
+    summary = f"move the head to checkpoint {checkpoint.sequence}"
+    return await _on_record(acts.commit_checkpoint, order, summary=summary)
+
+
+async def record_incident(incident: Incident) -> None:
+    summary = f"record the loss of epoch {incident.epoch_lost}: {incident.cause}"
+    await _on_record(acts.record_incident, incident, summary=summary)
+
+
+async def record_decision(decision: Decision) -> None:
+    summary = f"record why: {len(decision.chosen)} offers fit, {decision.rejected_total} do not"
+    await _on_record(acts.record_decision, decision, summary=summary)
+
+
+async def close_workload(workload: str, phase: Phase, reason: str) -> None:
+    order = acts.CloseWorkloadInput(workload=workload, phase=phase, reason=reason, closed_at=workflow.now())
+    await _on_record(acts.close_workload, order, summary=f"close the record: {phase}")
 
 
 async def live_manifests() -> list[str]:
@@ -113,51 +112,6 @@ async def live_manifests() -> list[str]:
         start_to_close_timeout=timedelta(minutes=2),
         retry_policy=_FOR_EVER,
         summary="which checkpoints live",
-    )
-
-
-async def collect_garbage(live: list[str], grace: timedelta) -> acts.CollectGarbageResult:
-    return await workflow.execute_activity(
-        acts.collect_garbage,
-        acts.CollectGarbageInput(live=live, grace=grace),
-        task_queue=names.HOSTS_QUEUE,
-        start_to_close_timeout=timedelta(hours=12),
-        heartbeat_timeout=timedelta(seconds=60),
-        retry_policy=_FOR_EVER,
-        summary=f"collect garbage beside {len(live)} live checkpoints",
-    )
-
-
-async def record_incident(incident: Incident) -> None:
-    await workflow.execute_activity(
-        acts.record_incident,
-        incident,
-        task_queue=names.CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=_FOR_EVER,
-        summary=f"record the loss of epoch {incident.epoch_lost}: {incident.cause}",
-    )
-
-
-async def record_decision(decision: Decision) -> None:
-    await workflow.execute_activity(
-        acts.record_decision,
-        decision,
-        task_queue=names.CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=_FOR_EVER,
-        summary=f"record why: {len(decision.chosen)} offers fit, {decision.rejected_total} do not",
-    )
-
-
-async def close_workload(workload: str, phase: Phase, reason: str) -> None:
-    await workflow.execute_activity(
-        acts.close_workload,
-        acts.CloseWorkloadInput(workload=workload, phase=phase, reason=reason, closed_at=workflow.now()),
-        task_queue=names.CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=30),
-        retry_policy=_FOR_EVER,
-        summary=f"close the record: {phase}",
     )
 
 
@@ -376,4 +330,16 @@ def save_checkpoint(
             non_retryable_error_types=[*_HOST_ANSWERS],
         ),
         summary=f"save checkpoint {sequence} ({reason})",
+    )
+
+
+async def collect_garbage(live: list[str], grace: timedelta) -> acts.CollectGarbageResult:
+    return await workflow.execute_activity(
+        acts.collect_garbage,
+        acts.CollectGarbageInput(live=live, grace=grace),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=_FOR_EVER,
+        summary=f"collect garbage beside {len(live)} live checkpoints",
     )

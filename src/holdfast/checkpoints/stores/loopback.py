@@ -16,14 +16,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from holdfast.checkpoints.errors import StoreRefused
 from holdfast.checkpoints.stores.base import SignedRequest
-
-if TYPE_CHECKING:
-    from holdfast.checkpoints.stores.folder import Files
+from holdfast.checkpoints.stores.files import Files
 
 PIECE = 256 * 1024
 
@@ -31,7 +29,7 @@ PIECE = 256 * 1024
 class LoopbackServer:
     """Serves the addresses it has signed, from threads of its own, until it is closed."""
 
-    def __init__(self, files: "Files") -> None:
+    def __init__(self, files: Files) -> None:
         self._secret = secrets.token_bytes(32)
         self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.files = files
@@ -58,7 +56,7 @@ class LoopbackServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    files: "Files"
+    files: Files
     secret: bytes
 
     def handle_error(self, request: Any, client_address: Any) -> None:

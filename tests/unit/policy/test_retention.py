@@ -1,11 +1,10 @@
-"""How often to save, and which saves to keep."""
+"""Which saves to keep."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
-from holdfast.policy.cadence import LONGEST, SHORTEST, optimal_interval
 from holdfast.policy.retention import Retention, retain
 
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)
@@ -34,33 +33,6 @@ def kept(retention: Retention) -> list[int]:
 def wasted(interval: timedelta, cost: timedelta, between: timedelta) -> float:
     """Share of the time lost to saves and to work done again, by the model that the formula minimises."""
     return cost / interval + (interval + cost) / 2 / between
-
-
-def test_the_interval_wastes_less_than_its_neighbours() -> None:
-    cost, between = timedelta(seconds=20), timedelta(hours=4)
-    best = optimal_interval(cost, between)
-    assert timedelta(minutes=12) < best < timedelta(minutes=13)
-    assert wasted(best, cost, between) < wasted(best / 2, cost, between)
-    assert wasted(best, cost, between) < wasted(best * 2, cost, between)
-
-
-@pytest.mark.parametrize(
-    ("cost", "between", "expected"),
-    [
-        (timedelta(), timedelta(hours=1), SHORTEST),
-        (timedelta(milliseconds=1), timedelta(minutes=1), SHORTEST),
-        (timedelta(minutes=1), timedelta(), LONGEST),
-        (timedelta(hours=1), timedelta(days=365), LONGEST),
-        (timedelta(hours=3), timedelta(hours=1), timedelta(hours=1)),
-    ],
-)
-def test_the_interval_stays_within_its_bounds(cost: timedelta, between: timedelta, expected: timedelta) -> None:
-    assert optimal_interval(cost, between) == expected
-
-
-def test_more_frequent_losses_never_lengthen_the_interval() -> None:
-    spans = [optimal_interval(timedelta(seconds=20), timedelta(minutes=minutes)) for minutes in range(1, 600, 7)]
-    assert spans == sorted(spans)
 
 
 def test_the_newest_checkpoint_zero_pinned_and_the_head_are_kept() -> None:
