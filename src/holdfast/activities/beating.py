@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from holdfast.contracts.errors import ErrorType
 
@@ -30,7 +30,11 @@ def hand_over_at_shutdown() -> None:
         ApplicationError: retried at once by Temporal, elsewhere.
     """
     if activity.is_worker_shutdown():
-        raise ApplicationError("the worker is stopping; another one goes on", type=ErrorType.HANDED_OVER)
+        raise ApplicationError(
+            "the worker is stopping; another one goes on",
+            type=ErrorType.HANDED_OVER,
+            category=ApplicationErrorCategory.BENIGN,  # no failure to log, nor to count
+        )
 
 
 async def _beat(every: timedelta) -> None:
