@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 
 # One thread: with several, sums may be added in another order, and the last bit would depend on the machine.
@@ -65,7 +66,7 @@ def read_digits(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def fresh_state(seed: int) -> dict:
     random = np.random.default_rng(seed)
-    pairs = list(zip(LAYERS[:-1], LAYERS[1:], strict=True))
+    pairs = list(pairwise(LAYERS))
     weights = [random.normal(0, (2 / fan_in) ** 0.5, (fan_in, fan_out)) for fan_in, fan_out in pairs]
     biases = [np.zeros(fan_out) for _, fan_out in pairs]
     parameters = [*weights, *biases]
@@ -91,9 +92,8 @@ def one_step(state: dict, images: np.ndarray, digits: np.ndarray, batch: int, ra
     back = (likely @ state["parameters"][1].T) * (hidden > 0)
     gradients = [inputs.T @ back, hidden.T @ likely, back.sum(axis=0), likely.sum(axis=0)]
     for parameter, momentum, gradient in zip(state["parameters"], state["momentum"], gradients, strict=True):
-        momentum *= 0.9
-        momentum -= rate * gradient
-        parameter += momentum
+        momentum[...] = 0.9 * momentum - rate * gradient
+        parameter[...] += momentum
     state["step"] += 1
     return float(loss)
 
