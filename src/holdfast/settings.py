@@ -31,6 +31,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from holdfast.embedded import DEFAULT_DATA_DIR, StackUnreadable, names_a_server, offered_by_stack
 
 PREFIX = "HOLDFAST_"
+# Secrets of workloads, looked up by host workers when they are needed; and what the simulated market is told.
+_READ_ELSEWHERE = ("HOLDFAST_SECRET_", "HOLDFAST_SIM_")
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -196,9 +198,10 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """`HOLDFAST_*` variables that no setting reads: misspelt, or of another version."""
+    """`HOLDFAST_*` variables that nobody reads: misspelt, or of another version."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name.split("__")[0].upper() not in known)
+    ours = (name for name in environ if name.startswith(PREFIX) and not name.startswith(_READ_ELSEWHERE))
+    return sorted(name for name in ours if name.split("__")[0].upper() not in known)
 
 
 def variable(*path: str) -> str:

@@ -158,7 +158,12 @@ def test_a_broken_state_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_variable_is_found() -> None:
-    environ = {"HOLDFAST_STOER__BUCKET": "x", "HOLDFAST_STORE__BUCKET": "x", "HOME": "/"}
+    environ = {
+        "HOLDFAST_STOER__BUCKET": "x",
+        "HOLDFAST_STORE__BUCKET": "x",
+        "HOLDFAST_SECRET_HF_TOKEN": "x",
+        "HOME": "/",
+    }
     assert unknown_variables(environ) == ["HOLDFAST_STOER__BUCKET"]
 
 
