@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from holdfast.workers.stack.state import write_private
 from tests.scenarios.witness import Witness
 
 PATIENCE = 90.0  # seconds for anything that must come true on a busy computer
-SERVERS = ("temporal", "store", "market")
 
 # Machines boot at once and the API wants no pauses: the stories are about what happens in between.
 QUICK_MARKET: dict[str, Any] = {
@@ -55,7 +54,6 @@ class Stage:
 
     home: Path
     market_slots: list[dict[str, Any]]
-    pids_before: dict[str, int] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:

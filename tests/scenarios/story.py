@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.reports import WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase, WorkloadStatus
-from holdfast.simcloud.control import SimControl, SimError
-from tests.scenarios.stage import PATIENCE, Stage
+from holdfast.simcloud.control import SimControl
+from tests.scenarios.stage import PATIENCE, Stage, eventually
 from tests.scenarios.witness import Sighting, Witness
 
 GLANCE = 0.1  # seconds between two looks at a status
@@ -160,7 +161,7 @@ class Story:
 
     async def leaves_nothing(self) -> WorkloadReport:
         """By the market's own books: no machine of ours is alive, and none was billed after our books let it go."""
-        await self._until(lambda: not self.alive(), "the market knows no machine of ours any more")
+        await asyncio.to_thread(eventually, lambda: not self.alive(), f"{self.name} has no machine any more")
         lines = self.bill()
         report = await self._closed_report({line["label"] for line in lines})
         let_go = {lease.label: lease.closed_at for lease in report.leases}
@@ -168,7 +169,8 @@ class Story:
         for line in lines:
             assert line["until"] is not None, f"still billed: {line}"
             closed = let_go[line["label"]]
-            assert closed is not None and line["until"] <= closed.isoformat(), f"billed after its release: {line}"
+            assert closed is not None, f"let go at the market, and not by us: {line}"
+            assert datetime.fromisoformat(line["until"]) <= closed, f"billed after its release: {line}"
         return report
 
     def alive(self) -> list[dict[str, Any]]:
@@ -188,24 +190,12 @@ class Story:
                     return report
                 await asyncio.sleep(GLANCE)
 
-    async def _until(self, what: Callable[[], bool], why: str) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not await asyncio.to_thread(_is_so, what):
-                await asyncio.sleep(GLANCE)
-
 
 def _was_given_up(sighting: Sighting, report: WorkloadReport) -> bool:
     """Whether all machines but the newest had been given up by then; out of reach, they could not be stopped."""
     older = sorted(sighting.epochs)[:-1]
     held = {incident.epoch_lost: incident.decided_at.timestamp() for incident in report.incidents}
     return all(sighting.at >= held[epoch] for epoch in older if epoch in held)
-
-
-def _is_so(what: Callable[[], bool]) -> bool:
-    try:
-        return what()
-    except SimError:
-        return False
 
 
 def _belongs(label: str | None, workload: str) -> bool:

@@ -114,7 +114,8 @@ class _Watch:
         )
 
     def renewal_is_due(self) -> bool:
-        due = self._renewed is None or self._last_sign - self._renewed >= _RENEW_EVERY
+        every = min(_RENEW_EVERY, self.order.deadman / 3)
+        due = self._renewed is None or self._last_sign - self._renewed >= every
         if due:
             self._renewed = self._last_sign
         return due
