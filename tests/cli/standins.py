@@ -17,6 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from holdfast.contracts import names
 from holdfast.contracts.activities import (
+    MarkVerifiedInput,
     ReadLogsInput,
     ReadLogsResult,
     ReportInput,
@@ -279,6 +280,7 @@ class World:
     failure: ApplicationError | None = None
     log: str = "epoch 1\nepoch 2\nepoch 3\n"
     recorded: set[str] = field(default_factory=set)
+    verified: list[str] = field(default_factory=list)
 
     @activity.defn
     async def search_offers(self, order: SearchInput) -> list[Offer]:
@@ -304,12 +306,16 @@ class World:
             manifest=order.manifest, chunks=2, bytes_read=4096, corrupt=corrupt, duration=timedelta(seconds=1)
         )
 
+    @activity.defn
+    async def mark_verified(self, order: MarkVerifiedInput) -> None:
+        self.verified.append(order.manifest)
+
 
 @asynccontextmanager
 async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
     """Workers on every queue, under the real names."""
     activities = {
-        names.CONTROL_QUEUE: [world.report_workload],
+        names.CONTROL_QUEUE: [world.report_workload, world.mark_verified],
         names.HOSTS_QUEUE: [world.read_logs, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],
         names.provider_queue("vast"): [world.search_offers],

@@ -10,7 +10,7 @@ from holdfast.cli.commands.report import bar
 from holdfast.contracts.incidents import Phases
 
 from .conftest import Run
-from .standins import World, a_report
+from .standins import World, a_checkpoint, a_report
 
 
 @pytest.fixture
@@ -52,9 +52,12 @@ async def test_checkpoints_are_listed_oldest_first(online: Run, known: str) -> N
     assert "step 30/100" in (await online("checkpoint", "ls", known)).out
 
 
-async def test_verify_says_by_its_exit_code_whether_a_checkpoint_is_sound(online: Run, known: str) -> None:
+async def test_verify_says_by_its_exit_code_whether_a_checkpoint_is_sound(
+    online: Run, known: str, world: World
+) -> None:
     assert (await online("checkpoint", "verify", known)).code == 0
     assert (await online("checkpoint", "verify", known, "--sequence", "0")).code == 1
+    assert world.verified == [a_checkpoint(known, 3).manifest]  # the sound one is noted, the other is not
     assert (await online("checkpoint", "verify", known, "--sequence", "9")).code == 15
 
 

@@ -11,13 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 
 import httpx
-from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 
 from holdfast.cli import words
+from holdfast.client.calls import is_served
 from holdfast.client.folders import probe_store
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
@@ -120,7 +119,7 @@ async def search_attributes(client: Client) -> Check:
 async def workers(client: Client, providers: tuple[str, ...]) -> Check:
     """Somebody asks for work on every queue."""
     queues = [names.CONTROL_QUEUE, names.HOSTS_QUEUE, names.ANALYSIS_QUEUE, *map(names.provider_queue, providers)]
-    idle = [queue for queue in queues if not await _polled(client, queue)]
+    idle = [queue for queue in queues if not await is_served(client, queue)]
     if idle:
         return fail("workers", f"nobody asks for work on {', '.join(idle)}", "`holdfast worker --role all`")
     return ok("workers", f"all {len(queues)} queues are served")
@@ -128,6 +127,8 @@ async def workers(client: Client, providers: tuple[str, ...]) -> Check:
 
 async def records(settings: Settings) -> Check:
     """The records are there, and of this version."""
+    if _not_made_yet(settings.records_location()):
+        return fail("records", "there are none yet", "`holdfast records migrate`")
     found, needed = version.current(settings.records_location()), version.head()
     if found != needed:
         return fail("records", f"at version {found or 'none'}, needed is {needed}", "`holdfast records migrate`")
@@ -171,10 +172,7 @@ async def attempt(what: str, look: Callable[[], Awaitable[Check]]) -> Check:
         return fail(what, str(err) or type(err).__name__, getattr(err, "remedy", ""))
 
 
-async def _polled(client: Client, queue: str) -> bool:
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    )
-    return bool((await client.workflow_service.describe_task_queue(request)).pollers)
+def _not_made_yet(url: str) -> bool:
+    """Whether the records would be an SQLite file that is not there; to look into it would create it."""
+    path = url.partition("///")[2]
+    return url.startswith("sqlite") and bool(path) and not Path(path).exists()

@@ -48,7 +48,8 @@ def plain(value: Any) -> Any:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """A table that a person reads."""
+    """A table that a person reads. A cell is one line: of more, the first stands for all."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         _plain_table(headers, rows, title)
         return
@@ -72,6 +73,12 @@ def facts(pairs: Mapping[str, str]) -> None:
         answer(f"{name:<{width}}  {first}")
         for line in more:
             answer(f"{'':<{width}}  {line}")
+
+
+def one_line(cell: str) -> str:
+    """The first line of a text, marked when there is more."""
+    first, cut, _ = cell.strip().partition("\n")
+    return f"{first} …" if cut else first
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.cli import console
+from holdfast.cli import console, words
 from holdfast.cli.session import with_holdfast
 from holdfast.contracts.workload import Ack, Phase, WorkloadStatus
 
@@ -49,4 +49,4 @@ def carry_out(
 
 def _detail(now: WorkloadStatus) -> str:
     where = f"epoch {now.epoch}" if now.lease is not None and now.phase is Phase.RUNNING else ""
-    return ": ".join(part for part in (where, now.reason) if part)
+    return ": ".join(part for part in (where, words.without_raw_words(now.reason)) if part)

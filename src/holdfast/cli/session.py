@@ -4,11 +4,14 @@ The client is imported when a command connects, so that `--help` and a wrong opt
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from holdfast.cli import console
 
 if TYPE_CHECKING:
     from holdfast.client.holdfast import Holdfast
@@ -48,3 +51,13 @@ def with_holdfast(data_dir: Path | None, work: Callable[["Holdfast"], Awaitable[
             return await work(holdfast)
 
     return asyncio.run(connected())
+
+
+@contextmanager
+def only_watching(name: str) -> Iterator[None]:
+    """Ctrl-C inside ends the watching, not the work, and says so."""
+    try:
+        yield
+    except asyncio.CancelledError:  # how Ctrl-C arrives in a coroutine
+        console.say(f"\n{name} goes on; `holdfast logs {name} --follow` watches it, `holdfast stop {name}` ends it")
+        raise

@@ -1,5 +1,6 @@
 """Figures as people say them: durations, ages, money, sizes."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -65,3 +66,8 @@ def clock(moment: datetime | None) -> str:
 def count(number: int, noun: str) -> str:
     """`1 incident`, `2 incidents`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def without_raw_words(reason: str) -> str:
+    """A reason without the provider's own words, which only `--json` keeps: people read what it was taken for."""
+    return re.sub(r" \(in its words: .*\)", "", reason, flags=re.DOTALL)

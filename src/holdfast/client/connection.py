@@ -4,6 +4,7 @@ The address comes from Temporal's own variables and profiles, unless an embedded
 and no `TEMPORAL_*` variable is set.
 """
 
+import asyncio
 import re
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from holdfast.client.errors import TemporalUnavailable
 
 DEFAULT_ADDRESS = "localhost:7233"
 CONNECT_TIMEOUT = timedelta(seconds=5)
+ANSWER_TIMEOUT = timedelta(seconds=10)  # a server that hangs takes connections and says nothing
 
 
 class Server:
@@ -53,7 +55,11 @@ async def connect_service(server: Server) -> ServiceClient:
     """
     options = {key: value for key, value in server.options.items() if key != "namespace"}
     try:
-        return await ServiceClient.connect(ConnectConfig(connect_timeout=CONNECT_TIMEOUT, **options))
+        async with asyncio.timeout(ANSWER_TIMEOUT.total_seconds()):
+            return await ServiceClient.connect(ConnectConfig(connect_timeout=CONNECT_TIMEOUT, **options))
+    except TimeoutError as err:
+        reason = f"it did not answer within {ANSWER_TIMEOUT.total_seconds():.0f} s"
+        raise TemporalUnavailable(f"no Temporal server answers at {server.address}: {reason}") from err
     except (RuntimeError, RPCError) as err:
         raise unavailable(server.address, err) from err
 
@@ -62,6 +68,6 @@ def unavailable(address: str, err: BaseException) -> TemporalUnavailable:
     """The error for a server that does not answer."""
     told = str(err)
     # The transport's error is a nest of native structures; its innermost message is the one a person can read.
-    inner = re.search(r'message: "([^"]*)"', told)
-    reason = inner[1] if inner else told.partition("\n")[0][:200] or type(err).__name__
+    inner = re.findall(r'(?:message|error): "([^"]*)"', told)
+    reason = inner[-1] if inner else told.partition("\n")[0][:200] or type(err).__name__
     return TemporalUnavailable(f"no Temporal server answers at {address}: {reason}")

@@ -5,7 +5,7 @@ that a caller may catch these errors without paying for the SDK.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class HoldfastError(Exception):
@@ -16,6 +16,11 @@ class HoldfastError(Exception):
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
         super().__init__(message)
         self.remedy = self.remedy_by_default if remedy is None else remedy
+
+    def about(self, name: str) -> Self:
+        """The same error, with the workload's name in the commands that its remedy gives."""
+        self.remedy = self.remedy.replace(" NAME`", f" {name}`")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,12 @@ The bytes go straight between this computer and the store; no worker and no mach
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from holdfast.checkpoints import errors
 from holdfast.checkpoints.engine import CheckpointEngine
+from holdfast.checkpoints.stores.base import Store
 from holdfast.checkpoints.stores.opening import open_store
 from holdfast.client.errors import (
     CheckpointCorrupt,
@@ -24,6 +26,9 @@ from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveRe
 from holdfast.hosts.local import LocalChannel
 from holdfast.settings import Settings
 
+# A person waits: a store that is there answers one small question far sooner, one that hangs may do so for minutes.
+ANSWERS_WITHIN = timedelta(seconds=8)
+PROBED_WITHIN = timedelta(seconds=20)  # several questions, one after the other
 _TRANSLATION: tuple[tuple[type[Exception], type[HoldfastError], str], ...] = (
     (errors.StoreUnavailable, StoreUnavailable, "the store does not answer"),
     (errors.StoreRefused, StoreUnavailable, "the store refuses"),
@@ -77,7 +82,8 @@ async def probe_store(settings: Settings) -> str:
     with _translated():
         store = open_store(settings)
         try:
-            facts = await store.probe()
+            async with _patience(PROBED_WITHIN):
+                facts = await store.probe()
         finally:
             await store.close()
     signed = "signed addresses work" if facts.signed_put and facts.signed_get else "signed addresses do NOT work"
@@ -96,9 +102,25 @@ async def _engine(settings: Settings) -> AsyncIterator[CheckpointEngine]:
     with _translated():
         store = open_store(settings)
         try:
+            await _greet(store)
             yield CheckpointEngine(store)
         finally:
             await store.close()
+
+
+async def _greet(store: Store) -> None:
+    """Ask the store for anything at all, so that one that hangs is told apart soon."""
+    async with _patience(ANSWERS_WITHIN):
+        await store.head(".greeting")
+
+
+@asynccontextmanager
+async def _patience(within: timedelta) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            yield
+    except TimeoutError as err:
+        raise StoreUnavailable(f"the store did not answer within {within.total_seconds():.0f} s") from err
 
 
 @contextmanager

@@ -8,7 +8,7 @@ them up; `settled` waits until they took effect.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +34,7 @@ from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest
 from holdfast.settings import Settings, load_settings
 
 LOOK_EVERY = timedelta(seconds=1)
+QUICK_READ = timedelta(seconds=10)  # an answer from the records
 VERIFY_WITHIN = timedelta(hours=2)
 
 
@@ -83,7 +84,9 @@ class Holdfast:
             NoProvider, CredentialsRefused, ProviderUnavailable, StoreUnavailable, NoWorker, TemporalUnavailable.
         """
         await starting.refuse_running_name(self._client, spec.name)
-        placed = spec.model_copy(update={"providers": market.providers_for(spec.providers, self._settings)})
+        asked = market.providers_for(spec.providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        placed = spec.model_copy(update={"providers": asked})
         offers = await market.require_offers(self._client, placed)
         saved = await starting.save_workdir(placed, workdir, self._settings) if workdir else None
         run_id = await starting.start(self._client, placed, saved)
@@ -100,7 +103,8 @@ class Holdfast:
         try:
             result: WorkloadResult = await handle.result()
         except WorkflowFailureError as err:
-            raise from_failure(err.cause, doing=f"workload {name!r}", queue=names.CONTROL_QUEUE) from err
+            failure = from_failure(err.cause, doing=f"workload {name!r}", queue=names.CONTROL_QUEUE)
+            raise failure.about(name) from err
         except RPCError as err:
             raise self._explained(name, err) from err
         return result
@@ -178,6 +182,7 @@ class Holdfast:
             activities.ReportInput(workload=name),
             queue=names.CONTROL_QUEUE,
             summary=f"report on {name}",
+            within=QUICK_READ,
         )
         if found is None:
             raise UnknownWorkload(f"there is no workload {name!r}")
@@ -198,6 +203,7 @@ class Holdfast:
     async def offers(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> tuple[Offer, ...]:
         """What the market would rent now, cheapest first."""
         asked = market.providers_for(providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
         return await market.search(self._client, asked, requirements)
 
     # --- checkpoints -----------------------------------------------------------------------------------------
@@ -220,22 +226,38 @@ class Holdfast:
         wanted = max(found, default=None) if sequence is None else sequence
         if wanted is None or wanted not in found:
             number = "" if sequence is None else f" with sequence {sequence}"
-            raise NoCheckpoint(f"workload {name!r} has no checkpoint{number}")
+            raise NoCheckpoint(f"workload {name!r} has no checkpoint{number}").about(name)
         return found[wanted]
 
     async def verify(self, name: str, *, sequence: int | None = None) -> VerifySummary:
-        """Read every chunk of a checkpoint back from the store and check it; the summary lists what is corrupt."""
+        """Read every chunk of a checkpoint back from the store and check it; the summary lists what is corrupt.
+
+        That a checkpoint was found sound is noted in its record.
+        """
         checkpoint = await self.checkpoint(name, sequence=sequence)
-        return await ask(
+        summary = await ask(
             self._client,
             activities.verify_checkpoint,
             activities.VerifyInput(workload=name, manifest=checkpoint.manifest),
             queue=names.ANALYSIS_QUEUE,
             summary=f"verify {name} checkpoint {checkpoint.sequence}",
             within=VERIFY_WITHIN,
+            tries=1,  # the store's own client has tried again already
         )
+        if not summary.corrupt:
+            await self._note_verified(name, checkpoint)
+        return summary
 
     # --- inside ----------------------------------------------------------------------------------------------
+
+    async def _note_verified(self, name: str, checkpoint: CheckpointRef) -> None:
+        await ask(
+            self._client,
+            activities.mark_verified,
+            activities.MarkVerifiedInput(workload=name, manifest=checkpoint.manifest, verified_at=datetime.now(UTC)),
+            queue=names.CONTROL_QUEUE,
+            summary=f"{name} checkpoint {checkpoint.sequence} is sound",
+        )
 
     async def _describe(self, name: str) -> WorkflowExecutionDescription | None:
         try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from temporalio.client import Client
 
-from holdfast.client.calls import ask
+from holdfast.client.calls import ask, is_served
 from holdfast.client.errors import HoldfastError, NoOffers, NoProvider
 from holdfast.contracts import activities, names
 from holdfast.contracts.machines import Offer, Requirements
@@ -26,6 +26,14 @@ def providers_for(wanted: tuple[str, ...], settings: Settings) -> tuple[str, ...
     if not found:
         raise NoProvider("no provider is configured")
     return found
+
+
+async def refuse_unknown(client: Client, providers: Iterable[str], settings: Settings) -> None:
+    """Raise `NoProvider` for one that is neither in our settings nor served by any worker: most likely misspelt."""
+    for provider in providers:
+        if provider not in settings.providers and not await is_served(client, names.provider_queue(provider)):
+            known = ", ".join(sorted(settings.providers)) or "none"
+            raise NoProvider(f"no provider {provider!r} is configured, and no worker serves one; here: {known}")
 
 
 async def search(client: Client, providers: Iterable[str], requirements: Requirements) -> tuple[Offer, ...]:
@@ -54,16 +62,25 @@ async def require_offers(client: Client, spec: WorkloadSpec) -> tuple[Offer, ...
     wanted = spec.requirements()
     if offers := await search(client, spec.providers, wanted):
         return offers
-    raise _no_offers(spec, await search(client, spec.providers, replace(wanted, max_hourly=None)))
+    if above := await search(client, spec.providers, replace(wanted, max_hourly=None)):
+        raise _too_dear(spec, above)
+    others = await search(client, spec.providers, Requirements(terms=wanted.terms)) if wanted.gpu else ()
+    raise _nothing_like_it(wanted, others)
 
 
-def _no_offers(spec: WorkloadSpec, above: tuple[Offer, ...]) -> NoOffers:
+def _nothing_like_it(wanted: Requirements, others: tuple[Offer, ...]) -> NoOffers:
+    remedy = "ask for less in `resources` (gpu, memory, disk, regions, reliability)"
+    there = sorted({offer.gpu for offer in others})
+    if wanted.gpu is None or not there or wanted.gpu in there:
+        return NoOffers("no provider offers such a machine at any price", remedy=remedy)
+    return NoOffers(
+        f"no provider offers a GPU named {wanted.gpu!r} at any price; there are: {', '.join(there)}",
+        remedy="correct resources.gpu, or leave it out and give resources.gpu_memory_gb",
+    )
+
+
+def _too_dear(spec: WorkloadSpec, above: tuple[Offer, ...]) -> NoOffers:
     limit = spec.price.max_hourly
-    if not above:
-        return NoOffers(
-            "no provider offers such a machine at any price",
-            remedy="ask for less in `resources` (gpu, memory, disk, regions, reliability)",
-        )
     nearest = "; ".join(_named(offer) for offer in above[:SHOWN])
     enough = above[0].hourly
     return NoOffers(

@@ -14,7 +14,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.errors import HoldfastError, InvalidState, NoWorker, OperationFailed, UnknownWorkload
-from holdfast.client.translation import from_failure, from_rpc
+from holdfast.client.translation import from_failure, from_rpc, is_timeout
 from holdfast.contracts import names
 
 Answer = TypeVar("Answer")
@@ -43,7 +43,7 @@ async def order(client: Client, name: str, update: str, answer: type[Answer], *a
         )
         answered: Answer = await taken.result()
     except WorkflowUpdateFailedError as err:
-        raise from_failure(err.cause, doing=update, queue=names.CONTROL_QUEUE) from err
+        raise from_failure(err.cause, doing=update, queue=names.CONTROL_QUEUE).about(name) from err
     except WorkflowUpdateRPCTimeoutOrCancelledError as err:
         raise NoWorker(f"no worker took the order {update!r} for {name!r} in time") from err
     except RPCError as err:
@@ -65,7 +65,7 @@ async def query(client: Client, name: str, question: str, answer: type[Answer]) 
     except WorkflowQueryFailedError as err:
         raise OperationFailed(f"the workload {name!r} cannot answer {question!r}: {err}") from err
     except RPCError as err:
-        if err.status is RPCStatusCode.DEADLINE_EXCEEDED:
+        if is_timeout(err):
             raise NoWorker(f"no worker answered for {name!r} in time") from err
         if err.status is RPCStatusCode.NOT_FOUND:
             raise UnknownWorkload(f"there is no workload {name!r}") from err

@@ -8,9 +8,20 @@ from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from holdfast.client.errors import SpecInvalid, SpecProblem
-from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.spec import NAME_PATTERN, WorkloadSpec
 
 Location = tuple[str | int, ...]
+_PLAIN = {  # pydantic's kinds of mistakes, in words for somebody who writes YAML and no Python
+    "missing": "is required",
+    "extra_forbidden": "is not a field of a spec; check its spelling",
+    "string_too_short": "must not be empty",
+    "string_type": "should be text",
+    "decimal_parsing": "should be a number, such as 0.45",
+    "decimal_type": "should be a number, such as 0.45",
+}
+_PATTERNS = {
+    NAME_PATTERN: "use lower-case letters, digits and dashes, 48 at most, none of them a dash at either end",
+}
 
 
 def read_spec(text: str, *, source: str = "spec") -> WorkloadSpec:
@@ -43,6 +54,11 @@ def _parse(text: str, source: str) -> tuple[MappingNode, Any]:
         mark = err.problem_mark or err.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise SpecInvalid(source, (_at(line, column, "YAML", str(err.problem or err.context)),)) from None
+    except yaml.reader.ReaderError as err:
+        before = text[: err.position]
+        line, column = before.count("\n") + 1, err.position - before.rfind("\n")
+        what = f"the character U+{ord(text[err.position]):04X} is not allowed"
+        raise SpecInvalid(source, (_at(line, column, "YAML", what),)) from None
     except (yaml.YAMLError, ValueError) as err:  # ValueError: what looks like a date and is none
         raise SpecInvalid(source, (_at(1, 1, "YAML", str(err)),)) from None
     if not isinstance(root, MappingNode):
@@ -73,15 +89,15 @@ def _repeated_keys(root: Node) -> Iterator[SpecProblem]:
 
 def _problem(root: MappingNode, location: Location, kind: str, message: str) -> SpecProblem:
     node, reached = _locate(root, location)
-    words = "is required" if kind == "missing" else _plain(kind, message)
+    words = _plain(kind, message)
     path = location if kind in ("missing", "extra_forbidden") else reached
     return _at(node.start_mark.line + 1, node.start_mark.column + 1, _dotted(path), words)
 
 
 def _plain(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "is not a field of a spec; check its spelling"
-    return message.removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        return next((words for pattern, words in _PATTERNS.items() if pattern in message), message)
+    return _PLAIN.get(kind) or message.removeprefix("Value error, ").replace("Input should", "should")
 
 
 def _locate(root: MappingNode, location: Location) -> tuple[Node, Location]:

@@ -54,13 +54,19 @@ def from_rpc(err: RPCError, address: str) -> HoldfastError:
     """The error for a call that the server itself did not carry out."""
     if err.status is RPCStatusCode.FAILED_PRECONDITION and "poller" in err.message:
         return NoWorker("no worker has asked for control work lately")
-    if err.status is RPCStatusCode.DEADLINE_EXCEEDED:
+    if is_timeout(err):
         return Unanswered(f"the Temporal server at {address} did not answer in time")
     if err.status is RPCStatusCode.NOT_FOUND and "amespace" in err.message:
         return unavailable(address, err)
     if err.status in _SERVER_IS_AWAY:
         return unavailable(address, err)
     return OperationFailed(f"the Temporal server refused: {err.message}")
+
+
+def is_timeout(err: RPCError) -> bool:
+    """Whether a call ran out of time; the SDK calls its own limit a cancellation."""
+    ours = err.status is RPCStatusCode.CANCELLED and "imeout" in err.message
+    return ours or err.status is RPCStatusCode.DEADLINE_EXCEEDED
 
 
 def _too_late(cause: TimeoutError, doing: str, queue: str) -> HoldfastError:

@@ -40,7 +40,7 @@ class WorkloadReport:
     epoch: int
     rto: timedelta | None  # the objectives
     rpo: timedelta | None
-    rto_met: bool | None  # by every incident; None without an objective or without an incident
+    rto_met: bool | None  # by every incident; None without an objective, or while nothing was measured
     rpo_met: bool | None
     cost: Decimal
     incidents: tuple[Incident, ...]

@@ -42,17 +42,20 @@ def report_workload(session: Session, name: str, generation: int | None, now: da
 
 
 def met_rto(incidents: tuple[Incident, ...], objective: timedelta | None, now: datetime) -> bool | None:
-    """Whether every recovery was in time; one that still goes on is late as soon as its time is over."""
-    if objective is None or not incidents:
+    """Whether every recovery was in time; None while none was measured. One that goes on is late once time is up."""
+    if objective is None:
         return None
-    return all(_time_without_progress(incident, now) <= objective for incident in incidents)
+    if any(_time_without_progress(each, now) > objective for each in incidents):
+        return False
+    return True if any(each.recovery_time is not None for each in incidents) else None
 
 
 def met_rpo(incidents: tuple[Incident, ...], objective: timedelta | None) -> bool | None:
-    """Whether no loss cost more work than the objective allows."""
-    if objective is None or not incidents:
+    """Whether no loss cost more work than the objective allows; None while none was measured."""
+    measured = [each.work_lost for each in incidents if each.work_lost is not None]
+    if objective is None or not measured:
         return None
-    return all(incident.work_lost is None or incident.work_lost <= objective for incident in incidents)
+    return max(measured) <= objective
 
 
 def _time_without_progress(incident: Incident, now: datetime) -> timedelta:

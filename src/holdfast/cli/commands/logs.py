@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.cli import console
-from holdfast.cli.session import DataDir, Name, with_holdfast
+from holdfast.cli.session import DataDir, Name, only_watching, with_holdfast
 
 if TYPE_CHECKING:
     from holdfast.client.holdfast import Holdfast
@@ -36,7 +36,8 @@ def logs(
             async for text in reader.so_far():
                 console.answer(text, end="")
         if follow:
-            async for text in reader.follow():
-                console.answer(text, end="")
+            with only_watching(name):
+                async for text in reader.follow():
+                    console.answer(text, end="")
 
     with_holdfast(data_dir, show)

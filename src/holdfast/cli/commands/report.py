@@ -55,7 +55,7 @@ def _summary(found: WorkloadReport) -> dict[str, str]:
     lived = (found.closed_at - found.opened_at) if found.closed_at else None
     return {
         "workload": found.workload,
-        "state": found.phase + (f": {found.reason}" if found.reason else ""),
+        "state": found.phase + (f": {words.without_raw_words(found.reason)}" if found.reason else ""),
         "opened": words.clock(found.opened_at) + (f", lived {words.duration(lived)}" if lived else ""),
         "incidents": str(len(found.incidents)),
         "RTO": _against(worst_rto, found.rto, found.rto_met),
@@ -78,7 +78,7 @@ def tell(incident: Incident) -> Iterator[str]:
     """One incident as a person likes to read it: what, why, a bar of time, what it cost."""
     gained = f"e{incident.epoch_gained}" if incident.epoch_gained is not None else "nothing yet"
     yield f"e{incident.epoch_lost} → {gained}  {incident.cause.value} at {words.clock(incident.silent_since)}"
-    yield f"  {incident.reason}"
+    yield f"  {words.without_raw_words(incident.reason)}"
     yield (
         f"  recovered by {incident.strategy} in {words.duration(incident.recovery_time)}, "
         f"work lost {words.duration(incident.work_lost)}, cost {words.money(incident.cost)}"
@@ -90,7 +90,7 @@ def tell(incident: Incident) -> Iterator[str]:
     for attempt in incident.attempts:
         yield (
             f"  tried e{attempt.epoch} {attempt.strategy} on machine {attempt.machine_id} of {attempt.provider} at "
-            f"{words.rate(attempt.hourly)}: {attempt.outcome} ({words.duration(attempt.took)})"
+            f"{words.rate(attempt.hourly)}: {console.one_line(attempt.outcome)} ({words.duration(attempt.took)})"
         )
 
 

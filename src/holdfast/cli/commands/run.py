@@ -11,7 +11,7 @@ import typer
 
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
-from holdfast.cli.session import DataDir, Json, with_holdfast
+from holdfast.cli.session import DataDir, Json, only_watching, with_holdfast
 from holdfast.client.errors import HoldfastError
 
 if TYPE_CHECKING:
@@ -50,8 +50,11 @@ def load(path: Path) -> tuple[WorkloadSpec, Path | None]:
 
     try:
         text = path.read_text()
-    except (OSError, UnicodeDecodeError) as err:
-        raise UsageProblem(f"{path} cannot be read: {err}", remedy="give the path of a spec in YAML") from err
+    except OSError as err:
+        raise UsageProblem(f"{path} cannot be read: {err.strerror}", remedy="give the path of a spec in YAML") from err
+    except UnicodeDecodeError as err:
+        message = f"{path} is not text in UTF-8 (byte {err.start + 1})"
+        raise UsageProblem(message, remedy="give the path of a spec in YAML") from err
     spec = read_spec(text, source=str(path))
     if spec.workdir is None:
         return spec, None
@@ -68,7 +71,10 @@ async def _start(holdfast: Holdfast, spec: WorkloadSpec, workdir: Path | None, f
         console.print_json(started)
         return 0
     _announce(started)
-    return await _follow(holdfast, spec.name, as_json) if follow else 0
+    if not follow:
+        return 0
+    with only_watching(spec.name):
+        return await _follow(holdfast, spec.name, as_json)
 
 
 def _announce(started: Started) -> None:
@@ -77,7 +83,8 @@ def _announce(started: Started) -> None:
     console.say(f"at {words.rate(cheapest.hourly)} from {cheapest.provider}. `holdfast status {started.name}` shows it")
     if started.workdir:
         saved = started.workdir
-        console.say(f"checkpoint zero: {words.count(saved.files, 'file')}, {words.size(saved.bytes_total)}")
+        note = "" if saved.files else "; workdir is empty, is that meant?"
+        console.say(f"checkpoint zero: {words.count(saved.files, 'file')}, {words.size(saved.bytes_total)}{note}")
 
 
 async def _follow(holdfast: Holdfast, name: str, as_json: bool) -> int:
@@ -103,7 +110,7 @@ async def _tell_news(holdfast: Holdfast, name: str) -> None:
         with suppress(HoldfastError):  # news may be late; who reads the output reports what is wrong
             for event in await holdfast.timeline(name):
                 if event not in told:
-                    console.say(f"[{words.clock(event.at)}] e{event.epoch} {event.what}")
+                    console.say(f"[{words.clock(event.at)}] e{event.epoch} {words.without_raw_words(event.what)}")
                 told.add(event)
         await asyncio.sleep(2)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.client.status import WorkloadView
     from holdfast.contracts.activities import Telemetry
     from holdfast.contracts.machines import Lease
+    from holdfast.contracts.workload import WorkloadStatus
 
 REFRESH_SECONDS = 2
 _CLEAR = "\033[H\033[2J"
@@ -61,7 +62,7 @@ def describe(view: WorkloadView) -> dict[str, str]:
     told = view.status
     facts = {
         "workload": told.name,
-        "state": f"{told.phase.value} since {words.age(told.since)}" + (f": {told.reason}" if told.reason else ""),
+        "state": _state(told),
         "epoch": f"{told.epoch}, {words.count(told.incidents, 'incident')}",
         "machine": _machine(told.lease),
         "checkpoint": "none yet",
@@ -77,6 +78,13 @@ def describe(view: WorkloadView) -> dict[str, str]:
     if view.from_records:
         facts["source"] = "the records; the server has forgotten this workload"
     return facts
+
+
+def _state(told: WorkloadStatus) -> str:
+    age = words.age(told.since)
+    since = age if told.phase.is_final else f"for {age.removesuffix(' ago')}"
+    reason = words.without_raw_words(told.reason)
+    return f"{told.phase.value} {since}" + (f": {reason}" if reason else "")
 
 
 def _machine(lease: Lease | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from holdfast.cli import words
 from holdfast.cli.demo.stage import Stage
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.workload import Event, Phase, WorkloadStatus
@@ -74,4 +75,4 @@ class _Teller:
         for event in timeline:
             if (event.at, event.what) not in self._told:
                 self._told.add((event.at, event.what))
-                self._say(f"{event.at:%H:%M:%S}  {event.what}")
+                self._say(f"{event.at:%H:%M:%S}  {words.without_raw_words(event.what)}")

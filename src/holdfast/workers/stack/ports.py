@@ -71,6 +71,8 @@ def choose(
         movable = each.name not in asked and (auto or each.default is None)
         if port is None or (movable and _first_busy(each, port)):
             port = _free(each, taken=set(chosen.values()))
+        elif port in chosen.values():
+            raise _refused_twice(each, port)
         elif busy := _first_busy(each, port):
             raise _refusal(each, port, busy)
         chosen[each.name] = port
@@ -108,5 +110,16 @@ def _refusal(each: Wanted, port: int, busy: int) -> PortBusy:
     detail = f" (which also takes {busy})" if busy != port else ""
     return PortBusy(
         f"port {busy} is taken, and {each.purpose} wants port {port}{detail}",
-        remedy="end what listens there, or start with `--port auto` to take free ports",
+        remedy=f"end what listens there, or choose another port: {_elsewhere(each)}",
     )
+
+
+def _refused_twice(each: Wanted, port: int) -> PortBusy:
+    return PortBusy(
+        f"port {port} is asked for twice, the second time for {each.purpose}",
+        remedy=f"choose another port: {_elsewhere(each)}",
+    )
+
+
+def _elsewhere(each: Wanted) -> str:
+    return f"`--port {each.name}=NUMBER`, or `--port auto` alone to take free ones"
