@@ -1,13 +1,10 @@
 """`holdfast worker`: run workers of one or more roles until told to stop."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from holdfast.cli.errors import UsageProblem
-from holdfast.cli.session import settings_for
-from holdfast.client.holdfast import Holdfast
 from holdfast.workers.main import main
 from holdfast.workers.roles import ALL, Role, parse_roles
 
@@ -33,11 +30,4 @@ def worker(
         parse_roles(roles)
     except ValueError as err:
         raise UsageProblem(f"--role: {err}", remedy=f"roles are {', '.join(Role)}, {ALL}") from err
-    asyncio.run(_require_server())
     return main([part for word in roles for part in ("--role", word)])
-
-
-async def _require_server() -> None:
-    """Say at once, and clearly, that there is no server; later than this it is waited for."""
-    async with Holdfast.connect(settings_for(None)):
-        pass
