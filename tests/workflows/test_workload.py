@@ -336,3 +336,52 @@ async def test_the_price_that_is_billed_is_the_price_on_the_lease(story: Story):
     status = await story.running(handle)
     assert status.lease is not None
     assert status.lease.hourly == Decimal("0.31")
+
+
+async def test_a_machine_is_destroyed_even_if_the_provider_refuses_our_key_for_a_while(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.key_is_refused = True
+    await handle.execute_update("stop", StopRequest(save=False), result_type=Ack)
+    await story.until(lambda: story.world.calls["destroy"] >= 1)
+    assert story.world.alive == ["i1"]
+    assert (await story.status(handle)).phase is Phase.STOPPING
+    story.world.key_is_refused = False
+    await result_of(handle)
+    assert story.world.alive == []
+
+
+async def test_a_damaged_head_is_passed_over_for_the_newest_checkpoint_that_is_sound(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    sound, damaged = await story.save_now(handle), await story.save_now(handle)
+    story.world.rotten.add(damaged.manifest)
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=2)
+    assert story.world.newest().restored == sound.manifest
+    again = await story.save_now(handle)
+    assert again.sequence == damaged.sequence + 1
+    assert story.world.bases[-1] == sound
+
+
+async def test_when_no_checkpoint_can_be_restored_the_workload_fails_and_nothing_goes_on_billing(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    saved = await story.save_now(handle)
+    story.world.rotten |= {saved.manifest, f"manifests/{story.name}/0-0"}
+    story.world.outbid(story.world.newest())
+    error = await failure_of(handle)
+    assert error.type == ErrorType.LADDER_EXHAUSTED
+    assert "no checkpoint can be restored" in error.message
+    await story.until(lambda: story.world.alive == [])
+
+
+async def test_a_policy_that_may_lose_work_starts_afresh_when_nothing_can_be_restored(story: Story):
+    handle = await story.begin(failover=FailoverSpec(silence=timedelta(seconds=2), lose_work=True))
+    await story.running(handle)
+    story.world.rotten.add(f"manifests/{story.name}/0-0")
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=3)
+    await story.save_now(handle)
+    assert story.world.newest().restored is None
+    assert story.world.bases[-1] is None

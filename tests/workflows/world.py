@@ -74,6 +74,8 @@ class World:
         self.refusals: dict[str, str] = {}  # offer id → why it refuses us
         self.search_fails = False
         self.api_is_down = False
+        self.key_is_refused = False
+        self.rotten: set[str] = set()  # manifests that cannot be restored
         self.gpu_is_taken = False
         self.store_is_down = False
         self.boots = True
@@ -81,6 +83,7 @@ class World:
         self.work_takes: list[int] = []  # exit codes: a started work that ends at once, in order
         self.heads: list[CheckpointRef] = []
         self.saves: list[CheckpointRef] = []
+        self.bases: list[CheckpointRef | None] = []  # what each save was built on
         self.epoch = 0
         self.leases: dict[str, Lease] = {}
         self.closed: dict[str, str] = {}
@@ -145,7 +148,7 @@ class World:
             raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
         self.epoch = order.epoch
         self.order.append(f"claim {order.epoch}")
-        return acts.ClaimEpochResult(head=self._head())
+        return acts.ClaimEpochResult(head=self._head(), earlier=tuple(reversed(self.heads[:-1])))
 
     @activity.defn
     async def record_lease(self, lease: Lease) -> None:
@@ -218,6 +221,9 @@ class World:
 
     @activity.defn
     async def destroy(self, order: acts.MachineInput) -> None:
+        self.calls["destroy"] += 1
+        if self.key_is_refused:
+            raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
         self._destroy(order.instance_id)
 
     @activity.defn
@@ -262,6 +268,8 @@ class World:
 
     @activity.defn
     async def restore_checkpoint(self, order: acts.RestoreInput) -> RestoreSummary:
+        if order.manifest in self.rotten:
+            raise ApplicationError("chunk 17 is damaged", type=ErrorType.CHECKPOINT_CORRUPT, non_retryable=True)
         self._machine(order.lease).restored = order.manifest
         self.order.append(f"restore {order.manifest}")
         return RestoreSummary(manifest=order.manifest, files=1, bytes_total=1, bytes_fetched=1, duration=timedelta())
@@ -312,6 +320,7 @@ class World:
         self._machine(order.lease)
         saved = a_checkpoint(order.lease.workload, order.lease.epoch, order.sequence, order.reason)
         self.saves.append(saved)
+        self.bases.append(order.base)
         return saved
 
     def _machine(self, lease: Lease) -> Machine:

@@ -124,7 +124,7 @@ def _check_claims(probe: Probe, lease: Lease, needs: Requirements) -> None:
     """A machine that is not what was rented is given back.
 
     Raises:
-        HostRefused: it lacks GPUs, memory or disk that the offer promised.
+        HostRefused: it lacks GPUs or GPU memory that the offer promised.
     """
     if len(probe.gpus) < lease.gpu_count:
         raise HostRefused(f"{lease.gpu_count} GPUs were promised, {len(probe.gpus)} are there")

@@ -15,6 +15,9 @@ from holdfast.policy.retention import retain
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 
+EARLIER_TOLD = 8
+"""Checkpoints that a failover may fall back on."""
+
 
 class RecordActivities:
     """Every method may be repeated: the records know what has been written already."""
@@ -33,7 +36,10 @@ class RecordActivities:
     @activity.defn
     def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
         with translated():
-            return self._records.claim_epoch(order)
+            head = self._records.claim_epoch(order).head
+            saved = self._records.list_checkpoints(order.workload) if head else []
+        earlier = tuple(each for each in reversed(saved) if head and each.sequence < head.sequence)
+        return acts.ClaimEpochResult(head=head, earlier=earlier[:EARLIER_TOLD])
 
     @activity.defn
     def record_lease(self, lease: Lease) -> None:

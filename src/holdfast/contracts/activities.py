@@ -43,6 +43,7 @@ class ClaimEpochInput:
 @dataclass(frozen=True, kw_only=True)
 class ClaimEpochResult:
     head: CheckpointRef | None  # the newest committed checkpoint at that moment
+    earlier: tuple[CheckpointRef, ...] = ()  # what to fall back on when the head cannot be read, newest first
 
 
 @dataclass(frozen=True, kw_only=True)

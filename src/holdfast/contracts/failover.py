@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
+from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.incidents import Attempt, Cause, Phases
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import Strategy, WorkloadSpec
@@ -38,7 +38,7 @@ class FailoverResult:
     phases: Phases
     started_at: datetime
     attempts: tuple[Attempt, ...]
-    restored: RestoreSummary | None = None
+    restored_from: CheckpointRef | None = None  # usually the head; an earlier one when the head could not be read
     kept_state: bool = False  # the same machine went on with what was on its disk
 
 

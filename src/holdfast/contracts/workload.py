@@ -124,6 +124,7 @@ class SyncInput:
     spec: WorkloadSpec
     lease: Lease | None = None
     head: CheckpointRef | None = None
+    base: CheckpointRef | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +133,7 @@ class AttachMessage:
 
     lease: Lease
     head: CheckpointRef | None
+    base: CheckpointRef | None = None  # what the next save may build on: known to be sound
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ class CheckpointSyncWorkflow:
         self._every = order.spec.checkpoint.every
         self._lease: Lease | None = order.lease
         self._head = order.head
+        self._base = order.base
         self._requests: deque[SaveRequest] = deque()
         self._recent: deque[CheckpointRef] = deque(maxlen=RECENT_KEPT)
         self._finished = False
@@ -58,7 +59,7 @@ class CheckpointSyncWorkflow:
     def attach(self, message: AttachMessage) -> None:
         self._abandon_upload()
         self._lease = message.lease
-        self._head = message.head
+        self._head, self._base = message.head, message.base
         self._describe()
 
     @workflow.signal
@@ -135,7 +136,8 @@ class CheckpointSyncWorkflow:
             lease, head = self._lease, self._head
             if lease is None:
                 raise ApplicationError("no machine is attached", type=ErrorType.INVALID_STATE)
-            self._upload = steps.save_checkpoint(lease, self._spec, reason=reason, base=head)
+            sequence = head.sequence + 1 if head else 0
+            self._upload = steps.save_checkpoint(lease, self._spec, reason=reason, base=self._base, sequence=sequence)
             try:
                 saved = await self._upload
                 keep = self._spec.checkpoint.keep
@@ -159,7 +161,7 @@ class CheckpointSyncWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         policy = self._spec.checkpoint.model_copy(update={"every": self._every})
         spec = self._spec.model_copy(update={"checkpoint": policy})
-        workflow.continue_as_new(SyncInput(spec=spec, lease=self._lease, head=self._head))
+        workflow.continue_as_new(SyncInput(spec=spec, lease=self._lease, head=self._head, base=self._base))
 
     def _failed(self, err: ActivityError) -> ApplicationError:
         cause = err.cause
@@ -172,7 +174,7 @@ class CheckpointSyncWorkflow:
     def _note(self, committed: CheckpointRef) -> None:
         # The head only ever moves on: an attach that came in between may already know a newer one.
         if self._head is None or committed.sequence >= self._head.sequence:
-            self._head = committed
+            self._head = self._base = committed
         self._recent.append(committed)
         self._last_error = ""
         self._describe()

@@ -22,7 +22,7 @@ from holdfast.contracts.failover import FailoverInput, FailoverResult
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import Strategy
 from holdfast.policy import ladder
-from holdfast.workflows.settling import Settled, Settler, release
+from holdfast.workflows.settling import Settled, Settler, is_rotten, release
 from holdfast.workflows.strategies import coldstart, snapshot
 
 CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Awaitable[Settled | None]]] = {
@@ -42,6 +42,7 @@ class FailoverWorkflow:
         self._phase = "deciding"
         self._released = order.released
         self._climbs = order.climbs
+        self._rotten: set[Strategy] = set()  # strategies for which no checkpoint is left that can be read
         self._settler = self._new_settler(order.epoch)
         self._settler.attempts = list(order.attempts)
 
@@ -54,6 +55,10 @@ class FailoverWorkflow:
             for rung in rungs:
                 if settled := await self._climb(rung):
                     return await self._done(rung, settled)
+            rungs = tuple(rung for rung in rungs if rung.strategy not in self._rotten)
+            if not rungs:
+                message = f"no checkpoint can be restored, and the policy permits nothing else: {self._phase}"
+                raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
             await self._wait_for_market()
 
     @workflow.query
@@ -69,6 +74,8 @@ class FailoverWorkflow:
         except ActivityError as err:
             if is_cancelled_exception(err):
                 raise
+            if is_rotten(err):
+                self._rotten.add(rung.strategy)
             # Nothing that another machine would mend, such as a key that was revoked: a person can mend it meanwhile.
             self._say(f"{rung.strategy} cannot go on: {err.cause or err}")
             return None
@@ -86,7 +93,7 @@ class FailoverWorkflow:
             phases=settled.phases,
             started_at=settled.started_at,
             attempts=tuple(self._settler.attempts),
-            restored=settled.restored,
+            restored_from=settled.restored,
             kept_state=in_place,
         )
 

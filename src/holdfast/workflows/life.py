@@ -70,12 +70,20 @@ class Life:
             self.spec, epoch=self.epoch, head=self.head, occasion=occasion, decided_at=decided_at, say=self.face.say
         )
 
-    async def work_runs(self, lease: Lease, head: CheckpointRef | None, started_at: datetime, how: str) -> None:
-        """A machine has taken the work."""
+    async def work_runs(
+        self,
+        lease: Lease,
+        started_at: datetime,
+        how: str,
+        *,
+        head: CheckpointRef | None,
+        base: CheckpointRef | None,
+    ) -> None:
+        """A machine has taken the work. Saves build on `base`, which is sound: a rotten head would pass on its rot."""
         self.lease, self.epoch, self.head = lease, max(self.epoch, lease.epoch), head
         self.started_at = self.last_sign = started_at
         self.word = self.loss = None
-        await self.saver.attach(lease, head)
+        await self.saver.attach(lease, head, base=base)
         self.enter(Phase.RUNNING, f"{how} on {lease.label}")
 
     async def end(self, phase: Phase, reason: str) -> None:

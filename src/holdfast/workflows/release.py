@@ -4,11 +4,17 @@ A workflow of its own, so that nobody has to wait for a provider that is down, a
 be terminated by hand, while the machine's end is still being seen to. It is never given up.
 """
 
+from datetime import timedelta
+
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from holdfast.contracts import names
 from holdfast.contracts.failover import ReleaseInput
 from holdfast.workflows import steps
+
+FIRST_WAIT = timedelta(seconds=5)
+LONGEST_WAIT = timedelta(minutes=1)
 
 
 @workflow.defn(name=names.RELEASE)
@@ -16,9 +22,29 @@ class ReleaseWorkflow:
     @workflow.run
     async def run(self, order: ReleaseInput) -> None:
         workflow.set_current_details(f"**{order.label}** at {order.provider}: {order.reason}")
+        wait = FIRST_WAIT
+        while (trouble := await _try_to_end(order)) is not None:
+            workflow.set_current_details(
+                f"**{order.label}** still bills at {order.provider}: {trouble}\n\n"
+                f"Tried again every {LONGEST_WAIT.total_seconds():g} s until it is gone."
+            )
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(order)
+            await workflow.sleep(wait, summary=f"before {order.label} is destroyed again")
+            wait = min(wait * 2, LONGEST_WAIT)
+        await steps.close_lease(order.label, order.reason)
+        workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")
+
+
+async def _try_to_end(order: ReleaseInput) -> str | None:
+    """None when the provider knows nothing of the machine; else what stands in the way, such as a key it refuses."""
+    try:
         if order.instance_id:
             await steps.destroy(order.provider, order.instance_id)
         # Also by label: a launch whose answer was lost may have rented what we never heard of, and not be listed yet.
         await steps.reap(order.provider, order.label, wait_out_lag=not order.instance_id)
-        await steps.close_lease(order.label, order.reason)
-        workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")
+    except ActivityError as err:
+        if is_cancelled_exception(err):
+            raise
+        return str(err.cause or err)
+    return None

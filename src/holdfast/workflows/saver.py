@@ -40,8 +40,8 @@ class Saver:
         except WorkflowAlreadyStartedError:
             workflow.logger.info("checkpoints of %s are being saved already", spec.name)
 
-    async def attach(self, lease: Lease, head: CheckpointRef | None) -> None:
-        await self._signal("attach", AttachMessage(lease=lease, head=head))
+    async def attach(self, lease: Lease, head: CheckpointRef | None, *, base: CheckpointRef | None) -> None:
+        await self._signal("attach", AttachMessage(lease=lease, head=head, base=base))
         self.attached = True
 
     async def detach(self) -> None:

@@ -22,7 +22,7 @@ from temporalio.exceptions import (
 )
 
 from holdfast.contracts import names
-from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
+from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, ReleaseInput
 from holdfast.contracts.incidents import Attempt, Phases
@@ -49,7 +49,7 @@ class Settled:
     head: CheckpointRef | None
     phases: Phases  # `detect` and `progress` are for the caller to fill in
     started_at: datetime
-    restored: RestoreSummary | None
+    restored: CheckpointRef | None  # None: it began with an empty workspace, or with what was on the machine
 
 
 class Settler:
@@ -71,6 +71,7 @@ class Settler:
         self._occasion = occasion
         self._decided_at = decided_at
         self._say = say
+        self._earlier: tuple[CheckpointRef, ...] = ()
         self._avoid: set[str] = set()
         self.attempts: list[Attempt] = []
 
@@ -89,7 +90,7 @@ class Settler:
         """Start the machine again, if it was stopped, and the work on it with the state that is on its disk."""
         began = workflow.now()
         self.epoch += 1
-        self.head = await steps.claim_epoch(self._spec.name, self.epoch, None)
+        self.head = (await steps.claim_epoch(self._spec.name, self.epoch, None)).head
         lease = replace(lease, epoch=self.epoch)
         self._say(f"starting {lease.label} again in place")
         settled = None
@@ -143,7 +144,8 @@ class Settler:
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
         lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
         settled, outcome = None, "did not boot in time"
-        self.head = await steps.claim_epoch(self._spec.name, self.epoch, offer)
+        claimed = await steps.claim_epoch(self._spec.name, self.epoch, offer)
+        self.head, self._earlier = claimed.head, claimed.earlier
         try:
             launched = await _launch_to_its_end(offer, label, self._spec)
             if launched.instance is None:
@@ -182,7 +184,7 @@ class Settler:
         restored = await self._restore(lease) if with_state and self.head else None
         ready = workflow.now()
         self._say(f"starting the work on {lease.label}")
-        started_at = await steps.start_work(lease, self._spec, self.head if restored else None)
+        started_at = await steps.start_work(lease, self._spec, restored)
         phases = Phases(
             decide=began - self._decided_at,
             provision=accepted - began,
@@ -193,11 +195,21 @@ class Settler:
         )
         return Settled(lease=lease, head=self.head, phases=phases, started_at=started_at, restored=restored)
 
-    async def _restore(self, lease: Lease) -> RestoreSummary:
-        if self.head is None:
-            raise ApplicationError("there is no checkpoint to restore", type=ErrorType.NO_CHECKPOINT)
-        self._say(f"restoring checkpoint {self.head.sequence} on {lease.label}")
-        return await steps.restore(lease, self._spec, self.head)
+    async def _restore(self, lease: Lease) -> CheckpointRef:
+        """Restore the head, or the newest earlier checkpoint that is sound, and return which it was."""
+        assert self.head is not None, "without a head there is nothing to restore"
+        for checkpoint in (self.head, *self._earlier):
+            self._say(f"restoring checkpoint {checkpoint.sequence} on {lease.label}")
+            try:
+                await steps.restore(lease, self._spec, checkpoint)
+            except ActivityError as err:
+                if not is_rotten(err):
+                    raise
+                self._say(f"checkpoint {checkpoint.sequence} cannot be restored: {err.cause}")
+                last = err
+            else:
+                return checkpoint
+        raise last
 
     def _note(self, lease: Lease, strategy: str, offer_id: str, began: datetime, *, outcome: str) -> None:
         attempt = Attempt(
@@ -294,6 +306,12 @@ def _failed(answer: object) -> TypeGuard[BaseException]:
     if isinstance(answer, BaseException) and is_cancelled_exception(answer):
         raise answer
     return isinstance(answer, BaseException)
+
+
+def is_rotten(err: ActivityError) -> bool:
+    """The checkpoint itself is damaged or missing: another machine would find it the same."""
+    cause = err.cause
+    return isinstance(cause, ApplicationError) and cause.type in (ErrorType.CHECKPOINT_CORRUPT, ErrorType.NO_CHECKPOINT)
 
 
 def _is_hopeless(err: ActivityError) -> bool:

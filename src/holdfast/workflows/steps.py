@@ -69,9 +69,9 @@ async def open_workload(order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResul
     return await _on_record(acts.open_workload, order, summary=f"open the record of {order.spec.name}")
 
 
-async def claim_epoch(workload: str, epoch: int, offer: Offer | None) -> CheckpointRef | None:
+async def claim_epoch(workload: str, epoch: int, offer: Offer | None) -> acts.ClaimEpochResult:
     order = acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer)
-    return (await _on_record(acts.claim_epoch, order, summary=f"raise the fence to epoch {epoch}")).head
+    return await _on_record(acts.claim_epoch, order, summary=f"raise the fence to epoch {epoch}")
 
 
 async def record_lease(lease: Lease) -> None:
@@ -312,10 +312,9 @@ async def stop_work(lease: Lease, grace: timedelta) -> None:
 
 
 def save_checkpoint(
-    lease: Lease, spec: WorkloadSpec, *, reason: SaveReason, base: CheckpointRef | None
+    lease: Lease, spec: WorkloadSpec, *, reason: SaveReason, base: CheckpointRef | None, sequence: int
 ) -> workflow.ActivityHandle[CheckpointRef]:
     """Upload a checkpoint. A save on the clock is given up after three tries; the others wait for the store."""
-    sequence = base.sequence + 1 if base else 0
     patient = reason is not SaveReason.CADENCE
     return workflow.start_activity(
         acts.save_checkpoint,

@@ -34,7 +34,9 @@ async def fail_over(life: Life) -> None:
     life.epoch = max(life.epoch, result.epoch)
     life.pending = _incident(lease, loss, result, started_at)
     await steps.record_incident(life.pending)
-    return await life.work_runs(result.lease, result.head, result.started_at, f"{result.strategy} after {loss.cause}")
+    how = f"{result.strategy} after {loss.cause}"
+    base = result.head if result.kept_state else result.restored_from
+    return await life.work_runs(result.lease, result.started_at, how, head=result.head, base=base)
 
 
 async def _climb(life: Life, lease: Lease, loss: Loss) -> FailoverResult:
@@ -113,7 +115,7 @@ def _work_lost(loss: Loss, result: FailoverResult, started_at: datetime) -> time
     """Work is lost from the newest of: the restored checkpoint, and the start of the work on the lost machine."""
     if result.kept_state:
         return None
-    restored_to = result.head.taken_at if result.head and result.restored else started_at
+    restored_to = result.restored_from.taken_at if result.restored_from else started_at
     return max(loss.silent_since - max(restored_to, started_at), timedelta())
 
 

@@ -39,5 +39,5 @@ async def resume(life: Life) -> None:
     settled = await settler.on_same_machine(lease, "resume")
     life.epoch = settler.epoch
     if settled:
-        return await life.work_runs(settled.lease, settled.head, settled.started_at, "resumed")
+        return await life.work_runs(settled.lease, settled.started_at, "resumed", head=settled.head, base=settled.head)
     return life.lose(Loss(Cause.OUTBID, "its GPU was taken while it was paused", silent_since=asked, decided_at=asked))

@@ -41,7 +41,9 @@ async def place(life: Life) -> None:
         return life.enter(Phase.STOPPING, "stopped before it ran")
     settled = search.result()
     if settled:
-        return await life.work_runs(settled.lease, settled.head, settled.started_at, "placed")
+        return await life.work_runs(
+            settled.lease, settled.started_at, "placed", head=settled.head, base=settled.restored
+        )
     if life.searches == 1 and life.epoch == before:
         await life.end(Phase.FAILED, "no offer meets the spec")
         raise ApplicationError("no offer meets the spec", type=ErrorType.NO_OFFERS, non_retryable=True)
