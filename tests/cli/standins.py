@@ -4,11 +4,12 @@ An activity is a name and a workflow is a name, so that what the client sends an
 real ones.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -314,7 +315,7 @@ class World:
 @asynccontextmanager
 async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
     """Workers on every queue, under the real names."""
-    activities = {
+    activities: dict[str, list[Callable[..., Any]]] = {
         names.CONTROL_QUEUE: [world.report_workload, world.mark_verified],
         names.HOSTS_QUEUE: [world.read_logs, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],

@@ -83,4 +83,6 @@ async def _why_refused(handle: WorkflowHandle[Any, Any], name: str, err: RPCErro
         return InvalidState(
             f"the workload {name!r} has ended ({word})", remedy=f"`holdfast report {name}` tells how it went"
         )
+    if is_timeout(err):
+        return NoWorker(f"no worker took the order for {name!r} in time")
     return from_rpc(err, client.service_client.config.target_host)

@@ -64,9 +64,13 @@ def from_rpc(err: RPCError, address: str) -> HoldfastError:
 
 
 def is_timeout(err: RPCError) -> bool:
-    """Whether a call ran out of time; the SDK calls its own limit a cancellation."""
+    """Whether a call ran out of time.
+
+    The SDK calls its own limit a cancellation; a server that is first to see it drops the stream, which reads as a
+    protocol error.
+    """
     ours = err.status is RPCStatusCode.CANCELLED and "imeout" in err.message
-    return ours or err.status is RPCStatusCode.DEADLINE_EXCEEDED
+    return ours or err.status is RPCStatusCode.DEADLINE_EXCEEDED or "h2 protocol error" in err.message
 
 
 def _too_late(cause: TimeoutError, doing: str, queue: str) -> HoldfastError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,10 @@ def logs(
 
     async def show(holdfast: Holdfast) -> None:
         await holdfast.status(name)  # an unknown name is an error, not an empty log
+        with only_watching(name) if follow else nullcontext():
+            await read(holdfast)
+
+    async def read(holdfast: Holdfast) -> None:
         reader = holdfast.logs(name)
         if tail is not None:
             console.answer(await reader.tail(tail), end="")
@@ -36,8 +41,7 @@ def logs(
             async for text in reader.so_far():
                 console.answer(text, end="")
         if follow:
-            with only_watching(name):
-                async for text in reader.follow():
-                    console.answer(text, end="")
+            async for text in reader.follow():
+                console.answer(text, end="")
 
     with_holdfast(data_dir, show)
