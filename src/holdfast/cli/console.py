@@ -1,16 +1,20 @@
 """What commands print: answers to stdout, everything else to stderr.
 
-Rich is loaded only for tables on a terminal; a pipe gets plain aligned text, `--json` one JSON document.
+A table is aligned text, one line per row, cut to the terminal's width; a pipe gets all of it, `--json` one document.
 """
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+GAP = "  "  # between columns
+NARROWEST = 6  # places that a column keeps
 
 
 def say(text: str = "") -> None:
@@ -47,22 +51,44 @@ def plain(value: Any) -> Any:
     return value
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """A table that a person reads. A cell is one line: of more, the first stands for all."""
-    rows = [[one_line(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        _plain_table(headers, rows, title)
-        return
-    # Imported here: a pipe, and every command without a table, does without it.
-    from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", spare: Sequence[str] = ()) -> None:
+    """A table that a person reads. A cell is one line: of more, the first stands for all.
 
-    shown = Table(*headers, title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    Columns in `spare` are left out, one by one, while a terminal is too narrow for the whole.
+    """
+    rows = [[one_line(cell) for cell in row] for row in rows]
+    if title:
+        answer(title)
+    widths = [max(len(cell) for cell in column) for column in zip(headers, *rows, strict=True)]
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns
+        if spare and _width(widths) > room:
+            kept = [index for index, name in enumerate(headers) if name != spare[0]]
+            narrower = [[row[index] for index in kept] for row in (headers, *rows)]
+            table(narrower[0], narrower[1:], spare=spare[1:])
+            return
+        widths = _fitting(widths, room)
+    answer(bold + _line(headers, widths) + plain)
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
-    Console().print(shown)
+        answer(_line(row, widths))
+
+
+def _fitting(widths: list[int], room: int) -> list[int]:
+    """The widest columns give way, a place at a time, until a row fits; what is still too wide the terminal wraps."""
+    fitting = list(widths)
+    while _width(fitting) > room and max(fitting) > NARROWEST:
+        fitting[fitting.index(max(fitting))] -= 1
+    return fitting
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    cut = [cell if len(cell) <= width else cell[: width - 1] + "…" for cell, width in zip(cells, widths, strict=True)]
+    return GAP.join(cell.ljust(width) for cell, width in zip(cut, widths, strict=True)).rstrip()
 
 
 def facts(pairs: Mapping[str, str]) -> None:
@@ -91,11 +117,3 @@ def working(on: str) -> Iterator[None]:
 
     with Console(stderr=True).status(on):
         yield
-
-
-def _plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    if title:
-        answer(title)
-    widths = [max(len(cell) for cell in column) for column in zip(headers, *rows, strict=True)]
-    for row in (headers, *rows):
-        answer("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -50,7 +50,7 @@ def offers(
     if not found:
         console.say("no offer fits; raise --max-price or ask for less")
         return
-    console.table(_HEADERS, [_row(offer) for offer in found[:limit]])
+    console.table(_HEADERS, [_row(offer) for offer in found[:limit]], spare=("DOWN", "CPU", "MEMORY"))
     if len(found) > limit:
         console.say(f"{len(found) - limit} more; --limit shows them")
 
