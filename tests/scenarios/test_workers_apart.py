@@ -132,7 +132,7 @@ async def test_another_host_worker_takes_a_watch_over_and_the_work_does_not_noti
     after = (await holdfast.status(quiet)).status
     assert (after.phase, after.epoch, newest.epoch) == (Phase.RUNNING, before.epoch, before.epoch)
     assert not (await holdfast.report(quiet)).incidents
-    place.start_worker("host")
+    await soon(place.start_worker("host").is_ready, "a new one stands beside it")
 
 
 def test_a_control_worker_is_not_ready_without_the_records_and_others_do_not_care(place: Place) -> None:

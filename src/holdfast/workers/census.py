@@ -13,7 +13,7 @@ from holdfast.contracts import names
 from holdfast.contracts.workload import Phase
 from holdfast.telemetry.metrics import Metrics
 
-EVERY = timedelta(seconds=30)
+EVERY = timedelta(seconds=15)
 log = logging.getLogger("holdfast.worker")
 
 

@@ -7,10 +7,12 @@ codes are those of `holdfast worker`: 0 told to stop, 2 wrong arguments, and `co
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from typing import NoReturn
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -94,5 +96,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def end(code: int) -> NoReturn:
+    """End the process with this exit code, whatever the SDK's native threads do.
+
+    They may abort a Python that tears itself down (sdk-python issue 300), when everything is done already.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

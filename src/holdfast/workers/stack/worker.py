@@ -3,7 +3,6 @@
 Most of a worker's start is importing, so it is started together with the servers and does that meanwhile.
 """
 
-import sys
 import time
 from datetime import timedelta
 
@@ -37,4 +36,4 @@ def wait_for_servers(home: Home) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    worker.end(main())
