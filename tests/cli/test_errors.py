@@ -61,7 +61,7 @@ async def test_a_workdir_that_is_not_there_is_a_usage_error(cli: Run, spec: Path
     assert "is not a folder" in refused.err
 
 
-@pytest.mark.parametrize("command", [["ps"], ["status", "x"], ["report", "x"], ["offers"], ["worker"]])
+@pytest.mark.parametrize("command", [["ps"], ["status", "x"], ["report", "x"], ["offers"]])
 async def test_no_server_is_its_own_exit_code(cli: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     refused = await cli(*command)
