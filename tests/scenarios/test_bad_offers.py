@@ -27,7 +27,7 @@ async def test_a_machine_that_is_no_good_is_given_back_and_the_next_offer_is_tak
 async def test_an_offer_that_changed_since_the_search_is_left_for_the_next_one(
     tell: Tell, change: dict[str, object]
 ) -> None:
-    story = tell("stale", steps=20, gpu="RTX A6000")
+    story = tell("stale", steps=20, gpu="RTX A6000", failover={"silence": "2s", "boot_timeout": "5s"})
     cheapest = min(
         (offer for offer in story.market.offers() if "A6000" in offer["gpu"] and not offer["withdrawn"]),
         key=lambda offer: float(offer["min_bid"]),

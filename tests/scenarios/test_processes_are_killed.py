@@ -8,14 +8,14 @@ from tests.scenarios.stage import PATIENCE
 from tests.scenarios.story import Story
 
 
-async def test_worker_then_temporal_then_store_killed_while_a_workload_runs(tell: Tell) -> None:
-    story = tell("kills", steps=250)
+async def test_worker_then_temporal_then_store_then_market_killed_while_a_workload_runs(tell: Tell) -> None:
+    story = tell("kills", steps=300)
     await story.begins()
     await story.works()
-    for process in ("worker-1", "temporal", "store"):
+    for process in ("worker-1", "temporal", "store", "market"):
         await _kill_and_await(story, process)
     await story.finishes()
-    report = await story.is_whole(steps=250)
+    report = await story.is_whole(steps=300)
     assert report.incidents == () and len(story.bill()) == 1, "no machine was lost, so none may be replaced"
     assert len(story.witness.runs_of(story.name)) == 1, "the work was never started a second time"
 
@@ -29,16 +29,6 @@ async def test_a_machine_lost_while_the_worker_is_dead_is_replaced_all_the_same(
     await story.works(epoch=2)
     await story.finishes()
     await story.is_whole()
-
-
-async def test_a_killed_market_comes_back_with_its_machines(tell: Tell) -> None:
-    story = tell("market")
-    await story.begins()
-    await story.works()
-    await _kill_and_await(story, "market")
-    await story.finishes()
-    report = await story.is_whole()
-    assert report.incidents == () and len(story.bill()) == 1
 
 
 async def _kill_and_await(story: Story, process: str) -> None:

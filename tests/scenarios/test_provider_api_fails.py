@@ -2,13 +2,10 @@
 
 from datetime import timedelta
 
-import pytest
-
 from holdfast.contracts.workload import WorkloadStatus
 from holdfast.simcloud.model import Trouble
 from tests.scenarios.conftest import Tell
 from tests.scenarios.stage import eventually
-from tests.scenarios.story import Story
 
 
 async def test_an_api_that_is_down_or_broken_or_knows_no_machines_moves_nothing(tell: Tell) -> None:
@@ -37,19 +34,13 @@ async def test_a_loss_while_the_api_is_down_is_waited_out_and_answered_when_it_i
     await story.is_whole()
 
 
-@pytest.mark.parametrize("times", [1, 2])
-async def test_a_rental_whose_answer_is_lost_is_found_and_not_paid_twice(tell: Tell, times: int) -> None:
+async def test_a_rental_whose_answer_is_lost_is_found_and_not_paid_twice(tell: Tell) -> None:
     story = tell("unheard", steps=20)
-    story.market.add_fault(Trouble.LOST_RESPONSE, endpoint="rent", times=times)
+    story.market.add_fault(Trouble.LOST_RESPONSE, endpoint="rent", times=2)
     await story.begins()
     await story.finishes()
     await story.is_whole(steps=20)
-    assert_one_machine_was_paid(story)
-
-
-def assert_one_machine_was_paid(story: Story) -> None:
-    lines = story.bill()
-    assert len(lines) == 1, [(line["label"], line["total"]) for line in lines]
+    assert len(story.bill()) == 1
 
 
 def _cannot_tell(status: WorkloadStatus) -> bool:
