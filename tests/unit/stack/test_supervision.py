@@ -21,7 +21,10 @@ def supervisor(stack: Stack) -> int:
 
 
 def guardian(stack: Stack) -> int:
-    state = Home(stack.data_dir).read()
+    """It is started by the supervisor, and may be on record a moment after the stack is ready."""
+    home = Home(stack.data_dir)
+    eventually(lambda: len(((state := home.read()) and state.keepers) or ()) > 1)
+    state = home.read()
     assert state is not None
     return state.keepers[1].pid
 

@@ -1,5 +1,6 @@
 """`holdfast up`, `down` and the stack's part of `status`, as functions."""
 
+import contextlib
 import os
 import signal
 import time
@@ -116,22 +117,31 @@ def down(data_dir: Path, say: Callable[[str], None]) -> int:
     if state is None or not _any_lives(state):
         say(f"no stack runs in {home.path}")
         return 0
-    if not any(record.lives() for record in state.keepers):
-        _stop_abandoned(home, state, say)
     deadline = time.monotonic() + STOP_WITHIN.total_seconds()
     while time.monotonic() < deadline:
         if _stopped(home):
             say("stopped; the data is kept")
             return 0
-        _ask_to_stop(home)
+        _stop_somehow(home, say)
         time.sleep(0.1)
     raise StackError(f"the stack in {home.path} did not stop", remedy="see its logs folder and `holdfast status`")
 
 
-def _ask_to_stop(home: Home) -> None:
-    """Signal the supervisor, which is the first of the keepers; a missing one is about to be replaced by the other."""
+def _stop_somehow(home: Home, say: Callable[[str], None]) -> None:
+    """Ask the keepers if one of them lives, else do it ourselves."""
     state = home.read()
-    if state is None or state.phase in (Phase.STOPPING, Phase.STOPPED):
+    if state is None:
+        return
+    if any(record.lives() for record in state.keepers):
+        _ask_to_stop(state)
+        return
+    with contextlib.suppress(AlreadyRunning):  # a keeper too young to be on record holds the lock: ask it next time
+        _stop_abandoned(home, state, say)
+
+
+def _ask_to_stop(state: StackState) -> None:
+    """Signal the supervisor, which is the first of the keepers; a missing one is about to be replaced by the other."""
+    if state.phase in (Phase.STOPPING, Phase.STOPPED):
         return
     if state.keepers and state.keepers[0].lives():
         os.kill(state.keepers[0].pid, signal.SIGTERM)
