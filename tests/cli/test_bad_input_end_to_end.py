@@ -108,12 +108,20 @@ def test_a_workdir_that_cannot_be_read_starts_nothing(stack: Stack) -> None:
     assert stack("status", "locked").code == 4
 
 
-def test_a_secret_that_nobody_has_ends_the_workload_with_its_name(stack: Stack) -> None:
-    spec = stack.spec("secretive", more="environment: {TOKEN: {secret: nobody_has_it}}\n")
-    ended = stack("run", spec, "--follow")
+def test_a_secret_that_nobody_has_is_missed_before_anything_is_rented(stack: Stack) -> None:
+    refused = stack("run", stack.spec("secretive", more="environment: {TOKEN: {secret: nobody_has_it}}\n"))
+    assert refused.code == 6
+    assert "no secret called nobody_has_it" in refused.err
+    assert "hint: put its value into a file" in refused.err
+    assert stack("status", "secretive").code == 4
+
+
+def test_a_setup_that_fails_ends_the_workload_after_two_machines(stack: Stack) -> None:
+    ended = stack("run", stack.spec("crooked", more="setup: exit 4\n"), "--follow")
     assert ended.code == 1
-    assert "'nobody_has_it' is neither a file in" in ended.err
+    assert "setup ended with code 4" in ended.err
     until(lambda: stack("sim", "instances", "--json").document == [])
+    assert len([line for line in stack.labels_billed() if line.startswith("crooked.")]) == 2
 
 
 # --- names, prices, providers --------------------------------------------------------------------------------------

@@ -385,3 +385,25 @@ async def test_a_policy_that_may_lose_work_starts_afresh_when_nothing_can_be_res
     await story.save_now(handle)
     assert story.world.newest().restored is None
     assert story.world.bases[-1] is None
+
+
+async def test_a_setup_that_fails_on_two_machines_ends_the_workload_instead_of_renting_on(story: Story):
+    story.world.setup_fails = True
+    with pytest.raises(WorkflowFailureError):
+        await result_of(await story.begin())
+    assert len(story.world.machines) == 2
+    assert story.world.ended is not None
+    assert story.world.ended[0] is Phase.FAILED
+    assert "setup ended with code 4" in story.world.ended[1]
+    await story.until(lambda: story.world.alive == [])
+
+
+async def test_a_lost_machine_that_cannot_be_destroyed_yet_is_at_least_made_to_stop_working(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.key_is_refused = True
+    await handle.execute_update("failover", FailoverRequest(save_first=False), result_type=Ack)
+    await story.running(handle, epoch=2)
+    await story.until(lambda: story.world.order.count("stop work") >= 2)
+    story.world.key_is_refused = False
+    await story.until(lambda: story.world.alive == ["i2"])

@@ -75,6 +75,7 @@ class World:
         self.search_fails = False
         self.api_is_down = False
         self.key_is_refused = False
+        self.setup_fails = False
         self.rotten: set[str] = set()  # manifests that cannot be restored
         self.gpu_is_taken = False
         self.store_is_down = False
@@ -277,6 +278,8 @@ class World:
     @activity.defn
     async def start_work(self, order: acts.StartWorkInput) -> acts.StartWorkResult:
         machine = self._machine(order.lease)
+        if self.setup_fails:
+            raise ApplicationError("setup ended with code 4", type=ErrorType.SETUP_FAILED, non_retryable=True)
         machine.running = True
         machine.work.clear()
         self.order.append(f"start {order.lease.label}")

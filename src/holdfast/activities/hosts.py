@@ -32,6 +32,10 @@ class HostActivities:
         self._sightings = sightings
 
     @activity.defn
+    async def missing_secrets(self, names: list[str]) -> list[str]:
+        return [name for name in names if not self._secrets.has(name)]
+
+    @activity.defn
     async def settle_in(self, order: acts.SettleInput) -> acts.SettleResult:
         began = time.monotonic()
         async with beating():

@@ -59,7 +59,7 @@ class MachineActivities:
                 with translated():
                     instance = await self._provider.inspect(order.instance_id)
                 waited = timedelta(seconds=time.monotonic() - began)
-                if _is_settled(instance, waited) or waited > order.patience:
+                if _is_settled(instance, waited, order.restarted) or waited > order.patience:
                     return instance
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -127,7 +127,8 @@ class MachineActivities:
         raise ApplicationError(message, type=ErrorType.REQUEST_REJECTED, non_retryable=True)
 
 
-def _is_settled(instance: Instance, waited: timedelta) -> bool:
+def _is_settled(instance: Instance, waited: timedelta, restarted: bool) -> bool:
     if instance.state is InstanceState.RUNNING:
         return instance.ssh is not None
-    return instance.state in _NEVER_RUNS or (instance.state in _MAY_LINGER and waited > _LINGERS)
+    lingers = restarted and waited < _LINGERS
+    return instance.state in _NEVER_RUNS or (instance.state in _MAY_LINGER and not lingers)

@@ -28,11 +28,17 @@ class SecretSource:
             name: self._value(given) if isinstance(given, SecretRef) else given for name, given in environment.items()
         }
 
-    def _value(self, ref: SecretRef) -> str:
-        path = self._folder / ref.secret
+    def has(self, name: str) -> bool:
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> str | None:
+        path = self._folder / name
         if path.is_file():
             return path.read_text().rstrip("\n")
-        value = os.environ.get(VARIABLE_PREFIX + ref.secret.upper())
+        return os.environ.get(VARIABLE_PREFIX + name.upper())
+
+    def _value(self, ref: SecretRef) -> str:
+        value = self._find(ref.secret)
         if value is None:
             variable = VARIABLE_PREFIX + ref.secret.upper()
             message = f"secret {ref.secret!r} is neither a file in {self._folder} nor the variable {variable}"

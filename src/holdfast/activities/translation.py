@@ -40,14 +40,18 @@ TABLE: tuple[tuple[type[Exception], ErrorType, bool], ...] = (
     (record.UnknownWorkload, ErrorType.REQUEST_REJECTED, GIVE_UP),
     (record.RecordsError, ErrorType.RECORDS_UNAVAILABLE, RETRY),
 )
+BY_AGENT = {
+    "fenced": (ErrorType.FENCED, GIVE_UP),
+    "setup_failed": (ErrorType.SETUP_FAILED, GIVE_UP),
+}
 OURS = tuple(kind for kind, _, _ in TABLE)
 
 
 def to_wire(err: Exception) -> ApplicationError:
     """The `ApplicationError` for one of our errors, with its type, whether a retry may help, and when."""
     kind, final = next((wire, final) for mine, wire, final in TABLE if isinstance(err, mine))
-    if isinstance(err, AgentError) and err.kind == "fenced":
-        kind, final = ErrorType.FENCED, GIVE_UP
+    if isinstance(err, AgentError):
+        kind, final = BY_AGENT.get(err.kind, (kind, final))
     wait: timedelta | None = err.retry_after if isinstance(err, provider.RateLimited) else None
     return ApplicationError(str(err) or type(err).__name__, type=kind, non_retryable=final, next_retry_delay=wait)
 

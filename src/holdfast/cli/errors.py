@@ -36,6 +36,7 @@ TABLE: Final = (
     Row("holdfast.client.errors.SpecInvalid", 3, "the spec has mistakes; nothing was rented"),
     Row("holdfast.client.errors.UnknownWorkload", 4, "no workload of this name"),
     Row("holdfast.client.errors.NoOffers", 5, "no machine fits within the limits; nothing was rented"),
+    Row("holdfast.client.errors.SecretMissing", 6, "a secret that the spec names is not there; nothing was rented"),
     Row("holdfast.client.errors.CredentialsRefused", 6, "a provider does not accept the key"),
     Row("holdfast.client.errors.OutOfCredit", 6, "the provider's account has no credit left"),
     Row("holdfast.client.errors.StoreUnavailable", 7, "the object store cannot be used"),

@@ -75,6 +75,12 @@ class NoProvider(HoldfastError):
     remedy_by_default = "set HOLDFAST_PROVIDERS__<NAME>__API_KEY, or run `holdfast up` for the simulated market"
 
 
+class SecretMissing(HoldfastError):
+    """The spec names a secret that the host workers do not have. Nothing was rented."""
+
+    remedy_by_default = "put its value into a file of that name in the data directory's secrets folder, mode 0600"
+
+
 class CredentialsRefused(HoldfastError):
     """A provider does not accept our key."""
 

@@ -81,6 +81,7 @@ class Holdfast:
         Raises:
             AlreadyRunning: the name is taken by a running workload.
             NoOffers: nothing fits within the price limit; the message shows what comes nearest.
+            SecretMissing: the host workers do not have a secret that the spec names.
             NoProvider, CredentialsRefused, ProviderUnavailable, StoreUnavailable, NoWorker, TemporalUnavailable.
         """
         await starting.refuse_running_name(self._client, spec.name)
@@ -88,6 +89,7 @@ class Holdfast:
         await market.refuse_unknown(self._client, asked, self._settings)
         placed = spec.model_copy(update={"providers": asked})
         offers = await market.require_offers(self._client, placed)
+        await starting.refuse_missing_secrets(self._client, placed)
         saved = await starting.save_workdir(placed, workdir, self._settings) if workdir else None
         run_id = await starting.start(self._client, placed, saved)
         return starting.Started(name=spec.name, run_id=run_id, cheapest=offers[0], workdir=saved)

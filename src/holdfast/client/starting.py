@@ -14,12 +14,14 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client.errors import AlreadyRunning
+from holdfast.client.calls import ask
+from holdfast.client.errors import AlreadyRunning, SecretMissing
 from holdfast.client.translation import from_rpc
+from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Offer
-from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.spec import SecretRef, WorkloadSpec
 from holdfast.contracts.workload import Phase, WorkloadInput
 from holdfast.settings import Settings
 
@@ -44,6 +46,18 @@ async def refuse_running_name(client: Client, name: str) -> None:
         raise from_rpc(err, client.service_client.config.target_host) from err
     if description.status is WorkflowExecutionStatus.RUNNING:
         raise _already_running(name)
+
+
+async def refuse_missing_secrets(client: Client, spec: WorkloadSpec) -> None:
+    """Raise `SecretMissing` before a machine is rented for work that could not start on it."""
+    wanted = sorted({each.secret for each in spec.environment.values() if isinstance(each, SecretRef)})
+    if not wanted:
+        return
+    missing = await ask(
+        client, acts.missing_secrets, wanted, queue=names.HOSTS_QUEUE, summary=f"are the secrets of {spec.name} there"
+    )
+    if missing:
+        raise SecretMissing(f"the host workers have no secret called {', '.join(missing)}")
 
 
 async def start(client: Client, spec: WorkloadSpec, workdir: CheckpointRef | None) -> str:

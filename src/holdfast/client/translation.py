@@ -18,6 +18,7 @@ from holdfast.client.errors import (
     OutOfCredit,
     ProviderUnavailable,
     RecordsUnavailable,
+    SecretMissing,
     StoreUnavailable,
     Unanswered,
 )
@@ -31,6 +32,7 @@ _BY_TYPE: Mapping[str, type[HoldfastError]] = {
     ErrorType.CREDENTIALS_REFUSED: CredentialsRefused,
     ErrorType.OUT_OF_CREDIT: OutOfCredit,
     ErrorType.NO_OFFERS: NoOffers,
+    ErrorType.SECRET_MISSING: SecretMissing,
     ErrorType.NO_CHECKPOINT: NoCheckpoint,
     ErrorType.CHECKPOINT_CORRUPT: CheckpointCorrupt,
     ErrorType.INVALID_STATE: InvalidState,

@@ -174,6 +174,7 @@ class AwaitRunningInput:
     provider: str
     instance_id: str
     patience: timedelta
+    restarted: bool = False  # the provider's last word on the stop before may linger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,6 +362,12 @@ class ReadLogsResult:
     text: str
     cursor: str
     epoch: int | None = None
+
+
+@activity.defn
+async def missing_secrets(names: list[str]) -> list[str]:
+    """Which of these secrets the host workers do not have."""
+    raise _stub()
 
 
 @activity.defn

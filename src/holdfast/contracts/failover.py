@@ -51,6 +51,7 @@ class ReleaseInput:
     label: str
     instance_id: str  # "" when the launch never told us
     reason: str
+    lease: Lease | None = None  # of a machine that had let us in: while it lives on, its work can be stopped
 
 
 @dataclass(frozen=True, kw_only=True)

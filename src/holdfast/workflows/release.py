@@ -28,6 +28,7 @@ class ReleaseWorkflow:
                 f"**{order.label}** still bills at {order.provider}: {trouble}\n\n"
                 f"Tried again every {LONGEST_WAIT.total_seconds():g} s until it is gone."
             )
+            await _stop_its_work(order)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(order)
             await workflow.sleep(wait, summary=f"before {order.label} is destroyed again")
@@ -48,3 +49,14 @@ async def _try_to_end(order: ReleaseInput) -> str | None:
             raise
         return str(err.cause or err)
     return None
+
+
+async def _stop_its_work(order: ReleaseInput) -> None:
+    """A machine that cannot be destroyed yet, and can be reached, at least works no more: another has its epoch."""
+    if order.lease is None:
+        return
+    try:
+        await steps.stop_work(order.lease, timedelta(seconds=1))
+    except ActivityError as err:
+        if is_cancelled_exception(err):
+            raise

@@ -31,6 +31,7 @@ from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
 from holdfast.workflows import steps
 
+SETUPS_TRIED = 2
 _HOPELESS = (
     ErrorType.SECRET_MISSING,
     ErrorType.CREDENTIALS_REFUSED,
@@ -73,6 +74,7 @@ class Settler:
         self._say = say
         self._earlier: tuple[CheckpointRef, ...] = ()
         self._avoid: set[str] = set()
+        self._failed_setups = 0
         self.attempts: list[Attempt] = []
 
     def avoid(self, machine_id: str) -> None:
@@ -97,7 +99,7 @@ class Settler:
         try:
             answer = await steps.start_instance(lease)
             if answer.state is not InstanceState.WAITING:
-                settled = await self._bring_up(lease, began, with_state=False)
+                settled = await self._bring_up(lease, began, with_state=False, restarted=True)
         except ActivityError as err:
             self._note(lease, strategy, "", began, outcome=_why(err))
             if is_cancelled_exception(err):
@@ -156,7 +158,7 @@ class Settler:
                 settled = await self._bring_up(lease, began, with_state=with_state)
         except ActivityError as err:
             outcome = _why(err)
-            if is_cancelled_exception(err) or _is_hopeless(err):
+            if is_cancelled_exception(err) or self._is_hopeless(err):
                 await self._give_back(lease, outcome)
                 raise
         except asyncio.CancelledError:
@@ -168,11 +170,13 @@ class Settler:
             await self._give_back(lease, outcome)
         return settled
 
-    async def _bring_up(self, lease: Lease, began: datetime, *, with_state: bool) -> Settled | None:
+    async def _bring_up(
+        self, lease: Lease, began: datetime, *, with_state: bool, restarted: bool = False
+    ) -> Settled | None:
         """From an accepted order to running work; None when the machine never came up."""
         accepted = workflow.now()
         self._say(f"{lease.label} is booting")
-        instance = await steps.await_running(lease, self._spec.failover.boot_timeout)
+        instance = await steps.await_running(lease, self._spec.failover.boot_timeout, restarted=restarted)
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
             return None
         lease = _taken(lease, instance)
@@ -211,6 +215,12 @@ class Settler:
                 return checkpoint
         raise last
 
+    def _is_hopeless(self, err: ActivityError) -> bool:
+        """No other machine can mend it. A setup that fails on a second machine is the spec's fault, not theirs."""
+        kind = err.cause.type if isinstance(err.cause, ApplicationError) else None
+        self._failed_setups += kind == ErrorType.SETUP_FAILED
+        return kind in _HOPELESS or self._failed_setups >= SETUPS_TRIED
+
     def _note(self, lease: Lease, strategy: str, offer_id: str, began: datetime, *, outcome: str) -> None:
         attempt = Attempt(
             epoch=self.epoch,
@@ -248,6 +258,7 @@ async def release(lease: Lease, reason: str) -> workflow.ChildWorkflowHandle[Any
         label=lease.label,
         instance_id=lease.instance_id,
         reason=reason[:200],
+        lease=lease if lease.host_key else None,
     )
     try:
         started = await workflow.start_child_workflow(
@@ -312,11 +323,6 @@ def is_rotten(err: ActivityError) -> bool:
     """The checkpoint itself is damaged or missing: another machine would find it the same."""
     cause = err.cause
     return isinstance(cause, ApplicationError) and cause.type in (ErrorType.CHECKPOINT_CORRUPT, ErrorType.NO_CHECKPOINT)
-
-
-def _is_hopeless(err: ActivityError) -> bool:
-    """No other machine can mend it."""
-    return isinstance(err.cause, ApplicationError) and err.cause.type in _HOPELESS
 
 
 def _why(err: ActivityError) -> str:

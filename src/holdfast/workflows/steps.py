@@ -142,10 +142,12 @@ async def launch(offer: Offer, *, label: str, spec: WorkloadSpec) -> LaunchResul
     )
 
 
-async def await_running(lease: Lease, patience: timedelta) -> Instance:
+async def await_running(lease: Lease, patience: timedelta, *, restarted: bool) -> Instance:
     return await workflow.execute_activity(
         acts.await_running,
-        acts.AwaitRunningInput(provider=lease.provider, instance_id=lease.instance_id, patience=patience),
+        acts.AwaitRunningInput(
+            provider=lease.provider, instance_id=lease.instance_id, patience=patience, restarted=restarted
+        ),
         task_queue=names.provider_queue(lease.provider),
         start_to_close_timeout=patience + timedelta(minutes=2),
         heartbeat_timeout=timedelta(seconds=30),
@@ -249,7 +251,7 @@ async def restore(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -
         acts.RestoreInput(lease=lease, workspace=spec.workspace, manifest=checkpoint.manifest),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=12),
-        heartbeat_timeout=timedelta(seconds=60),
+        heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_HOST,
         summary=f"restore checkpoint {checkpoint.sequence} on {lease.label}",
     )
@@ -261,7 +263,7 @@ async def start_work(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef
         acts.StartWorkInput(lease=lease, spec=spec, sequence=checkpoint.sequence if checkpoint else None),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=4),  # the setup command may build things
-        heartbeat_timeout=timedelta(seconds=60),
+        heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_HOST,
         summary=f"start the work on {lease.label}",
     )
@@ -321,7 +323,7 @@ def save_checkpoint(
         acts.SaveInput(lease=lease, spec=spec, reason=reason, base=base, sequence=sequence),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=12),
-        heartbeat_timeout=timedelta(seconds=60),
+        heartbeat_timeout=timedelta(seconds=20),
         retry_policy=RetryPolicy(
             initial_interval=timedelta(seconds=1),
             maximum_interval=timedelta(seconds=15),
@@ -338,7 +340,7 @@ async def collect_garbage(live: list[str], grace: timedelta) -> acts.CollectGarb
         acts.CollectGarbageInput(live=live, grace=grace),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=12),
-        heartbeat_timeout=timedelta(seconds=60),
+        heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_FOR_EVER,
         summary=f"collect garbage beside {len(live)} live checkpoints",
     )

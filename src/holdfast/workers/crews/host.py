@@ -30,6 +30,7 @@ async def crew(shop: Shop) -> list[Worker]:
         shop.worker(
             names.HOSTS_QUEUE,
             [
+                acts.missing_secrets,
                 acts.settle_in,
                 acts.start_work,
                 acts.stop_work,
