@@ -24,6 +24,8 @@ from tests.workflows.conftest import DYNAMIC_CONFIG
 from tests.workflows.stories import Story, run_story
 
 FOLDER = Path(__file__).parent / "histories"
+HERE = f"{Path(__file__).resolve().parents[2]}/"
+"""Stack traces name files; where this checkout lies is nobody's business."""
 Handle = WorkflowHandle[Any, Any]
 
 
@@ -222,7 +224,8 @@ async def _keep(client: Client, story: str, workflow_id: str) -> None:
     for number, run in enumerate(sorted(runs, key=lambda each: each.start_time)):
         history = await client.get_workflow_handle(workflow_id, run_id=run.run_id).fetch_history()
         path = FOLDER / f"{story}.{kind}{suffix}{f'-run{number}' if number else ''}.json"
-        path.write_text(json.dumps(json.loads(history.to_json()), indent=1) + "\n")
+        text = json.dumps(json.loads(history.to_json()), indent=1)
+        path.write_text(text.replace(HERE, "") + "\n")
 
 
 async def main(chosen: list[str]) -> None:
