@@ -78,7 +78,16 @@ def test_what_makes_no_sense_is_refused(damage: dict[str, Any]) -> None:
         Manifest.decode(*_stored({**_golden_body(), **damage}))
 
 
-@pytest.mark.parametrize("data", [b"", b"not gzip", gzip.compress(b"[]"), gzip.compress(b"{")], ids=str)
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not gzip", gzip.compress(b"[]"), gzip.compress(b"{")],
+    ids=[
+        "nothing",
+        "no gzip",
+        "no object",
+        "no JSON",
+    ],  # compressed bytes hold the time, and would be another name each
+)
 def test_bytes_that_are_no_manifest_are_refused(data: bytes) -> None:
     with pytest.raises(CheckpointCorrupt):
         Manifest.decode(f"manifests/w/1-1-{digest(data)}", data)
