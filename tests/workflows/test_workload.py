@@ -233,8 +233,9 @@ async def test_a_second_stop_without_a_save_hurries_the_first(story: Story):
     assert story.world.alive == []
 
 
-async def test_stop_while_a_machine_is_being_rented_leaves_nothing_behind(story: Story):
-    story.world.launch_takes = 0.7
+@pytest.mark.parametrize("slow", ["claim_takes", "launch_takes"])
+async def test_stop_while_a_machine_is_being_rented_leaves_nothing_behind(story: Story, slow: str):
+    setattr(story.world, slow, 0.7)
     handle = await story.begin()
     await story.until(lambda: story.world.epoch == 1)
     await handle.execute_update("stop", StopRequest(), result_type=Ack)

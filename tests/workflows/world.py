@@ -81,6 +81,7 @@ class World:
         self.store_is_down = False
         self.boots = True
         self.launch_takes = 0.0
+        self.claim_takes = 0.0
         self.work_takes: list[int] = []  # exit codes: a started work that ends at once, in order
         self.heads: list[CheckpointRef] = []
         self.saves: list[CheckpointRef] = []
@@ -148,6 +149,7 @@ class World:
         if order.epoch < self.epoch:
             raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
         self.epoch = order.epoch
+        await asyncio.sleep(self.claim_takes)
         self.order.append(f"claim {order.epoch}")
         return acts.ClaimEpochResult(head=self._head(), earlier=tuple(reversed(self.heads[:-1])))
 

@@ -37,7 +37,7 @@ class Exchange:
                     elif "note" not in message:
                         return _result(message)
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group
+            raise group.exceptions[0] from None  # the group would stand in every message as the innermost cause
 
     async def _next(self, timeout: timedelta | None) -> Message:
         seconds = None if timeout is None else timeout.total_seconds()

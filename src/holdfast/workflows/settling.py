@@ -8,10 +8,10 @@ its id; the time of failed tries counts as deciding.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -26,11 +26,12 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, ReleaseInput
 from holdfast.contracts.incidents import Attempt, Phases
-from holdfast.contracts.machines import Instance, InstanceState, LaunchResult, Lease, Offer
+from holdfast.contracts.machines import Instance, InstanceState, Lease, Offer
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
 from holdfast.workflows import steps
 
+Outcome = TypeVar("Outcome")
 SETUPS_TRIED = 2
 _HOPELESS = (
     ErrorType.SECRET_MISSING,
@@ -146,10 +147,9 @@ class Settler:
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
         lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
         settled, outcome = None, "did not boot in time"
-        claimed = await steps.claim_epoch(self._spec.name, self.epoch, offer)
-        self.head, self._earlier = claimed.head, claimed.earlier
+        await self._claim(offer, lease)
         try:
-            launched = await _launch_to_its_end(offer, label, self._spec)
+            launched = await _to_its_end(steps.launch(offer, label=label, spec=self._spec))
             if launched.instance is None:
                 outcome = f"refused: {launched.refusal}"
             else:
@@ -169,6 +169,17 @@ class Settler:
             self.avoid(offer.machine_id)
             await self._give_back(lease, outcome)
         return settled
+
+    async def _claim(self, offer: Offer, lease: Lease) -> None:
+        """Raise the fence and open the cost line; a cancel closes what was opened."""
+        claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, self.epoch, offer))
+        try:
+            claimed = await _to_its_end(claiming)
+        except asyncio.CancelledError:
+            if claiming.done() and not claiming.cancelled() and claiming.exception() is None:
+                await self._give_back(lease, "cancelled")
+            raise
+        self.head, self._earlier = claimed.head, claimed.earlier
 
     async def _bring_up(
         self, lease: Lease, began: datetime, *, with_state: bool, restarted: bool = False
@@ -240,13 +251,13 @@ class Settler:
         await asyncio.shield(asyncio.create_task(_release_and_forget(lease, reason)))
 
 
-async def _launch_to_its_end(offer: Offer, label: str, spec: WorkloadSpec) -> LaunchResult:
+async def _to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]) -> Outcome:
     """A cancel waits for the answer: a machine that is rented while nobody listens would be found by nobody."""
-    order = asyncio.create_task(steps.launch(offer, label=label, spec=spec))
+    task = asyncio.ensure_future(step)
     try:
-        return await asyncio.shield(order)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.gather(order, return_exceptions=True)
+        await asyncio.gather(task, return_exceptions=True)
         raise
 
 
