@@ -17,7 +17,8 @@ def worker(
 ) -> int:
     """Run workers until SIGTERM or Ctrl-C; what they do then drains or is taken over by others.
 
-    control runs workflows and records, provider holds provider keys, host holds SSH keys, analysis needs nothing.
+    control runs workflows and records, provider holds provider keys, host the SSH key and the store, analysis reads the
+    store.
     Settings come from HOLDFAST_* and TEMPORAL_* variables; docs/settings.md lists them.
 
     \b
