@@ -98,8 +98,7 @@ async def _measure(home: Path, megabytes: int, failovers: int, rest: float) -> d
             await _running(holdfast, name, epoch=1)
             for number in range(failovers):
                 await asyncio.sleep(rest)
-                lever = market.outbid if number % 2 == 0 else market.kill
-                await asyncio.to_thread(lever, name)
+                await asyncio.to_thread(_take_away, market, name, number)
                 await _recovered(holdfast, name, number + 1)
                 _to_stderr(f"{name}: {number + 1} of {failovers}")
         report = await holdfast.report(name)
@@ -112,6 +111,14 @@ async def _measure(home: Path, megabytes: int, failovers: int, rest: float) -> d
         "raw_get_seconds": raw,
         "incidents": _rows(report.incidents),
     }
+
+
+def _take_away(market: SimControl, name: str, number: int) -> None:
+    """A rival stays for a while only: one who stayed for good would leave the market empty in the end."""
+    if number % 2:
+        market.kill(name)
+    else:
+        market.outbid(name, lasting=timedelta(seconds=30))
 
 
 def _plant(folder: Path, megabytes: int) -> None:

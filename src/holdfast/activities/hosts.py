@@ -133,12 +133,21 @@ def _check_claims(probe: Probe, lease: Lease, needs: Requirements) -> None:
     if len(probe.gpus) < lease.gpu_count:
         raise HostRefused(f"{lease.gpu_count} GPUs were promised, {len(probe.gpus)} are there")
     for gpu in probe.gpus:
-        if _plain(lease.gpu) not in _plain(gpu.name):
+        if not is_model(lease.gpu, gpu.name):
             raise HostRefused(f"{lease.gpu} was promised, {gpu.name} is there")
         if gpu.memory_mb < needs.gpu_memory_gb * 1000 * _MEMORY_SLACK:
             raise HostRefused(f"{needs.gpu_memory_gb:g} GB of GPU memory are needed, {gpu.memory_mb} MB are there")
 
 
+def is_model(offered: str, driver_says: str) -> bool:
+    """Whether the driver's name fits the offer's: `H100 SXM` is `NVIDIA H100 80GB HBM3`, `RTX 4090` no `RTX 3090`.
+
+    Offers and drivers name boards and memory differently, and share the model: the first word that has a digit.
+    """
+    words = [_plain(word) for word in offered.split()]
+    model = next((word for word in words if any(letter.isdigit() for letter in word)), "".join(words))
+    return model in _plain(driver_says)
+
+
 def _plain(name: str) -> str:
-    """`RTX 4090` and `NVIDIA GeForce RTX 4090`, `A100 SXM4` and `NVIDIA A100-SXM4-80GB` must be seen as alike."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
