@@ -160,6 +160,15 @@ async def test_no_offer_at_all_fails_with_its_own_error_and_rents_nothing(story:
     assert story.world.decisions[0].rejected[0].reason.startswith("$5.00/h is above the limit")
 
 
+async def test_a_market_that_does_not_answer_is_waited_for(story: Story):
+    story.world.search_is_down = True
+    handle = await story.begin()
+    status = await story.reaches(handle, Phase.WAITING)
+    assert status.lease is None
+    story.world.search_is_down = False
+    await story.running(handle)
+
+
 async def test_a_wrong_key_is_not_an_empty_market(story: Story):
     story.world.search_fails = True
     with pytest.raises(WorkflowFailureError):
@@ -210,7 +219,7 @@ async def test_stop_saves_ends_the_work_and_destroys_the_machine(story: Story):
     await handle.execute_update("stop", StopRequest(), result_type=Ack)
     await result_of(handle)
     order = story.world.order
-    assert order.index("commit stop") < order.index("stop work") < order.index("destroy i1")
+    assert order.index("stop work") < order.index("commit stop") < order.index("destroy i1")
     assert story.world.ended == (Phase.STOPPED, "requested")
 
 
@@ -298,7 +307,7 @@ async def test_failover_on_request_saves_first_and_loses_nothing(story: Story):
     await handle.execute_update("failover", FailoverRequest(reason="too dear"), result_type=Ack)
     await story.running(handle, epoch=2)
     order = story.world.order
-    assert order.index("commit requested") < order.index("stop work") < order.index("claim 2")
+    assert order.index("stop work") < order.index("commit stop") < order.index("claim 2")
     await story.until(lambda: story.world.alive == ["i2"])
     assert story.world.incidents[0].cause is Cause.REQUESTED
 
@@ -408,3 +417,16 @@ async def test_a_lost_machine_that_cannot_be_destroyed_yet_is_at_least_made_to_s
     await story.until(lambda: story.world.order.count("stop work") >= 2)
     story.world.key_is_refused = False
     await story.until(lambda: story.world.alive == ["i2"])
+
+
+async def test_work_whose_last_save_can_never_succeed_is_given_up_instead_of_billing_for_ever(story: Story):
+    story.world.save_fails = True
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.finish(story.world.newest())
+    with pytest.raises(WorkflowFailureError):
+        async with asyncio.timeout(60):
+            await handle.result()
+    assert story.world.alive == []
+    assert story.world.ended is not None
+    assert "its last save fails: there is no folder" in story.world.ended[1]

@@ -73,6 +73,8 @@ class World:
         self.machines: dict[str, Machine] = {}
         self.refusals: dict[str, str] = {}  # offer id → why it refuses us
         self.search_fails = False
+        self.search_is_down = False
+        self.save_fails = False
         self.api_is_down = False
         self.key_is_refused = False
         self.setup_fails = False
@@ -189,6 +191,8 @@ class World:
     @activity.defn
     async def search_offers(self, order: acts.SearchInput) -> list[Offer]:
         self.calls["search"] += 1
+        if self.search_is_down:
+            raise ApplicationError("no answer", type=ErrorType.PROVIDER_UNAVAILABLE, non_retryable=True)
         if self.search_fails:
             raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
         return self.offers
@@ -320,6 +324,8 @@ class World:
 
     @activity.defn
     async def save_checkpoint(self, order: acts.SaveInput) -> CheckpointRef:
+        if self.save_fails:
+            raise ApplicationError("there is no folder", type=ErrorType.AGENT_FAILED)
         if self.store_is_down:
             raise ApplicationError("the store does not answer", type=ErrorType.STORE_UNAVAILABLE)
         self._machine(order.lease)

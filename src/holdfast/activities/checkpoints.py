@@ -1,6 +1,7 @@
 """Activities that move bytes between machines and the store, and one that reads them back to be sure."""
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,10 +12,15 @@ from temporalio import activity
 from holdfast.activities.beating import beating
 from holdfast.activities.translation import translated
 from holdfast.checkpoints.engine import CheckpointEngine
+from holdfast.checkpoints.logs import LogPage
 from holdfast.contracts import activities as acts
-from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
+from holdfast.contracts.spec import Quiesce
 from holdfast.hosts.pool import HostPool
 from holdfast.telemetry.metrics import Metrics
+
+_WHILE_IT_WORKS = (SaveReason.CADENCE, SaveReason.REQUESTED)
+"""Only then is there work to hold still; a hook would find none to run beside."""
 
 
 class CheckpointActivities:
@@ -39,7 +45,7 @@ class CheckpointActivities:
                 base_manifest=order.base.manifest if order.base else None,
                 reason=order.reason,
                 exclude=policy.exclude,
-                quiesce=policy.quiesce,
+                quiesce=policy.quiesce if order.reason in _WHILE_IT_WORKS else Quiesce.NONE,
                 hook=policy.hook,
                 progress=beat["progress"]["text"],
             )
@@ -69,8 +75,8 @@ class CheckpointActivities:
             while True:
                 page = await self._engine.read_logs(order.workload, order.cursor, order.max_bytes)
                 if page.data or perf_counter() >= until:
-                    text = page.data.decode("utf-8", "replace")
-                    return acts.ReadLogsResult(text=text, cursor=page.cursor, epoch=page.epoch)
+                    text, cursor = whole_characters(page)
+                    return acts.ReadLogsResult(text=text, cursor=cursor, epoch=page.epoch)
                 await asyncio.sleep(0.5)
 
 
@@ -87,6 +93,17 @@ class VerifyActivities:
             summary = await self._engine.verify(order.manifest)
             moved.append(summary.bytes_read)
         return summary
+
+
+def whole_characters(page: LogPage) -> tuple[str, str]:
+    """The page as text, and a cursor that leaves a character cut at its end to the next page."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(page.data)
+    cut = len(decoder.getstate()[0])
+    if not cut or not text:
+        return page.data.decode("utf-8", "replace"), page.cursor
+    epoch, _, offset = page.cursor.partition(":")
+    return text, f"{epoch}:{int(offset) - cut}"
 
 
 @asynccontextmanager

@@ -30,7 +30,10 @@ def parse_duration(value: Any) -> Any:
         parts = _DURATION.findall(value)
         if not parts or _DURATION.sub("", value).strip():
             raise ValueError(f"{value!r} is not a duration; write it like 90s, 5m, 1h30m or 2d")
-        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+        try:
+            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+        except OverflowError:
+            raise ValueError(f"{value!r} is longer than anything lasts") from None
     return value
 
 
@@ -38,7 +41,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ResourcesSpec(_Strict):
@@ -162,18 +165,27 @@ class WorkloadSpec(_Strict):
     @classmethod
     def _inside_home(cls, workspace: str) -> str:
         parts = workspace.split("/")
-        if workspace.startswith("/") or ".." in parts or not workspace.strip("./"):
+        if workspace.startswith("/") or ".." in parts or not workspace.strip("./ ") or parts[0] == ".holdfast":
             raise ValueError("must be a folder below the login's home, such as workspace or work/train")
         return workspace.rstrip("/")
+
+    @field_validator("command", "setup", "workspace", "image", "workdir")
+    @classmethod
+    def _no_nul(cls, text: str | None) -> str | None:
+        if text is not None and "\0" in text:
+            raise ValueError("holds a NUL character, which no command line can carry")
+        return text
 
     @field_validator("environment")
     @classmethod
     def _variable_names(cls, environment: dict[str, str | SecretRef]) -> dict[str, str | SecretRef]:
-        for name in environment:
+        for name, value in environment.items():
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 raise ValueError(f"{name!r} is not an environment variable's name")
             if name.startswith("HOLDFAST_"):
                 raise ValueError(f"{name!r}: names with HOLDFAST_ are set by Holdfast itself")
+            if "\0" in str(value):
+                raise ValueError(f"{name!r} holds a NUL character, which no environment can carry")
         return environment
 
     def requirements(self) -> Requirements:

@@ -54,6 +54,7 @@ class WorkloadState:
     timeline: tuple[Event, ...] = ()
     pending_incident: Incident | None = None  # recovered, first progress not yet seen
     searches: int = 0  # for a first machine, so far
+    failed_saves: int = 0  # last saves of ended work, in a row
 
 
 @dataclass(frozen=True, kw_only=True)

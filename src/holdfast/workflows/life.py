@@ -43,7 +43,8 @@ class Life:
         self.last_sign = workflow.now()  # of life, from the machine
         self.loss: Loss | None = None
         self.exit_code: int | None = None
-        self.failed_saves = 0
+        self.failed_saves = past.failed_saves if past else 0
+        self.market_answered = True
         self.searches = past.searches if past else 0  # for a first machine
 
     def enter(self, phase: Phase, reason: str) -> None:
@@ -83,6 +84,7 @@ class Life:
         self.lease, self.epoch, self.head = lease, max(self.epoch, lease.epoch), head
         self.started_at = self.last_sign = started_at
         self.word = self.loss = None
+        self.failed_saves = 0
         await self.saver.attach(lease, head, base=base)
         self.enter(Phase.RUNNING, f"{how} on {lease.label}")
 
@@ -101,7 +103,7 @@ class Life:
     def patience_with_saves(self) -> timedelta:
         """How long to wait before a last save is tried again; grows with every failure."""
         self.failed_saves += 1
-        return min(timedelta(seconds=2 * self.failed_saves), timedelta(minutes=1))
+        return min(timedelta(seconds=self.failed_saves), timedelta(minutes=1))
 
     def status(self) -> WorkloadStatus:
         return WorkloadStatus(
@@ -141,5 +143,6 @@ class Life:
             timeline=tuple(self.face.timeline),
             pending_incident=self.pending,
             searches=self.searches,
+            failed_saves=self.failed_saves,
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))

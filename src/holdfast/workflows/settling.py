@@ -76,6 +76,7 @@ class Settler:
         self._earlier: tuple[CheckpointRef, ...] = ()
         self._avoid: set[str] = set()
         self._failed_setups = 0
+        self.market_answered = True  # False: the last search reached no provider, which is not an empty market
         self.attempts: list[Attempt] = []
 
     def avoid(self, machine_id: str) -> None:
@@ -116,8 +117,9 @@ class Settler:
         searches = (steps.search_offers(provider, needs) for provider in self._spec.providers)
         answers = await asyncio.gather(*searches, return_exceptions=True)
         failures = [answer for answer in answers if _failed(answer)]
-        if failures and len(failures) == len(answers):
-            raise failures[0]  # nobody answered: that is not an empty market
+        self.market_answered = len(failures) < len(answers)
+        if failures and not self.market_answered and _is_final(failures[0]):
+            raise failures[0]  # no key is accepted, say: that will not mend by itself
         offers = [offer for answer in answers if not isinstance(answer, BaseException) for offer in answer]
         silent = [str(name) for name, answer in zip(self._spec.providers, answers, strict=True) if _failed(answer)]
         ranking = placement.rank(offers, needs, avoid_machines=frozenset(self._avoid), now=workflow.now())
@@ -229,7 +231,8 @@ class Settler:
     def _is_hopeless(self, err: ActivityError) -> bool:
         """No other machine can mend it. A setup that fails on a second machine is the spec's fault, not theirs."""
         kind = err.cause.type if isinstance(err.cause, ApplicationError) else None
-        self._failed_setups += kind == ErrorType.SETUP_FAILED
+        never_started = err.activity_type == "start_work" and kind == ErrorType.AGENT_FAILED
+        self._failed_setups += never_started or kind == ErrorType.SETUP_FAILED
         return kind in _HOPELESS or self._failed_setups >= SETUPS_TRIED
 
     def _note(self, lease: Lease, strategy: str, offer_id: str, began: datetime, *, outcome: str) -> None:
@@ -328,6 +331,11 @@ def _failed(answer: object) -> TypeGuard[BaseException]:
     if isinstance(answer, BaseException) and is_cancelled_exception(answer):
         raise answer
     return isinstance(answer, BaseException)
+
+
+def _is_final(err: BaseException) -> bool:
+    cause = err.cause if isinstance(err, ActivityError) else None
+    return isinstance(cause, ApplicationError) and cause.type in _HOPELESS
 
 
 def is_rotten(err: ActivityError) -> bool:

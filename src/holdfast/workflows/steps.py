@@ -150,7 +150,7 @@ async def await_running(lease: Lease, patience: timedelta, *, restarted: bool) -
         ),
         task_queue=names.provider_queue(lease.provider),
         start_to_close_timeout=patience + timedelta(minutes=2),
-        heartbeat_timeout=timedelta(seconds=30),
+        heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
         summary=f"wait for {lease.label} to boot",
     )
@@ -239,7 +239,7 @@ async def settle_in(lease: Lease, spec: WorkloadSpec) -> acts.SettleResult:
         ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=patience + timedelta(minutes=5),
-        heartbeat_timeout=timedelta(seconds=30),
+        heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_HOST,
         summary=f"reach {lease.label}, place the agent, probe",
     )

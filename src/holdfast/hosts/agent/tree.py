@@ -43,7 +43,7 @@ def walk(root: str, excludes: Excludes) -> Iterator[Entry]:
     while todo:
         folder = todo.pop()
         below: List[str] = []
-        for name in sorted(os.listdir(os.path.join(root, folder))):
+        for name in _names(root, folder):
             path = f"{folder}/{name}" if folder else name
             if excludes.cover(path):
                 continue
@@ -54,6 +54,16 @@ def walk(root: str, excludes: Excludes) -> Iterator[Entry]:
             if entry["kind"] == FOLDER:
                 below.append(path)
         todo.extend(reversed(below))
+
+
+def _names(root: str, folder: str) -> List[str]:
+    """What stands in a folder; nothing in one that has gone, or become something else, since it was listed itself."""
+    try:
+        return sorted(os.listdir(os.path.join(root, folder)))
+    except (FileNotFoundError, NotADirectoryError):
+        if not folder:
+            raise
+        return []
 
 
 def describe(root: str, path: str) -> Any:

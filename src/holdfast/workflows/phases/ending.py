@@ -1,5 +1,6 @@
 """The end of the work, and STOPPING: what was done is safe before the machine goes."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
@@ -13,14 +14,17 @@ from holdfast.workflows import steps
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.moving import close_incident
 
+LAST_SAVES_TRIED = 5
+
 
 async def work_ended(life: Life, report: MachineReport) -> None:
     """A machine that dies before the last save is a loss like any other, whatever the work's exit code was."""
     try:
         await life.saver.save(SaveReason.FINISH)
     except ApplicationError as err:
-        await workflow.sleep(life.patience_with_saves(), summary="before the last save is tried again")
-        return life.suspect(f"the work ended with code {report.exit_code}, and could not be saved: {err.message}")
+        return await _not_saved(
+            life, f"the command ended with code {report.exit_code}; its last save fails: {err.message}"
+        )
     life.exit_code = report.exit_code
     await close_incident(life, report.last_sign)
     reason = f"the command ended with code {report.exit_code}"
@@ -30,14 +34,29 @@ async def work_ended(life: Life, report: MachineReport) -> None:
     raise ApplicationError(reason, type=ErrorType.WORK_FAILED, non_retryable=True)
 
 
+async def _not_saved(life: Life, reason: str) -> None:
+    """A store that is down is waited for elsewhere; what else fails over and over on a living machine will not mend."""
+    if life.failed_saves >= LAST_SAVES_TRIED:
+        await life.end(Phase.FAILED, reason)
+        raise ApplicationError(reason, type=ErrorType.WORK_FAILED, non_retryable=True)
+    life.face.say(reason)
+    with suppress(TimeoutError):
+        await workflow.wait_condition(
+            lambda: life.wishes.current is not None,
+            timeout=life.patience_with_saves(),
+            timeout_summary="before the last save is tried again",
+        )
+    life.suspect(reason)
+
+
 async def stop(life: Life) -> None:
     request = life.wishes.stop or StopRequest()
     if life.lease is not None and life.saver.attached:
         grace = life.spec.stop_grace if request.save else timedelta(seconds=1)
         try:
-            if request.save:
-                await life.saver.save(SaveReason.STOP)
             await steps.stop_work(life.lease, grace)
+            if request.save:  # now, so that what the work writes on SIGTERM is saved too
+                await life.saver.save(SaveReason.STOP)
         except (ApplicationError, ActivityError) as err:
             life.face.say(f"stopping without a last save: {err}")
     await life.end(Phase.STOPPED, request.reason)

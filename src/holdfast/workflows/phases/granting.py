@@ -24,12 +24,12 @@ async def grant(life: Life, wish: Wish) -> None:
 
 
 async def _leave_machine(life: Life) -> None:
-    """The operator wants another machine: save first, unless told not to."""
+    """The operator wants another machine: save before it goes, unless told not to."""
     lease, request = life.machine(), life.wishes.failover
     try:
-        if request.save_first:
-            await life.saver.save(SaveReason.REQUESTED)
         await steps.stop_work(lease, life.spec.stop_grace)
+        if request.save_first:  # now, so that what the work writes on SIGTERM is saved too
+            await life.saver.save(SaveReason.STOP)
     except (ApplicationError, ActivityError) as err:
         life.face.say(f"leaving without a last save: {err}")
     now = workflow.now()

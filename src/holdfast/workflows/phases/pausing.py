@@ -15,8 +15,8 @@ from holdfast.workflows.wishes import Loss
 async def pause(life: Life) -> None:
     lease = life.machine()
     try:
-        await life.saver.save(SaveReason.PAUSE)
         await steps.stop_work(lease, life.spec.stop_grace)
+        await life.saver.save(SaveReason.PAUSE)
         await life.saver.detach()
         await steps.stop_instance(lease)
     except (ApplicationError, ActivityError) as err:

@@ -44,10 +44,11 @@ async def place(life: Life) -> None:
         return await life.work_runs(
             settled.lease, settled.started_at, "placed", head=settled.head, base=settled.restored
         )
-    if life.searches == 1 and life.epoch == before:
+    if life.searches == 1 and life.epoch == before and life.market_answered:
         await life.end(Phase.FAILED, "no offer meets the spec")
         raise ApplicationError("no offer meets the spec", type=ErrorType.NO_OFFERS, non_retryable=True)
-    return life.enter(Phase.WAITING, "no machine could be had")
+    why = "no machine could be had" if life.market_answered else "no provider answers"
+    return life.enter(Phase.WAITING, why)
 
 
 async def _search(life: Life) -> Settled | None:
@@ -56,7 +57,7 @@ async def _search(life: Life) -> Settled | None:
     try:
         return await settler.on_new_machine("placement", with_state=True)
     finally:
-        life.epoch = settler.epoch
+        life.epoch, life.market_answered = settler.epoch, settler.market_answered
 
 
 async def wait_for_market(life: Life) -> None:
