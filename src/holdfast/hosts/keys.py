@@ -1,6 +1,7 @@
 """Our own key pair, by which rented machines let us in."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import asyncssh
@@ -11,7 +12,7 @@ _NAME = "ssh_key"
 def load_or_create_key(folder: Path) -> asyncssh.SSHKey:
     """The ed25519 key of this data directory, made at the first call. The file has mode 0600.
 
-    Safe beside other processes that call it at the same time: all get the same key.
+    Safe beside other threads and processes that call it at the same time: all get the same key.
     """
     path = folder / _NAME
     if not path.exists():
@@ -26,11 +27,12 @@ def public_key_line(key: asyncssh.SSHKey) -> str:
 
 
 def _create(path: Path) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(asyncssh.generate_private_key("ssh-ed25519", comment="holdfast").export_private_key())
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # its own name for each thread; mode 0600
+    fresh = Path(name)
     try:
-        os.link(fresh, path)  # unlike a rename it never replaces the key that another process has just made
+        with os.fdopen(handle, "wb") as file:
+            file.write(asyncssh.generate_private_key("ssh-ed25519", comment="holdfast").export_private_key())
+        os.link(fresh, path)  # unlike a rename it never replaces the key that another caller has just made
     except FileExistsError:
         return
     finally:

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import asyncssh
 
@@ -16,9 +17,16 @@ def test_the_key_is_made_once_and_is_private(tmp_path: Path) -> None:
 
 
 def test_callers_at_the_same_time_get_the_same_key(tmp_path: Path) -> None:
+    together = Barrier(8)
+
+    def call(_: int) -> str:
+        together.wait()
+        return public_key_line(load_or_create_key(tmp_path))
+
     with ThreadPoolExecutor(8) as threads:
-        keys = threads.map(lambda _: public_key_line(load_or_create_key(tmp_path)), range(8))
-    assert len(set(keys)) == 1
+        keys = set(threads.map(call, range(8)))
+    assert len(keys) == 1
+    assert len(list(tmp_path.iterdir())) == 1  # no draft stays behind
 
 
 def test_the_public_line_is_what_authorized_keys_wants(tmp_path: Path) -> None:
