@@ -82,6 +82,15 @@ async def refused(story: Story) -> Handle:
     return handle
 
 
+async def hiccup(story: Story) -> Handle:
+    """The conversation broke in the middle of the restore, and was taken up again on the same machine."""
+    story.world.breaks["restore"] = 1
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.finish(story.world.newest())
+    return handle
+
+
 async def paused(story: Story) -> Handle:
     """Paused and resumed; the second time the GPU was gone."""
     handle = await story.begin()
@@ -176,6 +185,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         rebooted,
         outage,
         refused,
+        hiccup,
         paused,
         moved,
         stopped,

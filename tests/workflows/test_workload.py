@@ -152,6 +152,30 @@ async def test_an_offer_that_refuses_is_followed_by_the_next_under_a_new_epoch(s
     await story.until(lambda: {f"{story.name}.e1", f"{story.name}.e2"} <= story.world.closed.keys())
 
 
+@pytest.mark.parametrize("step", ["settle_in", "restore", "start_work"])
+async def test_a_conversation_that_breaks_while_a_machine_settles_in_is_taken_up_again_on_it(story: Story, step: str):
+    story.world.breaks[step] = 2
+    handle = await story.begin()
+    status = await story.running(handle)
+    assert story.world.order.count(f"{step} breaks off") == 2
+    assert (status.epoch, story.world.alive) == (1, ["i1"])
+
+
+@pytest.mark.parametrize("step", ["settle_in", "restore", "start_work"])
+async def test_a_machine_that_dies_while_it_settles_in_is_given_back_at_once(story: Story, step: str):
+    story.world.dies_in = step
+    handle = await story.begin(failover=FailoverSpec(silence=timedelta(hours=1)))
+    status = await story.running(handle)
+    assert status.epoch == 2
+    await story.until(lambda: story.world.alive == ["i2"])
+
+
+async def test_a_machine_that_always_breaks_off_is_given_back_in_the_end(story: Story):
+    story.world.breaks["restore"] = 5
+    handle = await story.begin()
+    assert (await story.running(handle)).epoch == 2
+
+
 async def test_no_offer_at_all_fails_with_its_own_error_and_rents_nothing(story: Story):
     story.world.offers = [an_offer(1, "5.00")]
     error = await failure_of(await story.begin())

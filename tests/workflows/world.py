@@ -78,6 +78,8 @@ class World:
         self.api_is_down = False
         self.key_is_refused = False
         self.setup_fails = False
+        self.breaks: Counter[str] = Counter()  # step → how many conversations break in its middle
+        self.dies_in: str | None = None  # the step in whose middle the host dies
         self.rotten: set[str] = set()  # manifests that cannot be restored
         self.gpu_is_taken = False
         self.store_is_down = False
@@ -268,7 +270,7 @@ class World:
 
     @activity.defn
     async def settle_in(self, order: acts.SettleInput) -> acts.SettleResult:
-        self._machine(order.lease)
+        self._converse("settle_in", order.lease)
         gpu = Gpu(name="NVIDIA GeForce RTX 4090", memory_mb=24564)
         probe = Probe(gpus=(gpu,), cpu_cores=8, memory_mb=64_000, disk_free_mb=90_000, python="3.11")
         return acts.SettleResult(host_key="ssh-ed25519 AAAA", probe=probe, reachable_after=timedelta())
@@ -277,13 +279,13 @@ class World:
     async def restore_checkpoint(self, order: acts.RestoreInput) -> RestoreSummary:
         if order.manifest in self.rotten:
             raise ApplicationError("chunk 17 is damaged", type=ErrorType.CHECKPOINT_CORRUPT, non_retryable=True)
-        self._machine(order.lease).restored = order.manifest
+        self._converse("restore", order.lease).restored = order.manifest
         self.order.append(f"restore {order.manifest}")
         return RestoreSummary(manifest=order.manifest, files=1, bytes_total=1, bytes_fetched=1, duration=timedelta())
 
     @activity.defn
     async def start_work(self, order: acts.StartWorkInput) -> acts.StartWorkResult:
-        machine = self._machine(order.lease)
+        machine = self._converse("start_work", order.lease)
         if self.setup_fails:
             raise ApplicationError("setup ended with code 4", type=ErrorType.SETUP_FAILED, non_retryable=True)
         machine.running = True
@@ -339,6 +341,19 @@ class World:
         if not machine.host_is_up:
             raise ApplicationError("nobody answers", type=ErrorType.HOST_UNREACHABLE)
         return machine
+
+    def _converse(self, step: str, lease: Lease) -> Machine:
+        """As `_machine`, and the conversation may break on the way."""
+        machine = self._machine(lease)
+        if self.dies_in == step:
+            self.dies_in, machine.host_is_up = None, False
+            machine.instance = replace(machine.instance, state=InstanceState.EXITED, ssh=None)
+        elif self.breaks[step] > 0:
+            self.breaks[step] -= 1
+        else:
+            return machine
+        self.order.append(f"{step} breaks off")
+        raise ApplicationError("the conversation broke", type=ErrorType.HOST_UNREACHABLE)
 
     def _head(self) -> CheckpointRef | None:
         return self.heads[-1] if self.heads else None

@@ -8,10 +8,10 @@ its id; the time of failed tries counts as deciding.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar, TypeVarTuple
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -30,9 +30,12 @@ from holdfast.contracts.machines import Instance, InstanceState, Lease, Offer
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
 from holdfast.workflows import steps
+from holdfast.workflows.weighing import answers_again
 
 Outcome = TypeVar("Outcome")
+More = TypeVarTuple("More")
 SETUPS_TRIED = 2
+CONVERSATIONS_TRIED = 5
 _HOPELESS = (
     ErrorType.SECRET_MISSING,
     ErrorType.CREDENTIALS_REFUSED,
@@ -168,6 +171,7 @@ class Settler:
             raise
         self._note(lease, strategy, offer.offer_id, began, outcome="running" if settled else outcome)
         if settled is None:
+            self._say(f"{label} is given back: {outcome}")
             self.avoid(offer.machine_id)
             await self._give_back(lease, outcome)
         return settled
@@ -194,14 +198,14 @@ class Settler:
             return None
         lease = _taken(lease, instance)
         booted = workflow.now()
-        met = await steps.settle_in(lease, self._spec)
+        met = await self._persist(steps.settle_in, lease, self._spec)
         lease = replace(lease, host_key=met.host_key)
         connected = workflow.now()
         await steps.record_lease(lease)
         restored = await self._restore(lease) if with_state and self.head else None
         ready = workflow.now()
         self._say(f"starting the work on {lease.label}")
-        started_at = await steps.start_work(lease, self._spec, restored)
+        started_at = await self._persist(steps.start_work, lease, self._spec, restored)
         phases = Phases(
             decide=began - self._decided_at,
             provision=accepted - began,
@@ -218,7 +222,7 @@ class Settler:
         for checkpoint in (self.head, *self._earlier):
             self._say(f"restoring checkpoint {checkpoint.sequence} on {lease.label}")
             try:
-                await steps.restore(lease, self._spec, checkpoint)
+                await self._persist(steps.restore, lease, self._spec, checkpoint)
             except ActivityError as err:
                 if not is_rotten(err):
                     raise
@@ -227,6 +231,17 @@ class Settler:
             else:
                 return checkpoint
         raise last
+
+    async def _persist(self, step: Callable[[Lease, *More], Awaitable[Outcome]], lease: Lease, *more: *More) -> Outcome:
+        """A conversation that breaks is no dead machine: repeat the step while the evidence does not say that it is."""
+        for _ in range(CONVERSATIONS_TRIED - 1):
+            try:
+                return await step(lease, *more)
+            except ActivityError as err:
+                if not _is_broken_off(err) or not await answers_again(lease, silence=self._spec.failover.silence):
+                    raise
+                self._say(f"{lease.label} answers again: {err.activity_type} goes on")
+        return await step(lease, *more)
 
     def _is_hopeless(self, err: ActivityError) -> bool:
         """No other machine can mend it. A setup that fails on a second machine is the spec's fault, not theirs."""
@@ -336,6 +351,10 @@ def _failed(answer: object) -> TypeGuard[BaseException]:
 def _is_final(err: BaseException) -> bool:
     cause = err.cause if isinstance(err, ActivityError) else None
     return isinstance(cause, ApplicationError) and cause.type in _HOPELESS
+
+
+def _is_broken_off(err: ActivityError) -> bool:
+    return isinstance(err.cause, ApplicationError) and err.cause.type == ErrorType.HOST_UNREACHABLE
 
 
 def is_rotten(err: ActivityError) -> bool:

@@ -12,11 +12,8 @@ from holdfast.workflows import steps
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.ending import work_ended
 from holdfast.workflows.phases.granting import grant
-from holdfast.workflows.weighing import gather_evidence
+from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, LONGEST_LOOK_AGAIN, gather_evidence
 from holdfast.workflows.wishes import Loss, Wish
-
-FIRST_LOOK_AGAIN = timedelta(milliseconds=500)
-LONGEST_LOOK_AGAIN = timedelta(seconds=5)
 
 
 async def guard(life: Life) -> None:
