@@ -27,7 +27,7 @@ demo: $(READY) ## The main job, end to end, on the simulated market (two minutes
 setup: $(READY) ## Only make .venv
 
 test: $(READY) ## Run the test suite
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not chaos and not live" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not chaos and not live" $(ARGS)
 
 check: lint test ## Everything that must hold before a commit
 
