@@ -22,7 +22,9 @@ from holdfast.contracts.failover import FailoverInput, FailoverResult
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import Strategy
 from holdfast.policy import ladder
-from holdfast.workflows.settling import Settled, Settler, is_rotten, release
+from holdfast.workflows.moving_in import is_rotten
+from holdfast.workflows.releasing import release
+from holdfast.workflows.settling import Settled, Settler
 from holdfast.workflows.strategies import coldstart, snapshot
 
 CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Awaitable[Settled | None]]] = {

@@ -12,8 +12,9 @@ from holdfast.contracts.machines import Instance, Lease
 from holdfast.contracts.workload import Phase, WorkloadInput, WorkloadResult, WorkloadState, WorkloadStatus
 from holdfast.workflows import steps
 from holdfast.workflows.face import Face
+from holdfast.workflows.releasing import release
 from holdfast.workflows.saver import Saver
-from holdfast.workflows.settling import Settler, release
+from holdfast.workflows.settling import Settler
 from holdfast.workflows.wishes import Loss, Wishes
 
 

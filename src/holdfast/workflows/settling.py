@@ -1,4 +1,4 @@
-"""Get the work running on a machine: rank, claim an epoch, rent, reach, restore, start.
+"""Get the work running on a machine: rank, claim an epoch, rent, move in.
 
 Placement and every strategy of a failover use this one road, so a machine is never rented in two ways.
 
@@ -8,34 +8,29 @@ its id; the time of failed tries counts as deciding.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, TypeGuard, TypeVar, TypeVarTuple
+from datetime import datetime
+from typing import Any, TypeGuard, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    WorkflowAlreadyStartedError,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.failover import Decision, ReleaseInput
+from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Attempt, Phases
-from holdfast.contracts.machines import Instance, InstanceState, Lease, Offer
+from holdfast.contracts.machines import InstanceState, Lease, Offer
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
 from holdfast.workflows import steps
-from holdfast.workflows.weighing import answers_again
+from holdfast.workflows.failures import kind_of, words_of
+from holdfast.workflows.moving_in import MovedIn, Mover, taken
+from holdfast.workflows.releasing import release
 
 Outcome = TypeVar("Outcome")
-More = TypeVarTuple("More")
 SETUPS_TRIED = 2
-CONVERSATIONS_TRIED = 5
 _HOPELESS = (
     ErrorType.SECRET_MISSING,
     ErrorType.CREDENTIALS_REFUSED,
@@ -76,11 +71,23 @@ class Settler:
         self._occasion = occasion
         self._decided_at = decided_at
         self._say = say
+        self._mover = Mover(spec=spec, say=say, go_on=self._go_on)
         self._earlier: tuple[CheckpointRef, ...] = ()
         self._avoid: set[str] = set()
         self._failed_setups = 0
         self.market_answered = True  # False: the last search reached no provider, which is not an empty market
         self.attempts: list[Attempt] = []
+        self.obstacle: ActivityError | None = None  # what kept the same machine from going on; None: it was not given
+        self.called_off = False
+
+    @property
+    def may_start_empty(self) -> bool:
+        """The policy lets saved work be lost."""
+        return self._spec.failover.lose_work
+
+    def call_off(self) -> None:
+        """Nobody wants a machine any more. To be followed by a cancel, which a step that ends just now swallows."""
+        self.called_off = True
 
     def avoid(self, machine_id: str) -> None:
         """Rent this machine no more during this search."""
@@ -100,18 +107,20 @@ class Settler:
         self.head = (await steps.claim_epoch(self._spec.name, self.epoch, None)).head
         lease = replace(lease, epoch=self.epoch)
         self._say(f"starting {lease.label} again in place")
-        settled = None
+        moved, self.obstacle = None, None
         try:
             answer = await steps.start_instance(lease)
+            accepted = workflow.now()
             if answer.state is not InstanceState.WAITING:
-                settled = await self._bring_up(lease, began, with_state=False, restarted=True)
+                moved = await self._mover.move_in(lease, restarted=True)
         except ActivityError as err:
             self._note(lease, strategy, "", began, outcome=_why(err))
             if is_cancelled_exception(err):
                 raise
+            self.obstacle = err
             return None
-        self._note(lease, strategy, "", began, outcome="running" if settled else "did not start again in time")
-        return settled
+        self._note(lease, strategy, "", began, outcome="running" if moved else "did not start again in time")
+        return self._settled(moved, began, accepted) if moved else None
 
     async def _rank(self, strategy: str) -> tuple[Offer, ...]:
         """Ask every provider at once, rank the answers and keep the ranking on record."""
@@ -151,30 +160,44 @@ class Settler:
         label = names.label(self._spec.name, self.epoch)
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
         lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
-        settled, outcome = None, "did not boot in time"
+        moved, outcome = None, "did not boot in time"
         await self._claim(offer, lease)
         try:
+            self._go_on()
             launched = await _to_its_end(steps.launch(offer, label=label, spec=self._spec))
             if launched.instance is None:
                 outcome = f"refused: {launched.refusal}"
             else:
-                lease = _taken(lease, launched.instance)
+                lease = taken(lease, launched.instance)
                 await steps.record_lease(lease)
-                settled = await self._bring_up(lease, began, with_state=with_state)
+                accepted = workflow.now()
+                saved = (self.head, *self._earlier) if with_state and self.head else ()
+                moved = await self._mover.move_in(lease, saved=saved)
         except ActivityError as err:
             outcome = _why(err)
             if is_cancelled_exception(err) or self._is_hopeless(err):
-                await self._give_back(lease, outcome)
+                await give_back(lease, outcome)
                 raise
         except asyncio.CancelledError:
-            await self._give_back(lease, "cancelled")
+            await give_back(lease, "cancelled")
             raise
-        self._note(lease, strategy, offer.offer_id, began, outcome="running" if settled else outcome)
-        if settled is None:
-            self._say(f"{label} is given back: {outcome}")
-            self.avoid(offer.machine_id)
-            await self._give_back(lease, outcome)
-        return settled
+        self._note(lease, strategy, offer.offer_id, began, outcome="running" if moved else outcome)
+        if moved:
+            return self._settled(moved, began, accepted)
+        self._say(f"{label} is given back: {outcome}")
+        self.avoid(offer.machine_id)
+        await give_back(lease, outcome)
+        return None
+
+    def _settled(self, moved: MovedIn, began: datetime, accepted: datetime) -> Settled:
+        phases = replace(moved.phases, decide=began - self._decided_at, provision=accepted - began)
+        return Settled(
+            lease=moved.lease, head=self.head, phases=phases, started_at=moved.started_at, restored=moved.restored
+        )
+
+    def _go_on(self) -> None:
+        if self.called_off:
+            raise asyncio.CancelledError
 
     async def _claim(self, offer: Offer, lease: Lease) -> None:
         """Raise the fence and open the cost line; a cancel closes what was opened."""
@@ -183,69 +206,13 @@ class Settler:
             claimed = await _to_its_end(claiming)
         except asyncio.CancelledError:
             if claiming.done() and not claiming.cancelled() and claiming.exception() is None:
-                await self._give_back(lease, "cancelled")
+                await give_back(lease, "cancelled")
             raise
         self.head, self._earlier = claimed.head, claimed.earlier
 
-    async def _bring_up(
-        self, lease: Lease, began: datetime, *, with_state: bool, restarted: bool = False
-    ) -> Settled | None:
-        """From an accepted order to running work; None when the machine never came up."""
-        accepted = workflow.now()
-        self._say(f"{lease.label} is booting")
-        instance = await steps.await_running(lease, self._spec.failover.boot_timeout, restarted=restarted)
-        if instance.state is not InstanceState.RUNNING or instance.ssh is None:
-            return None
-        lease = _taken(lease, instance)
-        booted = workflow.now()
-        met = await self._persist(steps.settle_in, lease, self._spec)
-        lease = replace(lease, host_key=met.host_key)
-        connected = workflow.now()
-        await steps.record_lease(lease)
-        restored = await self._restore(lease) if with_state and self.head else None
-        ready = workflow.now()
-        self._say(f"starting the work on {lease.label}")
-        started_at = await self._persist(steps.start_work, lease, self._spec, restored)
-        phases = Phases(
-            decide=began - self._decided_at,
-            provision=accepted - began,
-            boot=booted - accepted + met.reachable_after,
-            connect=connected - booted - met.reachable_after,
-            restore=ready - connected,
-            start=max(started_at - ready, timedelta()),
-        )
-        return Settled(lease=lease, head=self.head, phases=phases, started_at=started_at, restored=restored)
-
-    async def _restore(self, lease: Lease) -> CheckpointRef:
-        """Restore the head, or the newest earlier checkpoint that is sound, and return which it was."""
-        assert self.head is not None, "without a head there is nothing to restore"
-        for checkpoint in (self.head, *self._earlier):
-            self._say(f"restoring checkpoint {checkpoint.sequence} on {lease.label}")
-            try:
-                await self._persist(steps.restore, lease, self._spec, checkpoint)
-            except ActivityError as err:
-                if not is_rotten(err):
-                    raise
-                self._say(f"checkpoint {checkpoint.sequence} cannot be restored: {err.cause}")
-                last = err
-            else:
-                return checkpoint
-        raise last
-
-    async def _persist(self, step: Callable[[Lease, *More], Awaitable[Outcome]], lease: Lease, *more: *More) -> Outcome:
-        """A conversation that breaks is no dead machine: repeat the step while the evidence does not say that it is."""
-        for _ in range(CONVERSATIONS_TRIED - 1):
-            try:
-                return await step(lease, *more)
-            except ActivityError as err:
-                if not _is_broken_off(err) or not await answers_again(lease, silence=self._spec.failover.silence):
-                    raise
-                self._say(f"{lease.label} answers again: {err.activity_type} goes on")
-        return await step(lease, *more)
-
     def _is_hopeless(self, err: ActivityError) -> bool:
         """No other machine can mend it. A setup that fails on a second machine is the spec's fault, not theirs."""
-        kind = err.cause.type if isinstance(err.cause, ApplicationError) else None
+        kind = kind_of(err)
         never_started = err.activity_type == "start_work" and kind == ErrorType.AGENT_FAILED
         self._failed_setups += never_started or kind == ErrorType.SETUP_FAILED
         return kind in _HOPELESS or self._failed_setups >= SETUPS_TRIED
@@ -264,9 +231,10 @@ class Settler:
         self.attempts.append(attempt)
         workflow.logger.info("tried %s: %s", lease.label, outcome)
 
-    async def _give_back(self, lease: Lease, reason: str) -> None:
-        """Hand the label over, whatever happens to us meanwhile."""
-        await asyncio.shield(asyncio.create_task(_release_and_forget(lease, reason)))
+
+async def give_back(lease: Lease, reason: str) -> None:
+    """Hand the label over, whatever happens to us meanwhile."""
+    await asyncio.shield(asyncio.create_task(release(lease, reason)))
 
 
 async def _to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]) -> Outcome:
@@ -277,37 +245,6 @@ async def _to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]
     except asyncio.CancelledError:
         await asyncio.gather(task, return_exceptions=True)
         raise
-
-
-async def release(lease: Lease, reason: str) -> workflow.ChildWorkflowHandle[Any, None] | None:
-    """Start the workflow that lets this machine go; it outlives its caller. None when one is at it already."""
-    order = ReleaseInput(
-        workload=lease.workload,
-        provider=lease.provider,
-        label=lease.label,
-        instance_id=lease.instance_id,
-        reason=reason[:200],
-        lease=lease if lease.host_key else None,
-    )
-    try:
-        started = await workflow.start_child_workflow(
-            names.RELEASE,
-            order,
-            id=names.release_id(lease.label),
-            task_queue=names.CONTROL_QUEUE,
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"let {lease.label} go: {order.reason}",
-            search_attributes=workflow.info().typed_search_attributes,
-        )
-        steps.unheard(started)
-        return started
-    except WorkflowAlreadyStartedError:
-        workflow.logger.info("%s is being let go already", lease.label)
-        return None
-
-
-async def _release_and_forget(lease: Lease, reason: str) -> None:
-    await release(lease, reason)
 
 
 def _lease_of(offer: Offer, workload: str, epoch: int, label: str, since: datetime) -> Lease:
@@ -329,19 +266,6 @@ def _lease_of(offer: Offer, workload: str, epoch: int, label: str, since: dateti
     )
 
 
-def _taken(lease: Lease, instance: Instance) -> Lease:
-    """The lease with what the provider has told by now; its price is the one that is billed."""
-    return replace(
-        lease,
-        instance_id=instance.instance_id,
-        machine_id=instance.machine_id or lease.machine_id,
-        host_id=instance.host_id or lease.host_id,
-        hourly=instance.hourly or lease.hourly,
-        ssh=instance.ssh or lease.ssh,
-        contract_ends=instance.contract_ends or lease.contract_ends,
-    )
-
-
 def _failed(answer: object) -> TypeGuard[BaseException]:
     if isinstance(answer, BaseException) and is_cancelled_exception(answer):
         raise answer
@@ -349,20 +273,8 @@ def _failed(answer: object) -> TypeGuard[BaseException]:
 
 
 def _is_final(err: BaseException) -> bool:
-    cause = err.cause if isinstance(err, ActivityError) else None
-    return isinstance(cause, ApplicationError) and cause.type in _HOPELESS
-
-
-def _is_broken_off(err: ActivityError) -> bool:
-    return isinstance(err.cause, ApplicationError) and err.cause.type == ErrorType.HOST_UNREACHABLE
-
-
-def is_rotten(err: ActivityError) -> bool:
-    """The checkpoint itself is damaged or missing: another machine would find it the same."""
-    cause = err.cause
-    return isinstance(cause, ApplicationError) and cause.type in (ErrorType.CHECKPOINT_CORRUPT, ErrorType.NO_CHECKPOINT)
+    return kind_of(err) in _HOPELESS
 
 
 def _why(err: ActivityError) -> str:
-    cause = err.cause
-    return f"{err.activity_type}: {cause.message if isinstance(cause, ApplicationError) else cause or err}"
+    return f"{err.activity_type}: {words_of(err)}"

@@ -16,7 +16,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
 from holdfast.workflows.life import Life
-from holdfast.workflows.settling import release
+from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss
 
 

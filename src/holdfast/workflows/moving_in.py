@@ -1,0 +1,120 @@
+"""From an accepted order to running work: boot, connect, restore, start.
+
+Holds throughout: a conversation that breaks proves nothing, so a step is repeated on the same machine until the
+evidence says that the machine is lost; a search that was called off takes no further step.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeVar, TypeVarTuple
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.incidents import Phases
+from holdfast.contracts.machines import Instance, InstanceState, Lease
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.workflows import steps
+from holdfast.workflows.failures import kind_of
+from holdfast.workflows.weighing import answers_again
+
+Outcome = TypeVar("Outcome")
+More = TypeVarTuple("More")
+CONVERSATIONS_TRIED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovedIn:
+    """The work runs."""
+
+    lease: Lease
+    phases: Phases  # from boot to start
+    started_at: datetime
+    restored: CheckpointRef | None  # None: it began with an empty workspace, or with what was on the machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mover:
+    """Brings a workload onto machines that were ordered for it."""
+
+    spec: WorkloadSpec
+    say: Callable[[str], None]
+    go_on: Callable[[], None]  # raises CancelledError when nobody wants the machine any more
+
+    async def move_in(
+        self, lease: Lease, *, saved: Sequence[CheckpointRef] = (), restarted: bool = False
+    ) -> MovedIn | None:
+        """None when the machine never came up. `saved`: what may be restored, newest first; empty for nothing."""
+        accepted = workflow.now()
+        self.say(f"{lease.label} is booting")
+        instance = await steps.await_running(lease, self.spec.failover.boot_timeout, restarted=restarted)
+        if instance.state is not InstanceState.RUNNING or instance.ssh is None:
+            return None
+        lease = taken(lease, instance)
+        booted = workflow.now()
+        met = await self._persist(steps.settle_in, lease, self.spec)
+        lease = replace(lease, host_key=met.host_key)
+        connected = workflow.now()
+        self.go_on()
+        await steps.record_lease(lease)
+        restored = await self._restore(lease, saved) if saved else None
+        ready = workflow.now()
+        self.say(f"starting the work on {lease.label}")
+        started_at = await self._persist(steps.start_work, lease, self.spec, restored)
+        phases = Phases(
+            boot=booted - accepted + met.reachable_after,
+            connect=connected - booted - met.reachable_after,
+            restore=ready - connected,
+            start=max(started_at - ready, timedelta()),
+        )
+        return MovedIn(lease=lease, phases=phases, started_at=started_at, restored=restored)
+
+    async def _restore(self, lease: Lease, saved: Sequence[CheckpointRef]) -> CheckpointRef:
+        """Restore the newest checkpoint that is sound, and return which it was."""
+        for checkpoint in saved:
+            self.say(f"restoring checkpoint {checkpoint.sequence} on {lease.label}")
+            try:
+                await self._persist(steps.restore, lease, self.spec, checkpoint)
+            except ActivityError as err:
+                if not is_rotten(err):
+                    raise
+                self.say(f"checkpoint {checkpoint.sequence} cannot be restored: {err.cause}")
+                last = err
+            else:
+                return checkpoint
+        raise last
+
+    async def _persist(self, step: Callable[[Lease, *More], Awaitable[Outcome]], lease: Lease, *more: *More) -> Outcome:
+        """Repeat a step whose conversation breaks, while the evidence does not say that the machine is lost."""
+        for _ in range(CONVERSATIONS_TRIED - 1):
+            self.go_on()
+            try:
+                return await step(lease, *more)
+            except ActivityError as err:
+                broken_off = kind_of(err) == ErrorType.HOST_UNREACHABLE
+                if not broken_off or not await answers_again(lease, silence=self.spec.failover.silence):
+                    raise
+                self.say(f"{lease.label} answers again: {err.activity_type} goes on")
+        self.go_on()
+        return await step(lease, *more)
+
+
+def taken(lease: Lease, instance: Instance) -> Lease:
+    """The lease with what the provider has told by now; its price is the one that is billed."""
+    return replace(
+        lease,
+        instance_id=instance.instance_id,
+        machine_id=instance.machine_id or lease.machine_id,
+        host_id=instance.host_id or lease.host_id,
+        hourly=instance.hourly or lease.hourly,
+        ssh=instance.ssh or lease.ssh,
+        contract_ends=instance.contract_ends or lease.contract_ends,
+    )
+
+
+def is_rotten(err: ActivityError) -> bool:
+    """The checkpoint itself is damaged or missing: another machine would find it the same."""
+    return kind_of(err) in (ErrorType.CHECKPOINT_CORRUPT, ErrorType.NO_CHECKPOINT)
