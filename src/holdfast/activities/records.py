@@ -52,6 +52,12 @@ class RecordActivities:
             return self._records.close_lease(order)
 
     @activity.defn
+    def read_head(self, workload: str) -> CheckpointRef | None:
+        with translated():
+            saved = self._records.list_checkpoints(workload)
+        return saved[-1] if saved else None
+
+    @activity.defn
     def commit_checkpoint(self, order: acts.CommitCheckpointInput) -> CheckpointRef:
         with translated():
             committed = self._records.commit_checkpoint(order)

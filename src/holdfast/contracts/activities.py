@@ -113,6 +113,12 @@ async def commit_checkpoint(order: CommitCheckpointInput) -> CheckpointRef:
 
 
 @activity.defn
+async def read_head(workload: str) -> CheckpointRef | None:
+    """The newest committed checkpoint of the present run, or None."""
+    raise _stub()
+
+
+@activity.defn
 async def mark_verified(order: MarkVerifiedInput) -> None:
     """Note that every chunk of a committed checkpoint was read back and found sound."""
     raise _stub()

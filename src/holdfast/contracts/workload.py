@@ -55,6 +55,8 @@ class WorkloadState:
     pending_incident: Incident | None = None  # recovered, first progress not yet seen
     searches: int = 0  # for a first machine, so far
     failed_saves: int = 0  # last saves of ended work, in a row
+    last_sign: datetime | None = None  # of life, from the machine
+    attached: "AttachMessage | None" = None  # what `checkpoint_sync` was last told to save from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ class AttachMessage:
     lease: Lease
     head: CheckpointRef | None
     base: CheckpointRef | None = None  # what the next save may build on: known to be sound
+    spec: WorkloadSpec | None = None  # of this run of the workload: an earlier run's saver may still be there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ Holds throughout: there is one saver per workload, so saves never race; a failed
 import asyncio
 from collections import deque
 from datetime import timedelta
+from typing import NoReturn
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
@@ -21,6 +22,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.workload import AttachMessage, Catalog, SaveAnswer, SaveRequest, SyncInput
 from holdfast.workflows import steps
+from holdfast.workflows.failures import kind_of, words_of
 
 RECENT_KEPT = 20
 
@@ -35,6 +37,7 @@ class CheckpointSyncWorkflow:
         self._head = order.head
         self._base = order.base
         self._requests: deque[SaveRequest] = deque()
+        self._asked: list[str] = []  # ids of requests without an answer
         self._recent: deque[CheckpointRef] = deque(maxlen=RECENT_KEPT)
         self._finished = False
         self._one_at_a_time = asyncio.Lock()
@@ -49,8 +52,8 @@ class CheckpointSyncWorkflow:
                 await self._answer(self._requests.popleft())
             elif due:
                 await self._save_on_cadence()
-            if workflow.info().is_continue_as_new_suggested() and not self._requests:
-                await self._continue_as_new()
+            if self._is_tired():
+                self._continue_as_new()
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     # --- messages ------------------------------------------------------------------------------------------------
@@ -60,6 +63,9 @@ class CheckpointSyncWorkflow:
         self._abandon_upload()
         self._lease = message.lease
         self._head, self._base = message.head, message.base
+        self._finished = False  # the saver of a workload that was terminated serves the next one of its name
+        if message.spec is not None and message.spec != self._spec:
+            self._spec, self._every = message.spec, message.spec.checkpoint.every
         self._describe()
 
     @workflow.signal
@@ -70,7 +76,10 @@ class CheckpointSyncWorkflow:
 
     @workflow.signal
     def request_save(self, request: SaveRequest) -> None:
-        self._requests.append(request)
+        """A repeated request is the same one, unless it was answered: then the answer was not heard."""
+        if request.request_id not in self._asked:
+            self._asked.append(request.request_id)
+            self._requests.append(request)
 
     @workflow.signal
     def finish(self) -> None:
@@ -128,6 +137,7 @@ class CheckpointSyncWorkflow:
             answer = SaveAnswer(request_id=request.request_id, checkpoint=await self._save(request.reason))
         except ApplicationError as err:
             answer = SaveAnswer(request_id=request.request_id, error=err.message)
+        self._asked.remove(request.request_id)
         await self._tell_workload("save_answered", answer)
 
     async def _save(self, reason: SaveReason) -> CheckpointRef:
@@ -145,6 +155,8 @@ class CheckpointSyncWorkflow:
             except ActivityError as err:
                 if is_cancelled_exception(err) and self._lease is lease:
                     raise  # we ourselves are being cancelled, not only the upload
+                if kind_of(err) == ErrorType.SUPERSEDED:  # our idea of the head is stale: the next save knows better
+                    self._head = self._base = await steps.read_head(self._spec.name)
                 raise self._failed(err) from err
             finally:
                 self._upload = None
@@ -157,19 +169,20 @@ class CheckpointSyncWorkflow:
         if self._upload is not None:
             self._upload.cancel()
 
-    async def _continue_as_new(self) -> None:
-        await workflow.wait_condition(workflow.all_handlers_finished)
+    def _is_tired(self) -> bool:
+        """It is time for a new run, and this one owes nobody anything that the next would not know of."""
+        suggested = workflow.info().is_continue_as_new_suggested()
+        return suggested and not self._requests and not self._finished and workflow.all_handlers_finished()
+
+    def _continue_as_new(self) -> NoReturn:
         policy = self._spec.checkpoint.model_copy(update={"every": self._every})
         spec = self._spec.model_copy(update={"checkpoint": policy})
         workflow.continue_as_new(SyncInput(spec=spec, lease=self._lease, head=self._head, base=self._base))
 
     def _failed(self, err: ActivityError) -> ApplicationError:
-        cause = err.cause
-        message = cause.message if isinstance(cause, ApplicationError) else str(cause or err)
-        kind = (cause.type if isinstance(cause, ApplicationError) else None) or ErrorType.AGENT_FAILED
-        self._last_error = message
+        self._last_error = words_of(err)
         self._describe()
-        return ApplicationError(message, type=kind)
+        return ApplicationError(self._last_error, type=kind_of(err) or ErrorType.AGENT_FAILED)
 
     def _note(self, committed: CheckpointRef) -> None:
         # The head only ever moves on: an attach that came in between may already know a newer one.

@@ -9,6 +9,7 @@ Holds throughout: the id is the lock, so one loss has one answer; each machine t
 than the lost one's, so the lost machine can commit nothing from the first try on.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -23,8 +24,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import Strategy
 from holdfast.policy import ladder
 from holdfast.workflows.moving_in import is_rotten
-from holdfast.workflows.releasing import release
-from holdfast.workflows.settling import Settled, Settler
+from holdfast.workflows.settling import Settled, Settler, give_back
 from holdfast.workflows.strategies import coldstart, snapshot
 
 CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Awaitable[Settled | None]]] = {
@@ -71,6 +71,8 @@ class FailoverWorkflow:
         self._say(f"{rung.strategy}: {rung.reason}")
         if rung.release_lost:
             await self._let_go_of_lost_machine()
+        if self._released:
+            rung = replace(rung, in_place=False)  # nothing is started on a machine that is being destroyed
         try:
             return await CLIMB[rung.strategy](self._settler, self._order.lost, rung)
         except ActivityError as err:
@@ -85,7 +87,7 @@ class FailoverWorkflow:
     async def _done(self, rung: ladder.Rung, settled: Settled) -> FailoverResult:
         in_place = settled.lease.instance_id == self._order.lost.instance_id
         if not in_place:
-            await self._let_go_of_lost_machine()
+            await self._let_go_of_lost_machine(or_else=settled.lease)
         self._say(f"the work runs again on {settled.lease.label}")
         return FailoverResult(
             lease=settled.lease,
@@ -99,10 +101,17 @@ class FailoverWorkflow:
             kept_state=in_place,
         )
 
-    async def _let_go_of_lost_machine(self) -> None:
-        if not self._released:
-            self._released = True
-            await release(self._order.lost, f"lost: {self._order.cause}")
+    async def _let_go_of_lost_machine(self, *, or_else: Lease | None = None) -> None:
+        """Once. A cancel in the meantime lets the machine `or_else` go as well: nobody will hear of it."""
+        if self._released:
+            return
+        self._released = True
+        try:
+            await give_back(self._order.lost, f"lost: {self._order.cause}")
+        except asyncio.CancelledError:
+            if or_else is not None:
+                await give_back(or_else, "cancelled")
+            raise
 
     async def _wait_for_market(self) -> None:
         """Wait longer after each climb. Machines that failed us a while ago may then be tried again."""

@@ -1,6 +1,8 @@
 """What one workload's phases share: the facts of its life, and the few changes that more than one phase makes."""
 
+import asyncio
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -9,13 +11,20 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Instance, Lease
-from holdfast.contracts.workload import Phase, WorkloadInput, WorkloadResult, WorkloadState, WorkloadStatus
+from holdfast.contracts.workload import (
+    AttachMessage,
+    Phase,
+    WorkloadInput,
+    WorkloadResult,
+    WorkloadState,
+    WorkloadStatus,
+)
 from holdfast.workflows import steps
 from holdfast.workflows.face import Face
 from holdfast.workflows.releasing import release
 from holdfast.workflows.saver import Saver
 from holdfast.workflows.settling import Settler
-from holdfast.workflows.wishes import Loss, Wishes
+from holdfast.workflows.wishes import Loss, Wish, Wishes
 
 
 class Life:
@@ -38,15 +47,15 @@ class Life:
             past.timeline if past else (),
             self.lease,
         )
-        self.saver = Saver(self.spec, attached=self.face.phase is Phase.RUNNING)
+        self.saver = Saver(self.spec, attachment=past.attached or _attachment(past) if past else None)
         self.wishes = Wishes()
         self.word: Instance | None = None  # news of our machine from the provider
-        self.last_sign = workflow.now()  # of life, from the machine
+        self.last_sign = (past.last_sign if past else None) or workflow.now()  # of life, from the machine
         self.loss: Loss | None = None
         self.exit_code: int | None = None
         self.failed_saves = past.failed_saves if past else 0
-        self.market_answered = True
         self.searches = past.searches if past else 0  # for a first machine
+        self._ending: asyncio.Task[None] | None = None
 
     def enter(self, phase: Phase, reason: str) -> None:
         self.face.enter(phase, reason, self.lease)
@@ -57,8 +66,10 @@ class Life:
         self.enter(Phase.SUSPECT, reason)
 
     def lose(self, loss: Loss) -> None:
-        """The machine is given up."""
+        """The machine is given up. A wish to leave it has come true by this, and is not meant for the next one."""
         self.loss = loss
+        if self.wishes.current is Wish.FAILOVER:
+            self.wishes.take()
         self.enter(Phase.FAILING_OVER, f"{loss.cause}: {loss.reason}")
 
     def machine(self) -> Lease:
@@ -90,7 +101,12 @@ class Life:
         self.enter(Phase.RUNNING, f"{how} on {lease.label}")
 
     async def end(self, phase: Phase, reason: str) -> None:
-        """Let everything go, then say that it is over."""
+        """Let everything go, then say that it is over. An end that has begun is carried through as it began."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(phase, reason))
+        await asyncio.shield(self._ending)
+
+    async def _end(self, phase: Phase, reason: str) -> None:
         await self.saver.finish()
         if self.lease is not None:
             going = await release(self.lease, f"{phase}: {reason}")
@@ -130,9 +146,12 @@ class Life:
             head=self.head,
         )
 
-    async def continue_as_new(self) -> None:
-        """Go on in a new run with a short history; nothing outside notices."""
-        await workflow.wait_condition(workflow.all_handlers_finished)
+    def is_tired(self) -> bool:
+        """It is time for a new run, and nobody waits for an answer of this one, for which it may need our phases."""
+        return workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished()
+
+    def continue_as_new(self) -> NoReturn:
+        """Go on in a new run with a short history; nothing outside notices. Only for those who are tired."""
         state = WorkloadState(
             epoch=self.epoch,
             lease=self.lease,
@@ -145,5 +164,14 @@ class Life:
             pending_incident=self.pending,
             searches=self.searches,
             failed_saves=self.failed_saves,
+            last_sign=self.last_sign,
+            attached=self.saver.attachment,
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))
+
+
+def _attachment(past: WorkloadState) -> AttachMessage | None:
+    """As an older version carried it: by the phase alone."""
+    if past.phase is not Phase.RUNNING or past.lease is None:
+        return None
+    return AttachMessage(lease=past.lease, head=past.head, base=past.head)

@@ -164,7 +164,7 @@ class Settler:
         await self._claim(offer, lease)
         try:
             self._go_on()
-            launched = await _to_its_end(steps.launch(offer, label=label, spec=self._spec))
+            launched = await to_its_end(steps.launch(offer, label=label, spec=self._spec))
             if launched.instance is None:
                 outcome = f"refused: {launched.refusal}"
             else:
@@ -203,7 +203,7 @@ class Settler:
         """Raise the fence and open the cost line; a cancel closes what was opened."""
         claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, self.epoch, offer))
         try:
-            claimed = await _to_its_end(claiming)
+            claimed = await to_its_end(claiming)
         except asyncio.CancelledError:
             if claiming.done() and not claiming.cancelled() and claiming.exception() is None:
                 await give_back(lease, "cancelled")
@@ -237,7 +237,7 @@ async def give_back(lease: Lease, reason: str) -> None:
     await asyncio.shield(asyncio.create_task(release(lease, reason)))
 
 
-async def _to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]) -> Outcome:
+async def to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]) -> Outcome:
     """A cancel waits for the answer: a machine that is rented while nobody listens would be found by nobody."""
     task = asyncio.ensure_future(step)
     try:

@@ -90,6 +90,10 @@ async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | 
     return await _on_record(acts.commit_checkpoint, order, summary=summary)
 
 
+async def read_head(workload: str) -> CheckpointRef | None:
+    return await _on_record(acts.read_head, workload, summary=f"which checkpoint is the head of {workload}")
+
+
 async def record_incident(incident: Incident) -> None:
     summary = f"record the loss of epoch {incident.epoch_lost}: {incident.cause}"
     await _on_record(acts.record_incident, incident, summary=summary)

@@ -1,6 +1,7 @@
 """Evidence on a machine that fell silent: our own try and the provider's word, both at once."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -13,15 +14,22 @@ from holdfast.policy import verdicts
 from holdfast.workflows import steps
 
 FIRST_LOOK_AGAIN = timedelta(milliseconds=500)
-LONGEST_LOOK_AGAIN = timedelta(seconds=5)
+PATIENCE = timedelta(seconds=5), timedelta(minutes=1)
 
 
-async def answers_again(lease: Lease, *, silence: timedelta) -> bool:
+def longest_wait(looked_for: timedelta) -> timedelta:
+    """Between two looks: seconds at first, up to a minute when an outage lasts for hours."""
+    shortest, longest = PATIENCE
+    return min(max(shortest, looked_for / 20), longest)
+
+
+async def answers_again(lease: Lease, *, silence: timedelta, hurry: Callable[[], bool] = lambda: False) -> bool:
     """Look until the machine answers, or until the evidence says that it is lost. As long as nothing is known, look on.
 
-    For a machine that has not yet taken the work: that nothing runs on it is no news.
+    For a machine on which the work is not expected to run. False as well when somebody is in a `hurry`.
     """
-    last_sign, wait = workflow.now(), FIRST_LOOK_AGAIN
+    last_sign = began = workflow.now()
+    wait = FIRST_LOOK_AGAIN
     while True:
         evidence = await gather_evidence(lease, last_sign=last_sign)
         match verdicts.judge(evidence, silence=silence, terms=lease.terms).verdict:
@@ -29,8 +37,17 @@ async def answers_again(lease: Lease, *, silence: timedelta) -> bool:
                 return False
             case Verdict.ALIVE | Verdict.STALLED:
                 return True
-        await workflow.sleep(wait, summary="look again")
-        wait = min(wait * 2, LONGEST_LOOK_AGAIN)
+        if await _holds_within(hurry, wait):
+            return False
+        wait = min(wait * 2, longest_wait(workflow.now() - began))
+
+
+async def _holds_within(condition: Callable[[], bool], wait: timedelta) -> bool:
+    try:
+        await workflow.wait_condition(condition, timeout=wait, timeout_summary="look again")
+    except TimeoutError:
+        return False
+    return True
 
 
 async def gather_evidence(lease: Lease, *, last_sign: datetime) -> Evidence:

@@ -22,11 +22,12 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Instance, InstanceState
 from holdfast.contracts.workload import (
     Ack,
@@ -39,6 +40,7 @@ from holdfast.contracts.workload import (
     WorkloadResult,
     WorkloadStatus,
 )
+from holdfast.policy import ladder
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases import ending, guarding, moving, pausing, placing
 from holdfast.workflows.wishes import Wish
@@ -71,12 +73,9 @@ class WorkloadWorkflow:
                 await placing.open_record(life)
             while not life.face.phase.is_final:
                 await PHASES[life.face.phase](life)
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.create_task(life.end(Phase.STOPPED, "cancelled")))
-            raise
-        except FailureError as err:
-            if not life.face.phase.is_final:  # nobody foresaw this: at least no machine is left behind
-                await life.end(Phase.FAILED, str(err.cause or err))
+        except (asyncio.CancelledError, FailureError) as err:
+            if not life.face.phase.is_final:  # whatever it was that nobody foresaw, no machine is left behind
+                await life.end(*_unforeseen(err))
             raise
         await workflow.wait_condition(workflow.all_handlers_finished)
         return life.result()
@@ -114,14 +113,21 @@ class WorkloadWorkflow:
     @pause.validator
     def _can_pause(self) -> None:
         self._expect("pause", Phase.RUNNING)
+        self._expect_no_other_wish("pause")
 
     @resume.validator
     def _can_resume(self) -> None:
         self._expect("resume", Phase.PAUSED)
+        self._expect_no_other_wish("resume")
 
     @failover.validator
     def _can_fail_over(self, request: FailoverRequest) -> None:
         self._expect("fail over", Phase.RUNNING, Phase.SUSPECT)
+        self._expect_no_other_wish("fail over")
+        has_checkpoint = request.save_first or self._life.head is not None
+        if not ladder.rungs(self._life.spec.failover, cause=Cause.REQUESTED, has_checkpoint=has_checkpoint):
+            message = "cannot fail over: the workload's ladder permits no way to another machine"
+            raise ApplicationError(message, type=ErrorType.INVALID_STATE)
 
     @checkpoint.validator
     def _can_save(self) -> None:
@@ -148,6 +154,7 @@ class WorkloadWorkflow:
     def checkpointed(self, checkpoint: CheckpointRef) -> None:
         if self._life.head is None or checkpoint.sequence > self._life.head.sequence:
             self._life.head = checkpoint
+            self._life.saver.saved(checkpoint)
             self._life.face.saved(checkpoint)
 
     @workflow.signal
@@ -168,8 +175,21 @@ class WorkloadWorkflow:
             message = f"cannot {verb} while {self._life.face.phase}; it must be {allowed}"
             raise ApplicationError(message, type=ErrorType.INVALID_STATE)
 
+    def _expect_no_other_wish(self, verb: str) -> None:
+        if waiting := self._life.wishes.current:
+            message = f"cannot {verb}: it was asked to {waiting} just now"
+            raise ApplicationError(message, type=ErrorType.INVALID_STATE)
+
     async def _wish(self, wish: Wish) -> Ack:
         """Hand the wish to the phase that runs now, and answer when it was taken up."""
         self._life.wishes.make(wish)
         await workflow.wait_condition(lambda: self._life.wishes.current is not wish)
+        if wish is not Wish.STOP and self._life.wishes.current is Wish.STOP:
+            raise ApplicationError(f"cannot {wish}: it is being stopped", type=ErrorType.INVALID_STATE)
         return Ack(phase=self._life.face.phase, detail=self._life.face.reason)
+
+
+def _unforeseen(err: BaseException) -> tuple[Phase, str]:
+    if is_cancelled_exception(err):
+        return Phase.STOPPED, "cancelled"
+    return Phase.FAILED, str(err.__cause__ or err)

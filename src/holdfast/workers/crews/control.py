@@ -33,6 +33,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.record_lease,
                 acts.close_lease,
                 acts.commit_checkpoint,
+                acts.read_head,
                 acts.mark_verified,
                 acts.live_manifests,
                 acts.record_incident,

@@ -4,15 +4,17 @@ from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from holdfast.contracts.activities import MachineReport
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.workload import Phase, StopRequest
 from holdfast.workflows import steps
+from holdfast.workflows.failures import words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.moving import close_incident
+from holdfast.workflows.phases.parting import stop_and_save
 
 LAST_SAVES_TRIED = 5
 
@@ -52,11 +54,10 @@ async def _not_saved(life: Life, reason: str) -> None:
 async def stop(life: Life) -> None:
     request = life.wishes.stop or StopRequest()
     if life.lease is not None and life.saver.attached:
-        grace = life.spec.stop_grace if request.save else timedelta(seconds=1)
         try:
-            await steps.stop_work(life.lease, grace)
-            if request.save:  # now, so that what the work writes on SIGTERM is saved too
-                await life.saver.save(SaveReason.STOP)
+            await (stop_and_save(life) if request.save else steps.stop_work(life.lease, timedelta(seconds=1)))
         except (ApplicationError, ActivityError) as err:
-            life.face.say(f"stopping without a last save: {err}")
+            if is_cancelled_exception(err):
+                raise
+            life.face.say(f"stopping without a last save: {words_of(err)}")
     await life.end(Phase.STOPPED, request.reason)

@@ -1,13 +1,14 @@
 """Take up what the operator wants, in a phase that can grant it."""
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
+from holdfast.workflows.failures import words_of
 from holdfast.workflows.life import Life
+from holdfast.workflows.phases.parting import TRIES, stop_and_save
 from holdfast.workflows.wishes import Loss, Wish
 
 
@@ -26,11 +27,17 @@ async def grant(life: Life, wish: Wish) -> None:
 async def _leave_machine(life: Life) -> None:
     """The operator wants another machine: save before it goes, unless told not to."""
     lease, request = life.machine(), life.wishes.failover
+    doubted = life.face.phase is Phase.SUSPECT  # then leaving it is what matters
     try:
-        await steps.stop_work(lease, life.spec.stop_grace)
-        if request.save_first:  # now, so that what the work writes on SIGTERM is saved too
-            await life.saver.save(SaveReason.STOP)
+        if request.save_first:
+            await stop_and_save(life, tries=1 if doubted else TRIES)
+        else:
+            await steps.stop_work(lease, life.spec.stop_grace)
     except (ApplicationError, ActivityError) as err:
-        life.face.say(f"leaving without a last save: {err}")
+        if is_cancelled_exception(err):
+            raise
+        if request.save_first and not doubted:
+            return life.suspect(f"not left, because the last save fails: {words_of(err)}")
+        life.face.say(f"leaving without a last save: {words_of(err)}")
     now = workflow.now()
-    life.lose(Loss(Cause.REQUESTED, request.reason, silent_since=now, decided_at=now))
+    return life.lose(Loss(Cause.REQUESTED, request.reason, silent_since=now, decided_at=now))

@@ -12,7 +12,7 @@ from holdfast.workflows import steps
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.ending import work_ended
 from holdfast.workflows.phases.granting import grant
-from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, LONGEST_LOOK_AGAIN, gather_evidence
+from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, gather_evidence, longest_wait
 from holdfast.workflows.wishes import Loss, Wish
 
 
@@ -20,13 +20,13 @@ async def guard(life: Life) -> None:
     """Wait until something happens to the work, the machine or the operator's mind."""
     lease, started_at = life.machine(), life.started_at or workflow.now()
     watch = steps.watch_machine(lease, life.spec, started_at=started_at, announce_progress=life.pending is not None)
-    tired = workflow.info().is_continue_as_new_suggested
     await workflow.wait_condition(
-        lambda: watch.done() or life.wishes.current is not None or life.word is not None or tired()
+        lambda: watch.done() or life.wishes.current is not None or life.word is not None or life.is_tired()
     )
     if not watch.done():
         watch.cancel()
         steps.unheard(watch)
+        life.last_sign = workflow.now()  # the watch would have ended with the first silence
         return await _look_up(life)
     try:
         report = await watch
@@ -41,15 +41,16 @@ async def guard(life: Life) -> None:
 async def _look_up(life: Life) -> None:
     """The machine is fine as far as we know; something else wants attention."""
     if wish := life.wishes.take():
-        return await grant(life, wish)
-    if life.word is not None:
-        return life.suspect(f"the provider says {life.word.state}: {life.word.detail}")
-    return await life.continue_as_new()
+        await grant(life, wish)
+    elif life.word is not None:
+        life.suspect(f"the provider says {life.word.state}: {life.word.detail}")
+    else:
+        life.continue_as_new()
 
 
 async def weigh(life: Life) -> None:
     """Look again and again, patiently, until the evidence says alive or lost. Unknown never does."""
-    lease, wait = life.machine(), FIRST_LOOK_AGAIN
+    lease, began, wait = life.machine(), workflow.now(), FIRST_LOOK_AGAIN
     while True:
         evidence = await gather_evidence(lease, last_sign=life.last_sign)
         if evidence.reach in (Reach.ANSWERS, Reach.NO_AGENT):
@@ -63,7 +64,9 @@ async def weigh(life: Life) -> None:
         life.face.say(f"{judgement.verdict}: {judgement.reason}")
         if await _wished_within(life, wait):
             return await grant(life, life.wishes.take() or Wish.STOP)
-        wait = min(wait * 2, LONGEST_LOOK_AGAIN)
+        wait = min(wait * 2, longest_wait(workflow.now() - began))
+        if life.is_tired():
+            life.continue_as_new()
 
 
 async def _wished_within(life: Life, wait: timedelta) -> bool:

@@ -1,8 +1,10 @@
 """FAILING_OVER: one loss, one `failover` child, one incident on record."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
@@ -30,6 +32,7 @@ async def fail_over(life: Life) -> None:
         result = await _climb(life, lease, loss)
     except ChildWorkflowError as err:
         return await _no_machine(life, lease, err)
+    life.lease = result.lease  # from here on it is ours to let go
     life.incidents += 1
     life.epoch = max(life.epoch, result.epoch)
     life.pending = _incident(lease, loss, result, started_at)
@@ -50,21 +53,40 @@ async def _climb(life: Life, lease: Lease, loss: Loss) -> FailoverResult:
         epoch=life.epoch,
         head=life.head,
     )
-    child = await workflow.start_child_workflow(
-        names.FAILOVER,
-        order,
-        id=names.failover_id(life.spec.name, lease.epoch),
-        result_type=FailoverResult,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        static_summary=f"{loss.cause}: {loss.reason}"[:200],
-        search_attributes=workflow.info().typed_search_attributes,
+    starting = asyncio.create_task(
+        workflow.start_child_workflow(
+            names.FAILOVER,
+            order,
+            id=names.failover_id(life.spec.name, lease.epoch),
+            result_type=FailoverResult,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+            static_summary=f"{loss.cause}: {loss.reason}"[:200],
+            search_attributes=workflow.info().typed_search_attributes,
+        )
     )
-    await workflow.wait_condition(lambda: child.done() or life.wishes.stop is not None)
-    if not child.done():
-        child.cancel()
-    result: FailoverResult = await child
-    return result
+    try:
+        child = await asyncio.shield(starting)
+        await workflow.wait_condition(lambda: child.done() or life.wishes.stop is not None)
+        if not child.done():
+            child.cancel()
+        result: FailoverResult = await asyncio.shield(child)
+        return result
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.create_task(_call_off(life, starting)))
+        raise
+
+
+async def _call_off(life: Life, starting: "asyncio.Task[workflow.ChildWorkflowHandle[Any, FailoverResult]]") -> None:
+    """We are being cancelled, and so is the climb. A machine on which it has ended by now is ours to let go."""
+    child = await starting
+    child.cancel()
+    try:
+        result: FailoverResult = await child
+    except ChildWorkflowError:
+        return  # it has given back what it rented
+    await release(life.machine(), "lost")
+    life.lease = result.lease
 
 
 async def _no_machine(life: Life, lease: Lease, err: ChildWorkflowError) -> None:

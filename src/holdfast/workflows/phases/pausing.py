@@ -1,15 +1,25 @@
 """PAUSING, PAUSED and RESUMING: stop the machine at its provider and start it again, state untouched."""
 
+from contextlib import suppress
+from datetime import timedelta
+
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
+from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
+from holdfast.workflows.phases.searching import unless_stopped
 from holdfast.workflows.wishes import Loss
+
+TRY_AGAIN = timedelta(seconds=30)
+_AT_THE_PROVIDER = ("start_instance", "await_running")
+_FOR_A_PERSON = (ErrorType.CREDENTIALS_REFUSED, ErrorType.OUT_OF_CREDIT, ErrorType.REQUEST_REJECTED)
 
 
 async def pause(life: Life) -> None:
@@ -20,24 +30,51 @@ async def pause(life: Life) -> None:
         await life.saver.detach()
         await steps.stop_instance(lease)
     except (ApplicationError, ActivityError) as err:
-        return life.suspect(f"could not be paused: {err.cause or err}")
+        if is_cancelled_exception(err):
+            raise
+        return life.suspect(f"could not be paused: {words_of(err)}")
     return life.enter(Phase.PAUSED, "its disk is kept and billed")
 
 
 async def sleep(life: Life) -> None:
-    tired = workflow.info().is_continue_as_new_suggested
-    await workflow.wait_condition(lambda: life.wishes.current is not None or tired())
+    await workflow.wait_condition(lambda: life.wishes.current is not None or life.is_tired())
     if wish := life.wishes.take():
-        return await grant(life, wish)
-    return await life.continue_as_new()
+        await grant(life, wish)
+    else:
+        life.continue_as_new()
 
 
 async def resume(life: Life) -> None:
     """The same machine if its GPU is still free, else the ladder, from the checkpoint made at the pause."""
     lease, asked = life.machine(), workflow.now()
     settler = life.settler("resume", asked)
-    settled = await settler.on_same_machine(lease, "resume")
-    life.epoch = settler.epoch
+    settled = await unless_stopped(life, settler, settler.on_same_machine(lease, "resume"))
+    if settler.called_off:
+        life.wishes.take()
+        return life.enter(Phase.STOPPING, "stopped while it was being resumed")
     if settled:
         return await life.work_runs(settled.lease, settled.started_at, "resumed", head=settled.head, base=settled.head)
-    return life.lose(Loss(Cause.OUTBID, "its GPU was taken while it was paused", silent_since=asked, decided_at=asked))
+    if settler.obstacle is None:
+        why = "its GPU was taken while it was paused"
+        return life.lose(Loss(Cause.OUTBID, why, silent_since=asked, decided_at=asked))
+    if settler.obstacle.activity_type in _AT_THE_PROVIDER:
+        return await _not_started(life, settler.obstacle)
+    why = f"it was started again and cannot take the work: {words_of(settler.obstacle)}"
+    return life.lose(Loss(Cause.SILENT, why, silent_since=asked, decided_at=workflow.now()))
+
+
+async def _not_started(life: Life, obstacle: ActivityError) -> None:
+    """The provider did not do it. That says nothing of the machine, whose disk holds the work."""
+    why = words_of(obstacle)
+    if kind_of(obstacle) in _FOR_A_PERSON:
+        life.enter(Phase.PAUSED, f"could not be resumed: {why}")
+        return
+    life.face.say(f"could not be started yet, trying again: {why}")
+    with suppress(TimeoutError):
+        await workflow.wait_condition(
+            lambda: life.wishes.current is not None, timeout=TRY_AGAIN, timeout_summary="before it is started again"
+        )
+    if wish := life.wishes.take():
+        await grant(life, wish)
+    elif life.is_tired():
+        life.continue_as_new()

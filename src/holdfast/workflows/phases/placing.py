@@ -1,6 +1,5 @@
 """PLACING and WAITING: open the record, find the first machine, or wait until the market has one."""
 
-import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -12,7 +11,7 @@ from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
-from holdfast.workflows.settling import Settled
+from holdfast.workflows.phases.searching import unless_stopped
 
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(minutes=5)
@@ -32,32 +31,21 @@ async def open_record(life: Life) -> None:
 async def place(life: Life) -> None:
     """Search once. An empty market at the first search is an error; offers that refuse us are waited out."""
     before = life.epoch
-    search = asyncio.create_task(_search(life))
-    await workflow.wait_condition(lambda: search.done() or life.wishes.stop is not None)
-    if not search.done():
-        search.cancel()  # the settler gives back what it was about to rent
-        await asyncio.gather(search, return_exceptions=True)
+    life.searches += 1
+    settler = life.settler("placement", workflow.now())
+    settled = await unless_stopped(life, settler, settler.on_new_machine("placement", with_state=True))
+    if settler.called_off:
         life.wishes.take()
         return life.enter(Phase.STOPPING, "stopped before it ran")
-    settled = search.result()
     if settled:
         return await life.work_runs(
             settled.lease, settled.started_at, "placed", head=settled.head, base=settled.restored
         )
-    if life.searches == 1 and life.epoch == before and life.market_answered:
+    if life.searches == 1 and life.epoch == before and settler.market_answered:
         await life.end(Phase.FAILED, "no offer meets the spec")
         raise ApplicationError("no offer meets the spec", type=ErrorType.NO_OFFERS, non_retryable=True)
-    why = "no machine could be had" if life.market_answered else "no provider answers"
+    why = "no machine could be had" if settler.market_answered else "no provider answers"
     return life.enter(Phase.WAITING, why)
-
-
-async def _search(life: Life) -> Settled | None:
-    life.searches += 1
-    settler = life.settler("placement", workflow.now())
-    try:
-        return await settler.on_new_machine("placement", with_state=True)
-    finally:
-        life.epoch, life.market_answered = settler.epoch, settler.market_answered
 
 
 async def wait_for_market(life: Life) -> None:
@@ -69,8 +57,8 @@ async def wait_for_market(life: Life) -> None:
             lambda: life.wishes.current is not None, timeout=wait, timeout_summary="wait for the market"
         )
     except TimeoutError:
-        if workflow.info().is_continue_as_new_suggested():
-            await life.continue_as_new()
+        if life.is_tired():
+            life.continue_as_new()
         return life.enter(Phase.PLACING, "searching again")
     if wish := life.wishes.take():
         await grant(life, wish)

@@ -13,4 +13,5 @@ async def climb(settler: Settler, lost: Lease, rung: Rung) -> Settled | None:
     if not rung.new_machine:
         return None
     settler.avoid(lost.machine_id)
-    return await settler.on_new_machine(Strategy.COLDSTART, with_state=False)
+    # A checkpoint of which the workload had not heard when its machine was lost is restored all the same.
+    return await settler.on_new_machine(Strategy.COLDSTART, with_state=not settler.may_start_empty)
