@@ -15,6 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from holdfast.contracts import activities as acts
+from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
@@ -91,6 +92,7 @@ class World:
         self.saves: list[CheckpointRef] = []
         self.bases: list[CheckpointRef | None] = []  # what each save was built on
         self.epoch = 0
+        self.lines: dict[str, str] = {}  # label → instance id, "" until it is known
         self.leases: dict[str, Lease] = {}
         self.closed: dict[str, str] = {}
         self.incidents: list[Incident] = []
@@ -153,6 +155,8 @@ class World:
         if order.epoch < self.epoch:
             raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
         self.epoch = order.epoch
+        if order.offer is not None:
+            self.lines[names.label(order.workload, order.epoch)] = ""
         await asyncio.sleep(self.claim_takes)
         self.order.append(f"claim {order.epoch}")
         return acts.ClaimEpochResult(head=self._head(), earlier=tuple(reversed(self.heads[:-1])))
@@ -160,6 +164,15 @@ class World:
     @activity.defn
     async def record_lease(self, lease: Lease) -> None:
         self.leases[lease.label] = lease
+        self.lines[lease.label] = lease.instance_id
+
+    @activity.defn
+    async def open_leases(self, workload: str) -> list[acts.OpenLease]:
+        return [
+            acts.OpenLease(provider=PROVIDER, label=label, instance_id=instance_id)
+            for label, instance_id in self.lines.items()
+            if label not in self.closed
+        ]
 
     @activity.defn
     async def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
@@ -363,6 +376,7 @@ class World:
             self.open_workload,
             self.claim_epoch,
             self.record_lease,
+            self.open_leases,
             self.close_lease,
             self.commit_checkpoint,
             self.record_incident,

@@ -18,6 +18,9 @@ from holdfast.telemetry.metrics import Metrics
 EARLIER_TOLD = 8
 """Checkpoints that a failover may fall back on."""
 
+LEASES_TOLD = 100
+"""In one answer: whoever asks lets them go and asks again."""
+
 
 class RecordActivities:
     """Every method may be repeated: the records know what has been written already."""
@@ -50,6 +53,15 @@ class RecordActivities:
     def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
         with translated():
             return self._records.close_lease(order)
+
+    @activity.defn
+    def open_leases(self, workload: str) -> list[acts.OpenLease]:
+        with translated():
+            found = self._records.open_leases(workload=workload)
+        return [
+            acts.OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
+            for line in found[:LEASES_TOLD]
+        ]
 
     @activity.defn
     def read_head(self, workload: str) -> CheckpointRef | None:

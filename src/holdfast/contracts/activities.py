@@ -66,6 +66,15 @@ class ReportInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OpenLease:
+    """A cost line that is not closed: its machine may cost money."""
+
+    provider: str
+    label: str
+    instance_id: str  # "" when its launch was never heard of
+
+
+@dataclass(frozen=True, kw_only=True)
 class CloseWorkloadInput:
     workload: str
     phase: Phase
@@ -103,6 +112,12 @@ async def record_lease(lease: Lease) -> None:
 @activity.defn
 async def close_lease(order: CloseLeaseInput) -> Decimal:
     """Close the cost line and return what the lease cost in USD, by our own meter."""
+    raise _stub()
+
+
+@activity.defn
+async def open_leases(workload: str) -> list[OpenLease]:
+    """The workload's cost lines that are not closed, of this run and of earlier ones, oldest first; some of many."""
     raise _stub()
 
 

@@ -43,9 +43,11 @@ def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
     return row.cost if row.cost is not None else cost_until(row, row.closed_at)
 
 
-def open_leases(session: Session, provider: str | None) -> list[LeaseRow]:
-    """Lines that were not closed, oldest first, of one provider or of all."""
+def open_leases(session: Session, provider: str | None = None, workload: str | None = None) -> list[LeaseRow]:
+    """Lines that were not closed, oldest first, of one provider or of all, of one workload or of all."""
     query = select(LeaseRow).where(col(LeaseRow.closed_at).is_(None))
+    if workload is not None:
+        query = query.where(LeaseRow.workload == workload)
     if provider is not None:
         query = query.where(LeaseRow.provider == provider)
     return list(session.exec(query.order_by(col(LeaseRow.opened_at), col(LeaseRow.label))))

@@ -118,10 +118,10 @@ class Records:
         with self._writing() as session:
             return leases.close_lease(session, order)
 
-    def open_leases(self, provider: str | None = None) -> list[LeaseLine]:
+    def open_leases(self, provider: str | None = None, *, workload: str | None = None) -> list[LeaseLine]:
         """Lines that were not closed, oldest first, of one provider or of all. Each costs up to now."""
         with self._reading() as session:
-            return [leases.line(row, self._clock()) for row in leases.open_leases(session, provider)]
+            return [leases.line(row, self._clock()) for row in leases.open_leases(session, provider, workload)]
 
     # --- checkpoints ---
 

@@ -1,11 +1,12 @@
 """What one workload's phases share: the facts of its life, and the few changes that more than one phase makes."""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NoReturn
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
@@ -21,7 +22,7 @@ from holdfast.contracts.workload import (
 )
 from holdfast.workflows import steps
 from holdfast.workflows.face import Face
-from holdfast.workflows.releasing import release
+from holdfast.workflows.releasing import release, until_nothing_is_open
 from holdfast.workflows.saver import Saver
 from holdfast.workflows.settling import Settler
 from holdfast.workflows.wishes import Loss, Wish, Wishes
@@ -111,8 +112,11 @@ class Life:
         if self.lease is not None:
             going = await release(self.lease, f"{phase}: {reason}")
             if going is not None:
-                await going
+                with suppress(ChildWorkflowError):  # somebody ended it by hand
+                    await going
         self.lease = None
+        if workflow.patched("nothing-stays-open"):
+            await until_nothing_is_open(self.spec.name, f"{phase}: {reason}")
         await steps.close_workload(self.spec.name, phase, reason)
         self.wishes.drop()
         self.enter(phase, reason)

@@ -84,6 +84,10 @@ async def close_lease(label: str, reason: str) -> None:
     await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")
 
 
+async def open_leases(workload: str) -> list[acts.OpenLease]:
+    return await _on_record(acts.open_leases, workload, summary=f"which machines of {workload} may still cost money")
+
+
 async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | None, keep: int) -> CheckpointRef:
     order = acts.CommitCheckpointInput(checkpoint=checkpoint, expected_sequence=expected_sequence, keep=keep)
     summary = f"move the head to checkpoint {checkpoint.sequence}"

@@ -34,6 +34,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.close_lease,
                 acts.commit_checkpoint,
                 acts.read_head,
+                acts.open_leases,
                 acts.mark_verified,
                 acts.live_manifests,
                 acts.record_incident,

@@ -28,6 +28,8 @@ async def _leave_machine(life: Life) -> None:
     """The operator wants another machine: save before it goes, unless told not to."""
     lease, request = life.machine(), life.wishes.failover
     doubted = life.face.phase is Phase.SUSPECT  # then leaving it is what matters
+    if workflow.patched("leaving-is-failing-over"):
+        life.enter(Phase.FAILING_OVER, f"{Cause.REQUESTED}: {request.reason}")
     try:
         if request.save_first:
             await stop_and_save(life, tries=1 if doubted else TRIES)

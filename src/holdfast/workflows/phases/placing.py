@@ -12,6 +12,7 @@ from holdfast.workflows import steps
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.phases.searching import unless_stopped
+from holdfast.workflows.releasing import release_whatever_is_open
 
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(minutes=5)
@@ -25,6 +26,8 @@ async def open_record(life: Life) -> None:
     if not life.spec.providers:
         life.spec = life.spec.model_copy(update={"providers": opened.providers})
     await life.saver.open(life.spec)
+    if workflow.patched("leftovers-are-released"):
+        await release_whatever_is_open(life.spec.name, "left by an earlier run, which was terminated")
     life.enter(Phase.PLACING, "looking for a machine")
 
 
