@@ -22,6 +22,8 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3Nza me@here"
 BID = offer_of(OfferRow.model_validate(OFFER), provider="vast", terms=Terms.INTERRUPTIBLE)
 FIRM = offer_of(OfferRow.model_validate(OFFER), provider="vast", terms=Terms.ON_DEMAND)
 ACCEPTED = httpx.Response(200, json={"success": True, "new_contract": 29817740})
+NO_KEYS = no(404, "not_found", "No SSH keys found for the user.")
+LEFT = INSTANCE | dict.fromkeys(("actual_status", "cur_state", "next_state", "intended_status"), "stopped")
 KEYS = httpx.Response(200, json=[{"id": 1, "key": "ssh-ed25519 AAAAC3Nza another comment"}])
 
 
@@ -41,13 +43,20 @@ async def test_a_bid_names_its_price_and_a_firm_order_names_none() -> None:
 
 
 async def test_the_key_is_put_on_the_account_once() -> None:
-    nothing = no(404, "not_found", "No SSH keys found for the user.")
-    wire = Wire(list=listing(), keys=nothing, add_key=YES, rent=ACCEPTED)
+    wire = Wire(list=listing(), keys=[NO_KEYS, KEYS], add_key=YES, rent=ACCEPTED)
     provider = wire.provider()
     await provider.launch(_order())
     await provider.launch(_order())
     assert wire.calls().count("add_key") == 1
     assert wire.body("add_key") == {"ssh_key": PUBLIC_KEY}
+
+
+async def test_a_key_that_was_removed_from_the_account_is_put_there_again() -> None:
+    wire = Wire(list=listing(), keys=[KEYS, NO_KEYS], add_key=YES, rent=ACCEPTED)
+    provider = wire.provider()
+    await provider.launch(_order())
+    await provider.launch(_order())
+    assert wire.calls() == ["list", "keys", "rent", "list", "keys", "add_key", "rent"]
 
 
 async def test_a_key_that_is_on_the_account_is_known_whatever_its_comment() -> None:
