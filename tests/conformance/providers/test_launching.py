@@ -97,6 +97,17 @@ async def test_a_bid_that_is_too_low_is_a_refusal_and_leaves_nothing_behind(acco
     assert account.alive() == []
 
 
+async def test_what_a_refused_bid_left_behind_is_never_adopted(account: Account) -> None:
+    order = account.order(replace(await account.cheapest(), bid=Decimal("0.001")))
+    account.control.add_fault(Trouble.HTTP_ERROR, endpoint="destroy", status=502)
+    with pytest.raises(ProviderUnavailable):
+        await account.provider.launch(order)
+    assert len(account.alive()) == 1
+    result = await account.provider.launch(replace(order, repeated=True))
+    assert result.instance is None and result.refusal
+    assert account.alive() == []
+
+
 async def test_an_order_that_came_too_early_rents_nothing_and_says_when_to_come_back(account: Account) -> None:
     account.control.add_fault(Trouble.TOO_FREQUENT, endpoint="rent")
     order = account.order(await account.cheapest())

@@ -87,6 +87,43 @@ async def test_the_machine_that_a_refused_bid_left_is_destroyed_until_it_is_not_
     assert wire.calls() == ["list", "keys", "rent", "destroy", "show", "destroy", "show"]
 
 
+async def test_what_a_refused_bid_left_behind_is_not_adopted_when_the_first_try_could_not_remove_it() -> None:
+    refused = no(200, "invalid_price", "bid is below the current minimum", new_contract=29817740)
+    wire = Wire(list=[listing(), listing(LEFT)], keys=KEYS, rent=refused, destroy=[HTML, YES], show=NOT_FOUND)
+    provider = wire.provider()
+    with pytest.raises(ProviderUnavailable):
+        await provider.launch(_order())
+    result = await provider.launch(replace(_order(), repeated=True))
+    assert result.instance is None and "wanted stopped" in result.refusal
+    assert wire.calls()[-3:] == ["list", "destroy", "show"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cur_state": "stopped", "actual_status": "exited"},
+        {"actual_status": "loading", "status_msg": "manifest unknown"},
+    ],
+    ids=["outbid", "broken image"],
+)
+async def test_a_machine_that_cannot_run_is_removed_and_another_one_with_its_label_adopted(
+    change: dict[str, str],
+) -> None:
+    younger = INSTANCE | {"id": 29817741}
+    wire = Wire(list=listing(INSTANCE | change, younger), destroy=YES, show=NOT_FOUND, attach=YES)
+    result = await wire.provider().launch(_order())
+    assert result.adopted and result.instance is not None and result.instance.instance_id == "29817741"
+    assert wire.calls() == ["list", "destroy", "show", "attach"]
+
+
+async def test_the_machine_of_a_bid_whose_refusal_was_lost_is_removed() -> None:
+    lost = httpx.ReadTimeout("late")
+    wire = Wire(list=[listing(), listing(LEFT)], keys=KEYS, rent=lost, destroy=YES, show=NOT_FOUND)
+    result = await wire.provider().launch(_order())
+    assert result.instance is None and result.refusal
+    assert wire.calls() == ["list", "keys", "rent", "list", "destroy", "show"]
+
+
 @pytest.mark.parametrize("lost", [httpx.ReadTimeout("late"), httpx.RemoteProtocolError("cut"), HTML])
 async def test_an_order_is_never_sent_twice_when_its_answer_is_lost(
     lost: httpx.Response | httpx.TransportError,
@@ -127,6 +164,22 @@ async def test_an_account_without_money_asks_for_a_person() -> None:
     wire = Wire(list=listing(), keys=KEYS, rent=no(200, "insufficient_credit"))
     with pytest.raises(OutOfCredit):
         await wire.provider().launch(_order())
+
+
+@pytest.mark.parametrize("named", [29817740, "29817740"])
+async def test_a_machine_that_exists_although_nobody_can_pay_for_it_is_destroyed(named: object) -> None:
+    refused = no(200, "insufficient_credit", new_contract=named)
+    wire = Wire(list=listing(), keys=KEYS, rent=refused, destroy=YES, show=NOT_FOUND)
+    with pytest.raises(OutOfCredit):
+        await wire.provider().launch(_order())
+    assert wire.calls() == ["list", "keys", "rent", "destroy", "show"]
+
+
+async def test_a_machine_may_be_named_in_digits() -> None:
+    accepted = httpx.Response(200, json={"success": True, "new_contract": "29817740"})
+    wire = Wire(list=listing(), keys=KEYS, rent=accepted)
+    result = await wire.provider().launch(_order())
+    assert result.instance is not None and result.instance.instance_id == "29817740" and not result.adopted
 
 
 async def test_a_wrong_order_is_our_mistake_and_not_a_gone_offer() -> None:
