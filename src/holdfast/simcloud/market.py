@@ -108,7 +108,10 @@ class Market:
             self._settle(slot)
 
     def change(self, instance: Instance) -> None:
-        """Store a change of label, keys, link or contract; what follows from it follows with the next ``advance``."""
+        """Store a change of label, keys, link or contract; what follows from it follows with the next ``advance``.
+
+        The instance must have been read in the same breath: an older copy would undo what happened since.
+        """
         self._keep(instance, self.slot(instance.slot_id))
 
     # What happens to tenants
@@ -127,12 +130,12 @@ class Market:
             return True
 
     def died(self, number: int, *, word_lag: timedelta = timedelta(0), word: Container = Container.EXITED) -> None:
-        """The host is dead. The provider says so, as ``word``, only after ``word_lag``."""
+        """The host is dead. The provider says so, as ``word``, only after ``word_lag``. Nothing if it is destroyed."""
         with self._store.transaction():
-            instance, slot = self._with_slot(number)
-            if instance.container in (Container.RUNNING, Container.LOADING):
+            instance = self._store.instance(number)
+            if instance is not None and instance.container in (Container.RUNNING, Container.LOADING):
                 transitions.die(instance, word_lag=word_lag, word=word, now=self._clock.now())
-                self._keep(instance, slot)
+                self._keep(instance, self.slot(instance.slot_id))
 
     def change_slot(self, slot: Slot) -> None:
         """Store a slot's new state (a rival, a price, offline or back) and let its tenants feel it."""

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.simmarket import RunningMarket, run_market
-from tests.unit.simcloud.conftest import Tenant, until
+from tests.unit.simcloud.conftest import SlowBody, Tenant, until
 
 
 def listed(tenant: Tenant, **parameters: Any) -> dict[str, Any]:
@@ -70,6 +70,28 @@ def test_a_destroyed_instance_is_null_and_a_second_destroy_404(tenant: Tenant) -
     assert tenant.http.delete(f"/api/v0/instances/{number}/").json()["success"] is True
     assert tenant.show(number) is None
     assert tenant.http.delete(f"/api/v0/instances/{number}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("PUT", "instances/{}/", "label"),
+        ("PUT", "instances/{}/", "state"),
+        ("POST", "instances/{}/ssh/", "ssh_key"),
+        ("PUT", "instances/bid_price/{}/", "price"),
+        ("PUT", "instances/request_logs/{}/", "tail"),
+    ],
+)
+def test_an_instance_that_is_destroyed_while_a_change_of_it_arrives_stays_destroyed(
+    tenant: Tenant, method: str, path: str, field: str
+) -> None:
+    number = tenant.rent(price=1.0)
+    values = {"label": "ghost", "state": "running", "price": 2, "tail": "5"}
+    values["ssh_key"] = tenant.key.export_public_key().decode()
+    with SlowBody(tenant, method, "/api/v0/" + path.format(number), {field: values[field]}) as call:
+        tenant.http.delete(f"/api/v0/instances/{number}/").raise_for_status()
+        status = call.finish()
+    assert (status, tenant.show(number)) == (404, None)
 
 
 def test_a_label_can_be_changed_but_not_be_endless(tenant: Tenant) -> None:

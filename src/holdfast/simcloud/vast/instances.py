@@ -1,4 +1,7 @@
-"""Listing, showing and changing the account's instances."""
+"""Listing, showing and changing the account's instances.
+
+A body may come slowly, and the instance be changed or destroyed meanwhile: it is read before the instance is looked at.
+"""
 
 import base64
 from datetime import datetime
@@ -59,8 +62,8 @@ async def show(sim: Sim, caller: Caller, request: Request) -> Row:
 
 async def change(sim: Sim, caller: Caller, request: Request) -> Row:
     """Start, stop or label."""
-    instance = _instance(sim, caller, request)
     body = await read_body(request)
+    instance = _instance(sim, caller, request)
     if "label" in body:
         _label(sim, instance, body["label"])
     if "state" in body:
@@ -81,8 +84,8 @@ async def destroy(sim: Sim, caller: Caller, request: Request) -> Row:
 async def change_bid(sim: Sim, caller: Caller, request: Request) -> Row:
     """Raise or lower a bid."""
     caller.require(None)
-    instance = _instance(sim, caller, request)
     price = (await read_body(request)).get("price")
+    instance = _instance(sim, caller, request)
     if not instance.interruptible:
         raise WireError(400, "invalid_args", "error 400/2201: not an interruptible instance")
     bid = None if price is None else number(price, "price")
