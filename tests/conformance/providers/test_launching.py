@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from holdfast.contracts.machines import InstanceState, Terms
-from holdfast.providers.errors import CredentialsRefused, LaunchUnsettled, ProviderUnavailable, RateLimited
+from holdfast.providers.errors import CredentialsRefused, LaunchUnsettled, OutOfCredit, ProviderUnavailable, RateLimited
 from holdfast.simcloud.model import Trouble
 from tests.conformance.providers.conftest import Account, machine
 from tests.conformance.providers.drivers import LAG
@@ -114,6 +114,15 @@ async def test_an_order_that_came_too_early_rents_nothing_and_says_when_to_come_
     with pytest.raises(RateLimited) as refused:
         await account.provider.launch(order)
     assert refused.value.retry_after > timedelta(0)
+    assert account.alive() == []
+
+
+async def test_an_empty_account_asks_for_a_person_and_rents_nothing(account: Account) -> None:
+    order = account.order(await account.cheapest())
+    account.control.set_credit(Decimal(0))
+    with pytest.raises(OutOfCredit):
+        await account.provider.launch(order)
+    account.control.set_credit(Decimal(100))
     assert account.alive() == []
 
 

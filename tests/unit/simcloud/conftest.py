@@ -144,9 +144,9 @@ class Tenant:
 class SlowBody:
     """A call whose handler waits for its body: the server has asked for it, and it is not sent before ``finish``."""
 
-    def __init__(self, tenant: Tenant, method: str, path: str, body: dict[str, Any]) -> None:
-        url, self._body = tenant.http.base_url, json.dumps(body).encode()
-        headers = {"Host": url.host, "Authorization": tenant.http.headers["Authorization"]}
+    def __init__(self, http: httpx.Client, method: str, path: str, body: dict[str, Any]) -> None:
+        url, self._body = http.base_url, json.dumps(body).encode()
+        headers = {"Host": url.host, "Authorization": http.headers["Authorization"]}
         headers |= {"Content-Length": str(len(self._body)), "Expect": "100-continue", "Connection": "close"}
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         self._socket = socket.create_connection((url.host, url.port or 80), timeout=30)

@@ -103,6 +103,8 @@ class Logs:
         """Answers with the address where the log will be."""
         caller.require(None)
         tail = whole_number((await read_body(request)).get("tail") or _TAIL, "tail")
+        if tail < 0:
+            raise WireError(400, "invalid_args", "error 400/2401: tail is below zero")
         instance = _instance(sim, request)
         url = f"{sim.url}/results/{instance.id}/{next(self._numbers)}/{tail}"
         return {"success": True, "result_url": url, "msg": "Logs requested."}
