@@ -46,10 +46,10 @@ class Provider(Protocol):
         ...
 
     async def launch(self, order: LaunchOrder) -> LaunchResult:
-        """Rent the offer under its label, or adopt the instance that already wears the label.
+        """Rent the offer under its label, or adopt the instance that already wears the label and can run.
 
-        A refusal (offer gone, bid too low) is an answer; a machine that a refused order left behind is
-        destroyed before the answer is given.
+        A refusal (offer gone, bid too low) is an answer; a machine that a refused order left behind, in this
+        call or an earlier one, is destroyed before the answer is given.
 
         Raises:
             LaunchUnsettled: the answer was lost and the label cannot be found; repeat the call.

@@ -108,7 +108,7 @@ class Conductor:
     async def _bring_up(self, instance: Instance) -> None:
         folder = self._machines.folder(instance.id)
         try:
-            await self._end(folder)
+            await self._end(folder, remove=instance.wipe)
             self._machines.prepare(instance, self._market.slot(instance.slot_id))
             running = await self._midwife.deliver(folder)
             if not self._market.booted(instance.id, running.port):

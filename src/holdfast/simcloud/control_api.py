@@ -3,7 +3,6 @@
 import hmac
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from holdfast.simcloud.levers import Levers, NothingMatches, NotPossible
+from holdfast.simcloud.levers import Levers, NothingMatches, NotPossible, amount
 from holdfast.simcloud.model import Fault, Instance
 from holdfast.simcloud.profile import SlotLine
 from holdfast.simcloud.reports import audit_report, bill_report, instance_report, offer_report
@@ -148,11 +147,12 @@ class _Panel:
 
     async def account(self, request: Request) -> Any:
         """Set ``credit`` (USD) or ``listing_lag`` (seconds)."""
-        account = self._sim.store.account()
-        for name, value in (await _options(request)).items():
+        options = await _options(request)
+        account = self._sim.store.account()  # not earlier: the bill may grow while a body comes slowly
+        for name, value in options.items():
             if name not in ("credit", "listing_lag"):
                 raise NotPossible(f"{name} of the account cannot be set")
-            setattr(account, name, Decimal(str(value)))
+            setattr(account, name, amount(value))
         self._sim.store.put_account(account)
         return account.model_dump(mode="json")
 

@@ -3,10 +3,13 @@
 MarketRefusal
 ├── OfferGone        the offer was rented, withdrawn or never existed. Remedy: another offer
 ├── BidTooLow        accepted, but it will not run; carries what exists. Remedy: destroy it, or raise the bid
+├── NoCredit         the account is empty. Remedy: pay
+├── DiskTooLarge     the offer's disk is smaller than the order's. Remedy: a smaller disk, or another offer
 ├── GpuTaken         somebody else has the GPUs. Remedy: wait, or another machine
 └── NoSuchInstance   never was, or is destroyed. Remedy: none needed
 """
 
+from decimal import Decimal
 from enum import StrEnum
 
 from holdfast.simcloud.model import Instance
@@ -39,6 +42,20 @@ class BidTooLow(MarketRefusal):
     def __init__(self, instance: Instance) -> None:
         super().__init__(f"the bid of instance {instance.id} is below the current minimum")
         self.instance = instance
+
+
+class NoCredit(MarketRefusal):
+    """Nothing more is rented to an empty account."""
+
+    def __init__(self) -> None:
+        super().__init__("the account has no credit left")
+
+
+class DiskTooLarge(MarketRefusal):
+    """The machine does not have the disk that was ordered."""
+
+    def __init__(self, ordered: Decimal, there: float) -> None:
+        super().__init__(f"disk of {ordered} GB is more than the {there} GB of the offer")
 
 
 class GpuTaken(MarketRefusal):

@@ -1,8 +1,9 @@
 """What the person at the market's controls can do to its machines while things run."""
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from holdfast.simcloud.contention import BID_STEP
@@ -17,6 +18,17 @@ class NothingMatches(Exception):
 
 class NotPossible(Exception):
     """The lever does not work on this instance. The message says why."""
+
+
+def amount(value: Any) -> Decimal:
+    """A number that can be reckoned with. Raises ValueError for any other."""
+    try:
+        found = Decimal(str(value))
+    except InvalidOperation as broken:
+        raise ValueError(f"{value!r} is not a number") from broken
+    if not found.is_finite():
+        raise ValueError(f"{value!r} is not finite")
+    return found
 
 
 class Levers:
@@ -43,7 +55,7 @@ class Levers:
         """Somebody bids more and stays for ``seconds``, or for good."""
         if instance.bid is None:
             raise NotPossible(f"instance {instance.id} is rented on demand; nobody can outbid it")
-        price = Decimal(str(bid)) if bid is not None else instance.bid + BID_STEP
+        price = amount(bid) if bid is not None else instance.bid + BID_STEP
         self._rival(instance, price, seconds)
 
     def take(self, instance: Instance, *, seconds: float | None = None) -> None:
@@ -85,14 +97,18 @@ class Levers:
         self._sim.market.change(instance)
 
     def change_slot(self, number: int, change: dict[str, Any]) -> Slot:
-        """Change price, min_bid, flaw or withdrawn of a slot. Raises NothingMatches."""
+        """Change price, min_bid, flaw or withdrawn of a slot. Raises NothingMatches, NotPossible, or ValueError."""
         slot = self._slot(number)
-        allowed = {"price": Decimal, "min_bid": Decimal, "flaw": Flaw, "withdrawn": bool}
+        allowed: dict[str, Callable[[Any], Any]] = {
+            "price": amount,
+            "min_bid": amount,
+            "flaw": lambda value: None if value is None else Flaw(value),
+            "withdrawn": bool,
+        }
         for name, value in change.items():
             if name not in allowed:
                 raise NotPossible(f"{name} of an offer cannot be changed; these can: {', '.join(allowed)}")
-            kind = allowed[name]
-            setattr(slot, name, None if value is None else kind(str(value) if kind is Decimal else value))
+            setattr(slot, name, allowed[name](value))
         self._sim.market.change_slot(slot)
         return slot
 

@@ -12,7 +12,7 @@ from holdfast.simcloud import contention, transitions
 from holdfast.simcloud.bill import Bill
 from holdfast.simcloud.clock import Clock
 from holdfast.simcloud.counter import Counter
-from holdfast.simcloud.errors import BidTooLow, GpuTaken, NoSuchInstance
+from holdfast.simcloud.errors import BidTooLow, DiskTooLarge, GpuTaken, NoCredit, NoSuchInstance
 from holdfast.simcloud.model import Container, Instance, Order, Slot, Stop, Wish
 from holdfast.simcloud.profile import FIRST_ASK, Profile
 from holdfast.simcloud.store import Store
@@ -36,10 +36,15 @@ class Market:
     def rent(self, ask_id: int, order: Order) -> Instance:
         """Accept an order for an offer. Not idempotent: every accepted call is one more instance.
 
-        Raises OfferGone, or BidTooLow, which carries the stopped instance that exists nevertheless.
+        Raises OfferGone, DiskTooLarge or NoCredit; or BidTooLow, which carries the stopped instance that exists
+        nevertheless.
         """
         with self._store.transaction():
             slot = self.counter.rentable(ask_id, order)
+            if order.disk > Decimal(slot.hardware.disk):
+                raise DiskTooLarge(order.disk, slot.hardware.disk)
+            if self.credit() <= 0:
+                raise NoCredit
             required = contention.required_bid(slot, self.counter.tenants(slot))
             refused = order.bid is not None and (required is None or order.bid < required)
             instance = self._accept(slot, order)
@@ -87,11 +92,15 @@ class Market:
             self._keep(instance, slot)
             self._settle(slot)
 
-    def reboot(self, number: int) -> None:
-        """Start the container again without giving up the GPUs. Does nothing to a stopped instance."""
+    def reboot(self, number: int, *, wipe: bool = False) -> None:
+        """Start the container again without giving up the GPUs, on an empty disk with ``wipe``.
+
+        Does nothing to a stopped instance.
+        """
         with self._store.transaction():
             instance, slot = self._with_slot(number)
             if instance.granted:
+                instance.wipe = instance.wipe or wipe
                 self._begin_boot(instance, slot)
                 self._keep(instance, slot)
 
@@ -108,7 +117,10 @@ class Market:
             self._settle(slot)
 
     def change(self, instance: Instance) -> None:
-        """Store a change of label, keys, link or contract; what follows from it follows with the next ``advance``."""
+        """Store a change of label, keys, link or contract; what follows from it follows with the next ``advance``.
+
+        The instance must have been read in the same breath: an older copy would undo what happened since.
+        """
         self._keep(instance, self.slot(instance.slot_id))
 
     # What happens to tenants
@@ -127,12 +139,12 @@ class Market:
             return True
 
     def died(self, number: int, *, word_lag: timedelta = timedelta(0), word: Container = Container.EXITED) -> None:
-        """The host is dead. The provider says so, as ``word``, only after ``word_lag``."""
+        """The host is dead. The provider says so, as ``word``, only after ``word_lag``. Nothing if it is destroyed."""
         with self._store.transaction():
-            instance, slot = self._with_slot(number)
-            if instance.container in (Container.RUNNING, Container.LOADING):
+            instance = self._store.instance(number)
+            if instance is not None and instance.container in (Container.RUNNING, Container.LOADING):
                 transitions.die(instance, word_lag=word_lag, word=word, now=self._clock.now())
-                self._keep(instance, slot)
+                self._keep(instance, self.slot(instance.slot_id))
 
     def change_slot(self, slot: Slot) -> None:
         """Store a slot's new state (a rival, a price, offline or back) and let its tenants feel it."""

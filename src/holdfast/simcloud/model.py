@@ -153,6 +153,7 @@ class Instance(BaseModel):
     started_at: datetime | None = None
     port: int | None = None
     boots: int = 0
+    wipe: bool = False  # its disk is to be emptied before it comes up again
     old_word: OldWord | None = None
     death_word: Container = Container.EXITED
     cut: bool = False

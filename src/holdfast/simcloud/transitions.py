@@ -21,6 +21,7 @@ def begin_boot(instance: Instance, *, takes: timedelta, flaw: Flaw | None, now: 
 def come_up(instance: Instance, *, port: int, now: datetime) -> None:
     """The host answers."""
     instance.container, instance.port, instance.started_at = Container.RUNNING, port, now
+    instance.wipe = False
     instance.message = f"success, running {instance.order.image}/ssh"
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from holdfast.contracts.machines import InstanceState, Terms
-from holdfast.providers.errors import CredentialsRefused, LaunchUnsettled, ProviderUnavailable, RateLimited
+from holdfast.providers.errors import CredentialsRefused, LaunchUnsettled, OutOfCredit, ProviderUnavailable, RateLimited
 from holdfast.simcloud.model import Trouble
 from tests.conformance.providers.conftest import Account, machine
 from tests.conformance.providers.drivers import LAG
@@ -97,12 +97,32 @@ async def test_a_bid_that_is_too_low_is_a_refusal_and_leaves_nothing_behind(acco
     assert account.alive() == []
 
 
+async def test_what_a_refused_bid_left_behind_is_never_adopted(account: Account) -> None:
+    order = account.order(replace(await account.cheapest(), bid=Decimal("0.001")))
+    account.control.add_fault(Trouble.HTTP_ERROR, endpoint="destroy", status=502)
+    with pytest.raises(ProviderUnavailable):
+        await account.provider.launch(order)
+    assert len(account.alive()) == 1
+    result = await account.provider.launch(replace(order, repeated=True))
+    assert result.instance is None and result.refusal
+    assert account.alive() == []
+
+
 async def test_an_order_that_came_too_early_rents_nothing_and_says_when_to_come_back(account: Account) -> None:
     account.control.add_fault(Trouble.TOO_FREQUENT, endpoint="rent")
     order = account.order(await account.cheapest())
     with pytest.raises(RateLimited) as refused:
         await account.provider.launch(order)
     assert refused.value.retry_after > timedelta(0)
+    assert account.alive() == []
+
+
+async def test_an_empty_account_asks_for_a_person_and_rents_nothing(account: Account) -> None:
+    order = account.order(await account.cheapest())
+    account.control.set_credit(Decimal(0))
+    with pytest.raises(OutOfCredit):
+        await account.provider.launch(order)
+    account.control.set_credit(Decimal(100))
     assert account.alive() == []
 
 

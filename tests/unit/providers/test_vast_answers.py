@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from holdfast.providers.errors import CredentialsRefused, OutOfCredit, ProviderError, ProviderUnavailable
-from holdfast.providers.vast.answers import Refused, body_of, is_too_frequent, threshold_of
+from holdfast.providers.errors import CredentialsRefused, ProviderError, ProviderUnavailable
+from holdfast.providers.vast.answers import Refused, Unpaid, body_of, contract_of, is_too_frequent, threshold_of
 from tests.unit.providers.wire import HTML, no
 
 LOGIN = "Authentication credentials were not provided."
@@ -12,8 +12,9 @@ MEANINGS: list[tuple[httpx.Response, type[ProviderError]]] = [
     (no(404, "auth_error", "Invalid user key"), CredentialsRefused),
     (no(403, "auth_error", "This action requires login."), CredentialsRefused),
     (httpx.Response(401, json={"detail": LOGIN}), CredentialsRefused),
-    (no(200, "insufficient_credit"), OutOfCredit),
-    (no(400, "spend_rate_limit"), OutOfCredit),
+    (no(404, "", "error 404/3301: auth_error: no_such_instance for this key"), CredentialsRefused),
+    (no(200, "insufficient_credit"), Unpaid),
+    (no(400, "spend_rate_limit"), Unpaid),
     (HTML, ProviderUnavailable),
     (httpx.Response(500, json={"success": False, "error": "internal"}), ProviderUnavailable),
     (httpx.Response(200, html="<html>maintenance</html>"), ProviderUnavailable),
@@ -47,6 +48,38 @@ def test_only_vasts_own_words_say_that_an_instance_is_not_there() -> None:
     known = {code: _refusal(no(404, code)).no_such_instance for code in ("no_such_instance", "not_found", "odd", "")}
     assert known == {"no_such_instance": True, "not_found": True, "odd": False, "": False}
     assert not _refusal(httpx.Response(404, json={"detail": "Not Found"})).no_such_instance
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(404, json={"success": False, "msg": "error 404/3301: no_such_instance Instance 7 not found"}),
+        httpx.Response(404, json={"detail": "error 404/3301: no_such_instance"}),
+        no(404, "invalid_args", "error 404/3301: no_such_instance"),
+        no(400, "invalid_args", "error 400/3301: no_such_instance"),
+        no(200, "not_found"),
+    ],
+)
+def test_the_text_says_that_an_instance_is_not_there_when_the_code_does_not(reply: httpx.Response) -> None:
+    assert _refusal(reply).no_such_instance
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        no(403, "", "no_such_instance for this key"),
+        no(404, "invalid_args", "error 404/3302: no_such_instance_type"),
+        no(400, "invalid_args", "error 400/2100: instance not found"),
+        httpx.Response(404, text="404 page not found"),
+    ],
+)
+def test_an_instance_is_not_gone_because_a_key_may_not_see_it_or_an_address_is_wrong(reply: httpx.Response) -> None:
+    assert not _refusal(reply).no_such_instance
+
+
+@pytest.mark.parametrize(("named", "number"), [(5, 5), ("5", 5), (True, None), (None, None), ("C.5", None), ({}, None)])
+def test_the_instance_of_an_answer_may_be_named_in_digits(named: object, number: int | None) -> None:
+    assert contract_of({"success": False, "new_contract": named}) == number
 
 
 @pytest.mark.parametrize(

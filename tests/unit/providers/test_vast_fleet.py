@@ -93,8 +93,26 @@ async def test_destroyed_is_only_what_is_not_found_afterwards() -> None:
     assert [await provider.destroy(ID), await provider.destroy(ID)] == [False, True]
 
 
-async def test_a_machine_that_is_gone_already_is_destroyed() -> None:
-    assert await Wire(destroy=no(404, "no_such_instance"), show=NOT_FOUND).provider().destroy(ID)
+@pytest.mark.parametrize(
+    "gone",
+    [no(404, "no_such_instance"), no(404, "invalid_args", "error 404/3301: no_such_instance Instance 7 not found")],
+)
+async def test_a_machine_that_is_gone_already_is_destroyed(gone: httpx.Response) -> None:
+    assert await Wire(destroy=gone, show=gone).provider().destroy(ID)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(404, html="<html>no_such_instance here</html>"), ProviderUnavailable),
+        (no(404, "auth_error", "no_such_instance for this key"), CredentialsRefused),
+    ],
+)
+async def test_a_machine_is_not_gone_because_the_address_or_the_key_is_wrong(
+    answer: httpx.Response, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await Wire(destroy=answer, show=answer).provider().destroy(ID)
 
 
 async def test_a_read_waits_as_long_as_a_refusal_says_and_is_repeated() -> None:

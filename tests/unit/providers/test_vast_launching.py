@@ -22,6 +22,8 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3Nza me@here"
 BID = offer_of(OfferRow.model_validate(OFFER), provider="vast", terms=Terms.INTERRUPTIBLE)
 FIRM = offer_of(OfferRow.model_validate(OFFER), provider="vast", terms=Terms.ON_DEMAND)
 ACCEPTED = httpx.Response(200, json={"success": True, "new_contract": 29817740})
+NO_KEYS = no(404, "not_found", "No SSH keys found for the user.")
+LEFT = INSTANCE | dict.fromkeys(("actual_status", "cur_state", "next_state", "intended_status"), "stopped")
 KEYS = httpx.Response(200, json=[{"id": 1, "key": "ssh-ed25519 AAAAC3Nza another comment"}])
 
 
@@ -41,13 +43,20 @@ async def test_a_bid_names_its_price_and_a_firm_order_names_none() -> None:
 
 
 async def test_the_key_is_put_on_the_account_once() -> None:
-    nothing = no(404, "not_found", "No SSH keys found for the user.")
-    wire = Wire(list=listing(), keys=nothing, add_key=YES, rent=ACCEPTED)
+    wire = Wire(list=listing(), keys=[NO_KEYS, KEYS], add_key=YES, rent=ACCEPTED)
     provider = wire.provider()
     await provider.launch(_order())
     await provider.launch(_order())
     assert wire.calls().count("add_key") == 1
     assert wire.body("add_key") == {"ssh_key": PUBLIC_KEY}
+
+
+async def test_a_key_that_was_removed_from_the_account_is_put_there_again() -> None:
+    wire = Wire(list=listing(), keys=[KEYS, NO_KEYS], add_key=YES, rent=ACCEPTED)
+    provider = wire.provider()
+    await provider.launch(_order())
+    await provider.launch(_order())
+    assert wire.calls() == ["list", "keys", "rent", "list", "keys", "add_key", "rent"]
 
 
 async def test_a_key_that_is_on_the_account_is_known_whatever_its_comment() -> None:
@@ -76,6 +85,43 @@ async def test_the_machine_that_a_refused_bid_left_is_destroyed_until_it_is_not_
     result = await wire.provider().launch(_order())
     assert result.instance is None and "below the current minimum" in result.refusal
     assert wire.calls() == ["list", "keys", "rent", "destroy", "show", "destroy", "show"]
+
+
+async def test_what_a_refused_bid_left_behind_is_not_adopted_when_the_first_try_could_not_remove_it() -> None:
+    refused = no(200, "invalid_price", "bid is below the current minimum", new_contract=29817740)
+    wire = Wire(list=[listing(), listing(LEFT)], keys=KEYS, rent=refused, destroy=[HTML, YES], show=NOT_FOUND)
+    provider = wire.provider()
+    with pytest.raises(ProviderUnavailable):
+        await provider.launch(_order())
+    result = await provider.launch(replace(_order(), repeated=True))
+    assert result.instance is None and "wanted stopped" in result.refusal
+    assert wire.calls()[-3:] == ["list", "destroy", "show"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cur_state": "stopped", "actual_status": "exited"},
+        {"actual_status": "loading", "status_msg": "manifest unknown"},
+    ],
+    ids=["outbid", "broken image"],
+)
+async def test_a_machine_that_cannot_run_is_removed_and_another_one_with_its_label_adopted(
+    change: dict[str, str],
+) -> None:
+    younger = INSTANCE | {"id": 29817741}
+    wire = Wire(list=listing(INSTANCE | change, younger), destroy=YES, show=NOT_FOUND, attach=YES)
+    result = await wire.provider().launch(_order())
+    assert result.adopted and result.instance is not None and result.instance.instance_id == "29817741"
+    assert wire.calls() == ["list", "destroy", "show", "attach"]
+
+
+async def test_the_machine_of_a_bid_whose_refusal_was_lost_is_removed() -> None:
+    lost = httpx.ReadTimeout("late")
+    wire = Wire(list=[listing(), listing(LEFT)], keys=KEYS, rent=lost, destroy=YES, show=NOT_FOUND)
+    result = await wire.provider().launch(_order())
+    assert result.instance is None and result.refusal
+    assert wire.calls() == ["list", "keys", "rent", "list", "destroy", "show"]
 
 
 @pytest.mark.parametrize("lost", [httpx.ReadTimeout("late"), httpx.RemoteProtocolError("cut"), HTML])
@@ -118,6 +164,22 @@ async def test_an_account_without_money_asks_for_a_person() -> None:
     wire = Wire(list=listing(), keys=KEYS, rent=no(200, "insufficient_credit"))
     with pytest.raises(OutOfCredit):
         await wire.provider().launch(_order())
+
+
+@pytest.mark.parametrize("named", [29817740, "29817740"])
+async def test_a_machine_that_exists_although_nobody_can_pay_for_it_is_destroyed(named: object) -> None:
+    refused = no(200, "insufficient_credit", new_contract=named)
+    wire = Wire(list=listing(), keys=KEYS, rent=refused, destroy=YES, show=NOT_FOUND)
+    with pytest.raises(OutOfCredit):
+        await wire.provider().launch(_order())
+    assert wire.calls() == ["list", "keys", "rent", "destroy", "show"]
+
+
+async def test_a_machine_may_be_named_in_digits() -> None:
+    accepted = httpx.Response(200, json={"success": True, "new_contract": "29817740"})
+    wire = Wire(list=listing(), keys=KEYS, rent=accepted)
+    result = await wire.provider().launch(_order())
+    assert result.instance is not None and result.instance.instance_id == "29817740" and not result.adopted
 
 
 async def test_a_wrong_order_is_our_mistake_and_not_a_gone_offer() -> None:

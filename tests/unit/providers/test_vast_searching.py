@@ -60,6 +60,24 @@ async def test_a_page_of_nothing_new_is_left_behind() -> None:
     assert wire.body("search")["dph_total"] == {"lte": 0.2, "gt": 0.15}
 
 
+async def test_a_full_page_of_which_one_row_cannot_be_read_is_followed_by_the_next() -> None:
+    first = [_numbered(number, reliability2=0.5) for number in range(PAGE)]
+    first[5]["machine_id"] = None
+    wire = Wire(search=[_found(*first), _found(_numbered(900))])
+    assert [offer.offer_id for offer in await wire.provider().search_offers(NEEDS)] == ["900"]
+
+
+async def test_a_price_floor_that_the_provider_does_not_heed_ends_the_search() -> None:
+    wire = Wire(search=_found(*(_numbered(number, reliability2=0.5) for number in range(PAGE))))
+    assert list(await wire.provider().search_offers(NEEDS)) == []
+    assert len(wire.asked) == 3
+
+
+async def test_an_offer_whose_end_no_calendar_holds_is_an_offer() -> None:
+    offers = await Wire(search=_found(OFFER, OFFER | {"id": 2, "end_date": 1e15})).provider().search_offers(NEEDS)
+    assert [offer.contract_ends is None for offer in offers] == [True, False]
+
+
 @pytest.mark.parametrize("body", [{}, {"offers": None}, [], {"offers": [{"id": "odd"}]}])
 async def test_an_odd_answer_is_not_an_empty_market(body: object) -> None:
     with pytest.raises(ProviderUnavailable):

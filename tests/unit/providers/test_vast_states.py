@@ -76,6 +76,38 @@ def test_without_a_mapped_port_the_proxy_is_the_way_in() -> None:
     assert _ssh(ports=None, ssh_host=None) is None
 
 
+@pytest.mark.parametrize("port", ["", None, "none"])
+def test_a_mapping_without_a_port_is_no_direct_way_in(port: object) -> None:
+    assert _ssh(ports={"22/tcp": [{"HostPort": port}]}) == SshAddress(host="ssh5.vast.ai", port=17740)
+
+
+def test_a_port_may_be_a_number() -> None:
+    assert _ssh(ports={"22/tcp": [{"HostPort": 41022}]}) == SshAddress(host="198.51.100.24", port=41022)
+
+
+@pytest.mark.parametrize("never", [1e15, -1e15, 1e300, float("nan"), float("inf"), "soon"])
+def test_an_end_that_no_calendar_holds_is_not_told(never: object) -> None:
+    assert instance_of(read_instance(INSTANCE | {"end_date": never}), provider="vast", now=NOW).contract_ends is None
+
+
+@pytest.mark.parametrize(
+    "field", ["status_msg", "gpu_name", "num_gpus", "dph_total", "ssh_port", "ports", "machine_id"]
+)
+def test_an_odd_detail_counts_as_not_told(field: str) -> None:
+    read = instance_of(read_instance(INSTANCE | {field: ["odd"]}), provider="vast", now=NOW)
+    assert (read.instance_id, read.state, read.label) == ("29817740", S.RUNNING, "train.e3")
+
+
+@pytest.mark.parametrize("field", ["id", "label", "cur_state", "is_bid"])
+def test_a_machine_is_not_judged_by_an_odd_row(field: str) -> None:
+    with pytest.raises(ProviderUnavailable, match=field):
+        read_instance(INSTANCE | {field: ["odd"]})
+
+
+def test_a_label_of_digits_is_a_label() -> None:
+    assert read_instance(INSTANCE | {"label": 123}).label == "123"
+
+
 def test_a_machine_that_does_not_run_has_no_address() -> None:
     assert instance_of(read_instance(INSTANCE | {"actual_status": "loading"}), provider="vast", now=NOW).ssh is None
 

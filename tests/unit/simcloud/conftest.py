@@ -1,5 +1,7 @@
 """A market by itself on a clock that stands still, and one in its own process that a module's tests share."""
 
+import json
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -137,6 +139,33 @@ class Tenant:
             known_hosts=None,
             config=None,
         )
+
+
+class SlowBody:
+    """A call whose handler waits for its body: the server has asked for it, and it is not sent before ``finish``."""
+
+    def __init__(self, http: httpx.Client, method: str, path: str, body: dict[str, Any]) -> None:
+        url, self._body = http.base_url, json.dumps(body).encode()
+        headers = {"Host": url.host, "Authorization": http.headers["Authorization"]}
+        headers |= {"Content-Length": str(len(self._body)), "Expect": "100-continue", "Connection": "close"}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        self._socket = socket.create_connection((url.host, url.port or 80), timeout=30)
+        self._socket.sendall("\r\n".join(lines).encode())
+        self._answer = self._socket.makefile("rb")
+        assert b"100" in self._answer.readline()
+
+    def finish(self) -> int:
+        """Send the body and return the status of the answer."""
+        self._socket.sendall(self._body)
+        lines = [line for line in self._answer if line.startswith(b"HTTP/1.1")]
+        return int(lines[0].split()[1])
+
+    def __enter__(self) -> "SlowBody":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._answer.close()
+        self._socket.close()
 
 
 def until(condition: Callable[[], Any], limit: float = 30.0) -> None:

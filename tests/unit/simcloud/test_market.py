@@ -186,6 +186,14 @@ def test_a_second_destroy_says_that_it_is_gone(bench: Bench) -> None:
         bench.market.destroy(number)
 
 
+def test_a_host_that_is_found_dead_after_its_instance_was_destroyed_is_no_news(bench: Bench) -> None:
+    number = bench.rent()
+    bench.run(number)
+    bench.market.destroy(number)
+    bench.market.died(number)
+    assert bench.store.instance(number) is None
+
+
 def test_a_failed_transaction_leaves_nothing_behind(bench: Bench) -> None:
     class Crash(Exception):
         pass

@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from holdfast.simcloud.control import SimControl, SimError, SimUnreachable
 from tests.simmarket import RunningMarket
-from tests.unit.simcloud.conftest import Tenant, until
+from tests.unit.simcloud.conftest import SlowBody, Tenant, until
 
 
 def test_two_markets_never_share_a_data_directory(shared_market: RunningMarket) -> None:
@@ -44,3 +45,27 @@ def test_the_audit_tells_who_was_alive(shared_market: RunningMarket, tenant: Ten
         assert control.alive_at(born) == [number]
         assert control.alive_at(born - timedelta(seconds=1)) == []
         until(lambda: not list((shared_market.data_dir / "instances").iterdir()))
+
+
+def test_a_slow_change_of_the_account_does_not_undo_the_bill(shared_market: RunningMarket, tenant: Tenant) -> None:
+    number = tenant.rent_running()
+    with shared_market.control as control, panel(shared_market) as http:
+        with SlowBody(http, "PATCH", "/sim/account", {"listing_lag": 0}) as call:
+            tenant.http.delete(f"/api/v0/instances/{number}/").raise_for_status()
+            left = tenant.http.get("/api/v0/users/current/").json()["credit"]
+            assert call.finish() == 200
+        assert tenant.http.get("/api/v0/users/current/").json()["credit"] == left
+        assert control.instances() == []
+
+
+@pytest.mark.parametrize("nonsense", ["NaN", "Infinity", "much", None])
+def test_an_amount_that_cannot_be_reckoned_with_is_refused(shared_market: RunningMarket, nonsense: str | None) -> None:
+    with panel(shared_market) as http:
+        for path, name in [("/sim/account", "credit"), ("/sim/account", "listing_lag"), ("/sim/offers/1", "price")]:
+            assert http.patch(path, json={name: nonsense}).status_code == 400
+        assert http.get("/sim/offers").status_code == 200
+
+
+def panel(market: RunningMarket) -> httpx.Client:
+    token = (market.data_dir / "control.token").read_text().strip()
+    return httpx.Client(base_url=market.base_url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.simmarket import RunningMarket, run_market
-from tests.unit.simcloud.conftest import Tenant, until
+from tests.unit.simcloud.conftest import SlowBody, Tenant, until
 
 
 def listed(tenant: Tenant, **parameters: Any) -> dict[str, Any]:
@@ -52,10 +52,18 @@ def test_the_listing_filters_by_label_and_counts_labels(tenant: Tenant) -> None:
     [
         ({"select_filters": '{"dph_total": {"gt": 1}}'}, "invalid_request"),
         ({"select_filters": "not json"}, "invalid_request"),
+        ({"select_filters": "[1]"}, "invalid_request"),
+        ({"select_filters": "5"}, "invalid_request"),
+        ({"select_filters": '{"label": {"in": 5}}'}, "invalid_request"),
+        ({"order_by": '[{"col": "ports"}]'}, "invalid_request"),
+        ({"limit": "Infinity"}, "invalid_args"),
         ({"after_token": "%%%"}, "invalid_token"),
+        ({"after_token": "LTU="}, "invalid_token"),
     ],
 )
 def test_a_bad_listing_is_refused(tenant: Tenant, parameters: dict[str, str], error: str) -> None:
+    for _ in range(2):
+        tenant.rent_running()
     answer = tenant.http.get("/api/v1/instances/", params=parameters)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
 
@@ -70,6 +78,28 @@ def test_a_destroyed_instance_is_null_and_a_second_destroy_404(tenant: Tenant) -
     assert tenant.http.delete(f"/api/v0/instances/{number}/").json()["success"] is True
     assert tenant.show(number) is None
     assert tenant.http.delete(f"/api/v0/instances/{number}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("PUT", "instances/{}/", "label"),
+        ("PUT", "instances/{}/", "state"),
+        ("POST", "instances/{}/ssh/", "ssh_key"),
+        ("PUT", "instances/bid_price/{}/", "price"),
+        ("PUT", "instances/request_logs/{}/", "tail"),
+    ],
+)
+def test_an_instance_that_is_destroyed_while_a_change_of_it_arrives_stays_destroyed(
+    tenant: Tenant, method: str, path: str, field: str
+) -> None:
+    number = tenant.rent(price=1.0)
+    values = {"label": "ghost", "state": "running", "price": 2, "tail": "5"}
+    values["ssh_key"] = tenant.key.export_public_key().decode()
+    with SlowBody(tenant.http, method, "/api/v0/" + path.format(number), {field: values[field]}) as call:
+        tenant.http.delete(f"/api/v0/instances/{number}/").raise_for_status()
+        status = call.finish()
+    assert (status, tenant.show(number)) == (404, None)
 
 
 def test_a_label_can_be_changed_but_not_be_endless(tenant: Tenant) -> None:
@@ -129,6 +159,52 @@ async def test_a_reboot_keeps_the_disk_and_may_change_the_port(tenant: Tenant) -
     tenant.wait(number, "running")
     async with await tenant.ssh(number) as connection:
         assert (await connection.run("cat file", check=True)).stdout == "kept\n"
+
+
+async def test_a_recycled_machine_begins_with_an_empty_disk_and_a_rebooted_one_does_not(tenant: Tenant) -> None:
+    number = tenant.rent_running()
+    async with await tenant.ssh(number) as connection:
+        await connection.run("echo lost > file", check=True)
+    tenant.http.put(f"/api/v0/instances/recycle/{number}/", json={}).raise_for_status()
+    tenant.wait(number, "running")
+    async with await tenant.ssh(number) as connection:
+        assert (await connection.run("cat file")).exit_status == 1
+        await connection.run("echo kept > file", check=True)
+    tenant.http.put(f"/api/v0/instances/reboot/{number}/", json={}).raise_for_status()
+    tenant.wait(number, "running")
+    async with await tenant.ssh(number) as connection:
+        assert (await connection.run("cat file", check=True)).stdout == "kept\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "instances/command/1/"),
+        ("PUT", "instances/prepay/1/"),
+        ("DELETE", "instances/"),
+        ("PUT", "launch_instance/"),
+        ("POST", "volumes/search/"),
+        ("GET", "instances/1"),
+    ],
+)
+def test_a_call_that_the_market_does_not_have_says_so_and_not_that_anything_is_gone(
+    tenant: Tenant, method: str, path: str
+) -> None:
+    answer = tenant.http.request(method, f"/api/v0/{path}", json={})
+    assert (answer.status_code, answer.json()["error"]) == (404, "invalid_request")
+    assert f"does not have {method} /api/v0/{path}" in answer.json()["msg"]
+
+
+@pytest.mark.parametrize("number", [2**63, 10**30])
+def test_an_id_that_no_database_holds_is_refused(tenant: Tenant, number: int) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = tenant.http.request(method, f"/api/v0/instances/{number}/", json={"state": "stopped"})
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_args")
+
+
+def test_the_account_answers_with_and_without_a_slash(tenant: Tenant) -> None:
+    for path in ("/api/v0/users/current", "/api/v0/users/current/"):
+        assert tenant.http.get(path, params={"owner": "me"}).raise_for_status().json()["email"]
 
 
 def test_account_keys_are_an_error_when_there_are_none(tenant: Tenant) -> None:

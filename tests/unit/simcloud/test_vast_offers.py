@@ -1,5 +1,7 @@
 """Searching and renting over Vast's wire, from outside."""
 
+from decimal import Decimal
+
 import httpx
 import pytest
 
@@ -45,10 +47,72 @@ def test_never_more_than_64_offers_are_shown(tenant: Tenant, shared_market: Runn
             control.change_offer(slot, withdrawn=True)
 
 
-@pytest.mark.parametrize("query", [{"nonsense": {"eq": 1}}, {"num_gpus": 1}, {"type": "lease"}, {"order": "dph_total"}])
-def test_a_bad_query_is_refused(tenant: Tenant, query: dict[str, object]) -> None:
+def test_the_official_clients_filters_find_what_they_name(tenant: Tenant) -> None:
+    numbers = {"num_gpus": {"gte": "1"}, "dph_total": {"lt": "0.5"}, "machine_id": {"in": ["20117", "20344", "40217"]}}
+    offers = tenant.search(**numbers, reliability={"gt": "0.99"}, driver_version={"gte": "570086015"})
+    assert [offer["machine_id"] for offer in offers] == [20344]
+    assert tenant.search(driver_version={"gt": "570.86.15"}, gpu_name={"eq": "RTX 4090"}) == []
+
+
+def test_a_documented_field_that_nobody_knows_of_an_offer_is_null(tenant: Tenant) -> None:
+    assert tenant.search(cpu_ghz={"eq": None}, limit=1)[0]["cpu_ghz"] is None
+    assert tenant.search(cpu_ghz={"gte": "2.5"}) == []
+    assert tenant.search(order=[["pcie_bw", "desc"]])
+
+
+def test_the_newer_search_finds_the_same(tenant: Tenant) -> None:
+    query = {"gpu_name": {"eq": "RTX 4090"}, "type": "bid", "order": [["dph_total", "asc"]], "limit": 3}
+    answer = tenant.http.put("/api/v0/search/asks/", json={"select_cols": ["*"], "q": query}).raise_for_status()
+    assert [row["id"] for row in answer.json()["offers"]] == [row["id"] for row in tenant.search(**query)]
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"nonsense": {"eq": 1}}, "invalid_request"),
+        ({"num_gpus": 1}, "invalid_request"),
+        ({"type": "lease"}, "invalid_request"),
+        ({"type": ["bid"]}, "invalid_request"),
+        ({"order": "dph_total"}, "invalid_request"),
+        ({"order": [["geolocation", "asc"], ["search", "asc"]]}, "invalid_request"),
+        ({"allocated_storage": "NaN"}, "invalid_args"),
+        ({"allocated_storage": -6000}, "invalid_args"),
+        ({"limit": "Infinity"}, "invalid_args"),
+        ({"limit": "1e999999999"}, "invalid_args"),
+    ],
+)
+def test_a_bad_query_is_refused(tenant: Tenant, query: dict[str, object], error: str) -> None:
     answer = tenant.http.post("/api/v0/bundles/", json=query)
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+def test_a_limit_below_zero_shows_nothing(tenant: Tenant) -> None:
+    assert tenant.search(limit=-3) == []
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"gpu_name": {"eq": "\\ud800"}}', b"\xff"])
+def test_a_body_that_nobody_can_read_is_refused(tenant: Tenant, body: bytes) -> None:
+    answer = tenant.http.post("/api/v0/bundles/", content=body)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_nothing_is_rented_to_an_empty_account(tenant: Tenant, shared_market: RunningMarket) -> None:
+    offer = tenant.search()[0]["id"]
+    with shared_market.control as control:
+        control.set_credit(Decimal(0))
+        answer = tenant.order(offer)
+        control.set_credit(Decimal(100))
+    assert (answer.json()["success"], answer.json()["error"]) == (False, "insufficient_credit")
+    assert "new_contract" not in answer.json()
+    assert tenant.order(offer).json()["success"] is True, "it is still there"
+
+
+def test_a_disk_that_the_machine_does_not_have_is_not_rented(tenant: Tenant) -> None:
+    offer = tenant.search(type="bid")[0]
+    for price in (None, offer["min_bid"], offer["min_bid"] / 2):
+        answer = tenant.order(offer["id"], disk=offer["disk_space"] + 1, price=price)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_args")
+    assert tenant.http.get("/api/v1/instances/").json()["total_instances"] == 0
 
 
 def test_an_offer_is_gone_once_rented(tenant: Tenant) -> None:
@@ -98,6 +162,13 @@ def test_a_bid_that_is_too_low_is_false_with_a_stopped_contract(tenant: Tenant) 
         ({"image": None}, "invalid_args"),
         ({"disk": 2}, "invalid_args"),
         ({"disk": "much"}, "invalid_args"),
+        ({"disk": "NaN"}, "invalid_args"),
+        ({"disk": 1e9}, "invalid_args"),
+        ({"price": "NaN"}, "invalid_args"),
+        ({"label": 5}, "invalid_args"),
+        ({"onstart": ["echo"]}, "invalid_args"),
+        ({"runtype": 5}, "invalid_args"),
+        ({"target_state": ["running"]}, "invalid_args"),
         ({"target_state": "asleep"}, "invalid_args"),
         ({"price": 0}, "invalid_price"),
         ({"price": 500}, "invalid_price"),

@@ -1,7 +1,6 @@
 """What an answer of Vast.ai's API means. Its status alone says little: see `body_of`."""
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -15,24 +14,38 @@ from holdfast.providers.errors import (
     RequestRejected,
 )
 
+_NO_ENTRY = ("auth_error", "not_authorized")
 _NO_MONEY = ("insufficient_credit", "spend_rate_limit", "missing_billing")
 _NO_INSTANCE = ("no_such_instance", "not_found")
+_TOLD_NO_INSTANCE = re.compile(r"\bno_such_instance\b")
 _LONGEST_QUOTE = 200
 
 
-class Refused(RequestRejected):
-    """Vast.ai said no, in words that the driver can tell apart."""
+class Unpaid(OutOfCredit):
+    """The account cannot pay. `contract` is the machine that exists nevertheless, if the answer names one."""
 
-    def __init__(self, message: str, *, status: int, code: str, body: Mapping[str, Any]) -> None:
+    def __init__(self, message: str, *, contract: int | None) -> None:
+        super().__init__(message)
+        self.contract = contract
+
+
+class Refused(RequestRejected):
+    """Vast.ai said no, in words that the driver can tell apart. `contract` is what exists nevertheless, if named."""
+
+    def __init__(self, message: str, *, status: int, code: str, contract: int | None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
-        self.body = body
+        self.contract = contract
 
     @property
     def no_such_instance(self) -> bool:
-        """Vast.ai does not know the instance. A bare 404 would not mean that: a wrong address gives one, too."""
-        return self.code in _NO_INSTANCE
+        """Vast.ai does not know the instance: its code says so, or its text where the code is another one.
+
+        A bare 404 would not mean that, for a wrong address gives one, too; nor does whatever a key may not see.
+        """
+        told = self.code in _NO_INSTANCE or _TOLD_NO_INSTANCE.search(str(self)) is not None
+        return told and self.status != httpx.codes.FORBIDDEN
 
     @property
     def no_such_offer(self) -> bool:
@@ -57,26 +70,32 @@ def body_of(reply: httpx.Response) -> Any:
     A wrong key answers 404, a refusal often answers 200: so the envelope is read before the status.
 
     Raises:
-        CredentialsRefused, OutOfCredit, ProviderUnavailable: as the answer says.
+        CredentialsRefused, Unpaid, ProviderUnavailable: as the answer says.
         Refused: it says no for another reason.
     """
     body = _json(reply)
     code, status = _field(body, "error"), reply.status_code
-    words = _words(reply, body, code)
-    if failure := _failure(status, code, words):
+    words, contract = _words(reply, body, code), contract_of(body)
+    if failure := _failure(status, code, words, contract):
         raise failure
     if body is None and (reply.is_success or reply.is_redirect or _is_page(reply)):
         raise ProviderUnavailable(f"Vast.ai sent no usable answer: {words}")
     if not reply.is_success or _is_no(body):
-        raise Refused(words, status=status, code=code, body=body if isinstance(body, dict) else {})
+        raise Refused(words, status=status, code=code, contract=contract)
     return body
 
 
-def _failure(status: int, code: str, words: str) -> ProviderError | None:
-    if code == "auth_error" or status == httpx.codes.UNAUTHORIZED or code == "not_authorized":
+def contract_of(body: Any) -> int | None:
+    """The instance that an answer to an order names, as a number or in digits."""
+    named = str(body.get("new_contract", "")) if isinstance(body, dict) else ""
+    return int(named) if named.isdecimal() else None
+
+
+def _failure(status: int, code: str, words: str, contract: int | None) -> ProviderError | None:
+    if status == httpx.codes.UNAUTHORIZED or code in _NO_ENTRY or (not code and "auth_error" in words):
         return CredentialsRefused(f"Vast.ai refused the API key: {words}")
     if code in _NO_MONEY or status == httpx.codes.PAYMENT_REQUIRED:
-        return OutOfCredit(f"the Vast.ai account cannot pay: {words}")
+        return Unpaid(f"the Vast.ai account cannot pay: {words}", contract=contract)
     if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
         return ProviderUnavailable(f"Vast.ai failed: {words}")
     if code == "deprecated_endpoint":

@@ -48,7 +48,7 @@ class VastClient:
             NotSent: no connection; nothing has happened at the other end.
             ProviderUnavailable: no usable answer; what was asked for may have happened.
             RateLimited: the next turn is too far away; nothing has happened.
-            Refused, CredentialsRefused, OutOfCredit: the answer is no.
+            Refused, CredentialsRefused, Unpaid: the answer is no.
         """
         while True:
             await self._pacer.turn(endpoint.name)

@@ -13,16 +13,14 @@ class SshKeys:
 
     def __init__(self, client: VastClient) -> None:
         self._client = client
-        self._on_account: set[str] = set()
 
     async def ensure(self, public_key: str) -> None:
-        """Have the key on the account. Asks Vast.ai once; two processes may add it twice, which harms nobody."""
-        identity = _identity(public_key)
-        if identity in self._on_account:
-            return
-        if identity not in await self._listed():
+        """Have the key on the account. Two processes may add it twice, which harms nobody.
+
+        Asks Vast.ai each time: the account's owner may have removed it, and no machine would let us in.
+        """
+        if _identity(public_key) not in await self._listed():
             await self._client.call(ADD_KEY, body={"ssh_key": public_key.strip()})
-        self._on_account.add(identity)
 
     async def attach(self, number: int, public_key: str) -> None:
         """Let the key into an instance that exists. May be repeated."""

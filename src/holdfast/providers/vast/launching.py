@@ -6,7 +6,7 @@ from typing import Any
 
 from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Terms
 from holdfast.providers.errors import LaunchUnsettled, ProviderUnavailable, RateLimited, RequestRejected
-from holdfast.providers.vast.answers import Refused
+from holdfast.providers.vast.answers import Refused, Unpaid, contract_of
 from holdfast.providers.vast.client import NotSent, VastClient
 from holdfast.providers.vast.endpoints import DESTROY, RENT
 from holdfast.providers.vast.fleet import Fleet
@@ -19,6 +19,8 @@ Sleep = Callable[[float], Awaitable[None]]
 _SMALLEST_DISK = 8
 _POLL = 1.0
 _ORPHAN_PATIENCE = 60.0  # seconds in which a machine that must not exist is expected to go
+# What a refused bid leaves behind, what lost its bid before anybody used it, and what has no image or driver to run.
+_CANNOT_RUN = (InstanceState.STOPPED, InstanceState.INTERRUPTED, InstanceState.FAILED)
 
 
 class Launcher:
@@ -52,11 +54,14 @@ class Launcher:
             answer = await self._client.call(RENT, number=int(order.offer.offer_id), body=body)
         except Refused as refusal:
             return await self._after_refusal(order, refusal)
+        except Unpaid as unpaid:
+            await self._remove_left_behind(unpaid.contract)
+            raise
         except (NotSent, RateLimited):
             raise  # nothing was rented
         except ProviderUnavailable as lost:
             return await self._settle(order, lost)
-        contract = _contract(answer)
+        contract = contract_of(answer)
         if contract is None:
             return await self._settle(order, ProviderUnavailable("Vast.ai rented without naming the instance"))
         return LaunchResult(instance=self._newborn(order, contract))
@@ -71,10 +76,8 @@ class Launcher:
         return await self._fleet.show(number) is None
 
     async def _after_refusal(self, order: LaunchOrder, refusal: Refused) -> LaunchResult:
-        """A refused order may have left a stopped machine behind, whose disk is billed."""
-        orphan = _contract(refusal.body)
-        if orphan is not None:
-            await self._remove_for_good(orphan)
+        await self._remove_left_behind(refusal.contract)
+        if refusal.contract is not None:
             return LaunchResult(refusal=f"bid refused: {refusal}")
         if refusal.no_such_offer:
             return LaunchResult(refusal=f"offer gone: {refusal}")
@@ -112,15 +115,25 @@ class Launcher:
             return None  # as good as an empty list for now: the caller looks again
 
     async def _adopt(self, order: LaunchOrder) -> LaunchResult | None:
-        """Take the oldest instance that wears the label; any other was rented by mistake and goes."""
-        wearing = await self._fleet.every(order.label)
-        if not wearing:
-            return None
-        oldest, *others = wearing
-        for other in others:
-            await self._remove_for_good(other.id)
-        await self._keys.attach(oldest.id, order.ssh_public_key)
-        return LaunchResult(instance=self._seen(oldest), adopted=True)
+        """Take the oldest instance that wears the label and can run; any other was rented by mistake and goes.
+
+        Where none can run, an earlier try of this order was refused and could not finish cleaning up.
+        """
+        wearing = [(row, self._seen(row)) for row in await self._fleet.every(order.label)]
+        kept = next((row for row, seen in wearing if seen.state not in _CANNOT_RUN), None)
+        for row, _ in wearing:
+            if row is not kept:
+                await self._remove_for_good(row.id)
+        if kept is not None:
+            await self._keys.attach(kept.id, order.ssh_public_key)
+            return LaunchResult(instance=self._seen(kept), adopted=True)
+        left = "; ".join(seen.detail for _, seen in wearing)
+        return LaunchResult(refusal=f"rented, but it cannot run: {left}") if wearing else None
+
+    async def _remove_left_behind(self, orphan: int | None) -> None:
+        """A refused order may have left a stopped machine behind, whose disk is billed."""
+        if orphan is not None:
+            await self._remove_for_good(orphan)
 
     async def _remove_for_good(self, number: int) -> None:
         until = self._clock() + _ORPHAN_PATIENCE
@@ -171,8 +184,3 @@ def _body(order: LaunchOrder) -> dict[str, Any]:
         # The presence of a price is what makes a machine interruptible, whatever the search was for.
         body["price"] = float(order.offer.bid)
     return body
-
-
-def _contract(answer: Any) -> int | None:
-    contract = answer.get("new_contract") if isinstance(answer, dict) else None
-    return contract if isinstance(contract, int) else None

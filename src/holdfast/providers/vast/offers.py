@@ -28,11 +28,12 @@ async def search(client: VastClient, needs: Requirements, *, provider: str, now:
     seen: set[int] = set()
     floor: dict[str, float] = {}
     while True:
-        rows = await _page(client, needs, floor)
+        rows, shown = await _page(client, needs, floor)
         fresh = [row for row in rows if row.id not in seen]
         seen.update(row.id for row in fresh)
         found |= {offer.offer_id: offer for offer in _fitting(fresh, needs, provider, now)}
-        if len(rows) < PAGE or len(found) >= ENOUGH:
+        ignored = not fresh and "gt" in floor  # a price floor that is not heeded leads round in a circle
+        if shown < PAGE or len(found) >= ENOUGH or ignored:
             return sorted(found.values(), key=lambda offer: (offer.hourly, offer.offer_id))
         last = float(max(row.dph_total for row in rows))
         # Offers of the same price may go on where the page ended; a page of nothing else must be left behind.
@@ -97,7 +98,8 @@ def offer_of(row: OfferRow, *, provider: str, terms: Terms) -> Offer:
     )
 
 
-async def _page(client: VastClient, needs: Requirements, floor: dict[str, float]) -> list[OfferRow]:
+async def _page(client: VastClient, needs: Requirements, floor: dict[str, float]) -> tuple[list[OfferRow], int]:
+    """The offers of one answer that can be read, and how many it showed: a full page goes on even if not all can."""
     query = query_of(needs)
     if floor:
         query["dph_total"] = query.get("dph_total", {}) | floor
@@ -105,7 +107,7 @@ async def _page(client: VastClient, needs: Requirements, floor: dict[str, float]
     rows = body.get("offers") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         raise ProviderUnavailable("Vast.ai answered a search without a list of offers")
-    return _readable(rows)
+    return _readable(rows), len(rows)
 
 
 def _readable(rows: list[Any]) -> list[OfferRow]:

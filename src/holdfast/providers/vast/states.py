@@ -63,8 +63,11 @@ def instance_of(row: InstanceRow, *, provider: str, now: datetime) -> Instance:
 
 
 def moment(epoch_seconds: float | None) -> datetime | None:
-    """A time of the wire, in UTC."""
-    return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
+    """A time of the wire, in UTC; None for one that no calendar holds."""
+    try:
+        return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _denied(row: InstanceRow, now: datetime) -> InstanceState:

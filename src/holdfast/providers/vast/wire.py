@@ -1,9 +1,16 @@
 """Rows of Vast.ai's API as we read them: only the fields that we use, and tolerant of those that are null."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from holdfast.contracts.machines import SshAddress
 from holdfast.providers.errors import ProviderUnavailable
@@ -14,11 +21,21 @@ def _no_space(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
+def _if_readable(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+T = TypeVar("T")
 Text = Annotated[str, BeforeValidator(_no_space)]
+# One odd detail must not hide a machine, nor all that are listed beside it.
+Detail = Annotated[T | None, WrapValidator(_if_readable)]
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
 
 class OfferRow(_Row):
@@ -50,33 +67,36 @@ class _Binding(_Row):
 
 
 class InstanceRow(_Row):
-    """One instance. `HostPort` is text on the wire, and `ports` is null until the container runs."""
+    """One instance. `HostPort` is text on the wire, and `ports` is null until the container runs.
+
+    What it is, whose it is and what it does must be readable; a detail that is not counts as not told.
+    """
 
     id: int
     actual_status: str | None = None
     cur_state: str | None = None
     next_state: str | None = None
     intended_status: str | None = None
-    status_msg: str | None = None
+    status_msg: Detail[str] = None
     label: str | None = None
-    machine_id: int | None = None
-    host_id: int | None = None
-    gpu_name: str | None = None
-    num_gpus: int | None = None
-    geolocation: str | None = None
+    machine_id: Detail[int] = None
+    host_id: Detail[int] = None
+    gpu_name: Detail[str] = None
+    num_gpus: Detail[int] = None
+    geolocation: Detail[str] = None
     is_bid: bool | None = None
-    dph_total: Decimal | None = None
-    end_date: float | None = None
-    image_runtype: str | None = None
-    ssh_host: Text | None = None
-    ssh_port: int | None = None
-    public_ipaddr: Text | None = None
-    ports: dict[str, list[_Binding] | None] | None = None
+    dph_total: Detail[Decimal] = None
+    end_date: Detail[float] = None
+    image_runtype: Detail[str] = None
+    ssh_host: Detail[Text] = None
+    ssh_port: Detail[int] = None
+    public_ipaddr: Detail[Text] = None
+    ports: Detail[dict[str, list[_Binding] | None]] = None
 
     def ssh(self) -> SshAddress | None:
         """Where its SSH server answers: directly when a port is mapped, else through Vast.ai's proxy."""
         bindings = (self.ports or {}).get("22/tcp")
-        if bindings and self.public_ipaddr:
+        if bindings and self.public_ipaddr and bindings[0].HostPort.isdecimal():
             return SshAddress(host=self.public_ipaddr, port=int(bindings[0].HostPort))
         if self.ssh_host and self.ssh_port:
             # With Jupyter the proxy's own port is the notebook's; SSH is the next one.

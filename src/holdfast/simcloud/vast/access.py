@@ -58,8 +58,8 @@ async def instance_keys(sim: Sim, caller: Caller, request: Request) -> Row:
 async def attach_key(sim: Sim, caller: Caller, request: Request) -> Row:
     """Let a key into one instance, from its next login on."""
     caller.require(None)
-    instance = _instance(sim, request)
     text = _public_key((await read_body(request)).get("ssh_key"))
+    instance = _instance(sim, request)  # not earlier: it may be changed or destroyed while a body comes slowly
     if text not in instance.keys.values():
         instance.keys[sim.store.next_id("key", 501)] = text
         sim.market.change(instance)
@@ -102,8 +102,10 @@ class Logs:
     async def request(self, sim: Sim, caller: Caller, request: Request) -> Row:
         """Answers with the address where the log will be."""
         caller.require(None)
-        instance = _instance(sim, request)
         tail = whole_number((await read_body(request)).get("tail") or _TAIL, "tail")
+        if tail < 0:
+            raise WireError(400, "invalid_args", "error 400/2401: tail is below zero")
+        instance = _instance(sim, request)
         url = f"{sim.url}/results/{instance.id}/{next(self._numbers)}/{tail}"
         return {"success": True, "result_url": url, "msg": "Logs requested."}
 

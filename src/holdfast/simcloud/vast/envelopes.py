@@ -29,6 +29,12 @@ def no_such_instance(number: object) -> WireError:
     return WireError(404, "no_such_instance", f"Instance {number} not found.")
 
 
+def no_such_call(method: str, path: str) -> WireError:
+    """The market does not have this call. The code is not one of those that say that an instance is gone."""
+    words = f"the simulated market does not have {method} {path}; docs/simulated-market.md lists the calls that it has"
+    return WireError(404, "invalid_request", f"error 404/1000: {words}")
+
+
 def gateway_error(status: int) -> Response:
     """What a proxy in front of the API answers: HTML, not JSON."""
     return HTMLResponse(_GATEWAY.format(status, _REASONS.get(status, "Error")), status_code=status)

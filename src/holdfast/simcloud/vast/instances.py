@@ -1,4 +1,7 @@
-"""Listing, showing and changing the account's instances."""
+"""Listing, showing and changing the account's instances.
+
+A body may come slowly, and the instance be changed or destroyed meanwhile: it is read before the instance is looked at.
+"""
 
 import base64
 from datetime import datetime
@@ -28,7 +31,7 @@ async def list_instances(sim: Sim, caller: Caller, request: Request) -> Row:
     now = sim.clock.now()
     rows = [_row(sim, instance, now) for instance in sim.store.instances() if instance.visible_at <= now]
     filters = read_parameter(request, "select_filters", {})
-    if computed := [field for field in filters if field in _COMPUTED]:
+    if computed := [field for field in _COMPUTED if isinstance(filters, dict) and field in filters]:
         raise WireError(400, "invalid_request", f"cannot filter by computed column {computed[0]}")
     found = ordered(matching(rows, filters), _order(request))
     start, limit = _window(request)
@@ -59,8 +62,8 @@ async def show(sim: Sim, caller: Caller, request: Request) -> Row:
 
 async def change(sim: Sim, caller: Caller, request: Request) -> Row:
     """Start, stop or label."""
-    instance = _instance(sim, caller, request)
     body = await read_body(request)
+    instance = _instance(sim, caller, request)
     if "label" in body:
         _label(sim, instance, body["label"])
     if "state" in body:
@@ -81,8 +84,8 @@ async def destroy(sim: Sim, caller: Caller, request: Request) -> Row:
 async def change_bid(sim: Sim, caller: Caller, request: Request) -> Row:
     """Raise or lower a bid."""
     caller.require(None)
-    instance = _instance(sim, caller, request)
     price = (await read_body(request)).get("price")
+    instance = _instance(sim, caller, request)
     if not instance.interruptible:
         raise WireError(400, "invalid_args", "error 400/2201: not an interruptible instance")
     bid = None if price is None else number(price, "price")
@@ -96,12 +99,26 @@ async def change_bid(sim: Sim, caller: Caller, request: Request) -> Row:
 
 async def reboot(sim: Sim, caller: Caller, request: Request) -> Row:
     """Stop and start the container; it keeps its GPUs."""
-    instance = _instance(sim, caller, request)
-    if not instance.granted:
-        raise WireError(400, "invalid_args", "error 400/2301: instance is not running")
+    instance = _running(sim, caller, request)
     sim.market.reboot(instance.id)
     await sim.conductor.follow()
     return {"success": True}
+
+
+async def recycle(sim: Sim, caller: Caller, request: Request) -> Row:
+    """Make the container anew; it keeps its GPUs and loses what was on its disk."""
+    caller.require(None)
+    instance = _running(sim, caller, request)
+    sim.market.reboot(instance.id, wipe=True)
+    await sim.conductor.follow()
+    return {"success": True}
+
+
+def _running(sim: Sim, caller: Caller, request: Request) -> Instance:
+    instance = _instance(sim, caller, request)
+    if not instance.granted:
+        raise WireError(400, "invalid_args", "error 400/2301: instance is not running")
+    return instance
 
 
 def _instance(sim: Sim, caller: Caller, request: Request) -> Instance:
@@ -144,7 +161,7 @@ def _order(request: Request) -> list[tuple[str, str]]:
     keys = read_parameter(request, "order_by", [{"col": "id", "dir": "asc"}])
     if not isinstance(keys, list) or not all(isinstance(key, dict) and "col" in key for key in keys):
         raise WireError(400, "invalid_request", "order_by must be a list of objects with col and dir")
-    return [(key["col"], key.get("dir", "asc")) for key in keys]
+    return [(str(key["col"]), str(key.get("dir", "asc"))) for key in keys]
 
 
 def _window(request: Request) -> tuple[int, int]:
@@ -154,6 +171,8 @@ def _window(request: Request) -> tuple[int, int]:
         start = 0 if token is None else int(base64.urlsafe_b64decode(token))
     except ValueError as broken:
         raise WireError(400, "invalid_token", "after_token is not valid") from broken
+    if start < 0:
+        raise WireError(400, "invalid_token", "after_token is not valid")
     return start, _PAGE_OF_NONSENSE if limit <= 0 else min(limit, _PAGE)
 
 

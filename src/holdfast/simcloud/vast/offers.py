@@ -5,13 +5,13 @@ from typing import Any
 
 from starlette.requests import Request
 
-from holdfast.simcloud.errors import BidTooLow, Gone, OfferGone
+from holdfast.simcloud.errors import BidTooLow, DiskTooLarge, Gone, NoCredit, OfferGone
 from holdfast.simcloud.model import Order, Wish
 from holdfast.simcloud.sim import Sim
-from holdfast.simcloud.vast.bodies import number, read_body, whole_number
+from holdfast.simcloud.vast.bodies import number, read_body, text_or_none, whole_number
 from holdfast.simcloud.vast.callers import Caller
 from holdfast.simcloud.vast.envelopes import WireError
-from holdfast.simcloud.vast.queries import Row, matching, ordered
+from holdfast.simcloud.vast.queries import Row, matching, ordered, version_number
 from holdfast.simcloud.vast.rows import offer_row
 
 _PAGE = 64
@@ -24,19 +24,16 @@ _BIDS = (Decimal("0.001"), Decimal(128))
 async def search(sim: Sim, caller: Caller, request: Request) -> Row:
     """At most 64 offers, however many are asked for."""
     caller.require(None)
-    query = await read_body(request)
-    kind = query.get("type", "on-demand")
-    if kind not in _MARKETS:
-        raise WireError(400, "invalid_request", f"error 400/3010: unknown type {kind}")
-    rows = _rows(
-        sim,
-        interruptible=_MARKETS[kind],
-        storage=number(query.get("allocated_storage", _DEFAULT_STORAGE), "allocated_storage"),
-    )
-    filters = {field: tests for field, tests in query.items() if field not in _SWITCHES}
-    found = matching((_filterable(row) for row in rows), filters)
-    limit = min(whole_number(query.get("limit") or _PAGE, "limit"), _PAGE)
-    return {"offers": [_shown(row) for row in ordered(found, _sorting(query))[:limit]]}
+    return _found(sim, await read_body(request))
+
+
+async def search_asks(sim: Sim, caller: Caller, request: Request) -> Row:
+    """The same search in its newer form: the query is one field of the body."""
+    caller.require(None)
+    query = (await read_body(request)).get("q", {})
+    if not isinstance(query, dict):
+        raise WireError(400, "invalid_request", "error 400/3018: q must be an object")
+    return _found(sim, query)
 
 
 async def rent(sim: Sim, caller: Caller, request: Request) -> Row:
@@ -48,11 +45,29 @@ async def rent(sim: Sim, caller: Caller, request: Request) -> Row:
         instance = sim.market.rent(ask_id, order)
     except OfferGone as gone:
         raise _refusal(gone) from gone
+    except DiskTooLarge as large:
+        raise _invalid(str(large), ask_id) from large
+    except NoCredit as broke:
+        raise WireError(400, "insufficient_credit", str(broke), ask_id=ask_id) from broke
     except BidTooLow as low:
         message = "bid is below the current minimum"
         raise WireError(200, "invalid_price", message, new_contract=low.instance.id) from low
     sim.conductor.wake()
     return {"success": True, "new_contract": instance.id, "instance_api_key": instance.api_key}
+
+
+def _found(sim: Sim, query: Row) -> Row:
+    kind = query.get("type", "on-demand")
+    if not isinstance(kind, str) or kind not in _MARKETS:
+        raise WireError(400, "invalid_request", f"error 400/3010: unknown type {kind}")
+    storage = number(query.get("allocated_storage", _DEFAULT_STORAGE), "allocated_storage")
+    if storage < 0:
+        raise WireError(400, "invalid_args", "error 400/3019: allocated_storage is below zero")
+    filters = {field: tests for field, tests in query.items() if field not in _SWITCHES}
+    rows = _rows(sim, interruptible=_MARKETS[kind], storage=storage)
+    found = ordered(matching((_filterable(row) for row in rows), filters), _sorting(query))
+    limit = whole_number(query.get("limit") or _PAGE, "limit")
+    return {"offers": [_shown(row) for row in found[: max(0, min(limit, _PAGE))]]}
 
 
 def _rows(sim: Sim, *, interruptible: bool, storage: Decimal) -> list[Row]:
@@ -77,6 +92,7 @@ def _filterable(row: Row) -> Row:
         "verified": row["verification"] == "verified",
         "datacenter": row["hosting_type"] > 0,
         "geolocation": row["geolocation"].rpartition(",")[2].strip(),
+        "driver_version": version_number(row["driver_version"]),
     }
     return row | changed | {"_row": row}
 
@@ -93,20 +109,19 @@ def _order(body: Row, ask_id: int) -> Order:
     disk = number(body.get("disk") or 10, "disk")
     if disk < 8:
         raise _invalid("disk must be at least 8", ask_id)
-    if len(body.get("label") or "") > 256:
+    label = text_or_none(body.get("label"), "label")
+    if len(label or "") > 256:
         raise WireError(400, "label_too_long", "label is limited to 256 characters", ask_id=ask_id)
-    if len(body.get("onstart") or "") > 4096:
-        raise _invalid("onstart is limited to 4096 characters", ask_id)
-    if (wish := body.get("target_state") or "running") not in set(Wish):
+    if (wish := body.get("target_state") or "running") not in list(Wish):
         raise _invalid(f"unknown target_state {wish}", ask_id)
     return Order(
         image=image,
         disk=disk,
-        label=body.get("label"),
+        label=label,
         bid=_bid(body.get("price"), ask_id),
         environment=_environment(body.get("env")),
-        onstart=body.get("onstart"),
-        runtype=body.get("runtype") or "ssh",
+        onstart=text_or_none(body.get("onstart"), "onstart", longest=4096),
+        runtype=text_or_none(body.get("runtype"), "runtype") or "ssh",
         wish=Wish(wish),
     )
 

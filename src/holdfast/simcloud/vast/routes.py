@@ -12,8 +12,9 @@ from starlette.routing import Route
 from holdfast.simcloud.model import Trouble
 from holdfast.simcloud.sim import Sim
 from holdfast.simcloud.vast import access, instances, offers
+from holdfast.simcloud.vast.bodies import LARGEST
 from holdfast.simcloud.vast.callers import Caller, authenticate
-from holdfast.simcloud.vast.envelopes import WireError, gateway_error, too_frequent
+from holdfast.simcloud.vast.envelopes import WireError, gateway_error, no_such_call, too_frequent
 from holdfast.simcloud.vast.pacing import Limit, Pacing
 
 Handler = Callable[[Sim, Caller, Request], Awaitable[Any]]
@@ -47,6 +48,7 @@ def endpoints(logs: access.Logs) -> list[Endpoint]:
     one = "/api/v0/instances/{instance:int}/"
     return [
         Endpoint("search", "POST", "/api/v0/bundles/", offers.search, Limit(per_minute=10)),
+        Endpoint("search", "PUT", "/api/v0/search/asks/", offers.search_asks, Limit(per_minute=10)),
         Endpoint("rent", "PUT", "/api/v0/asks/{ask:int}/", offers.rent, Limit(threshold=4.5, penalty=12.0), "detail"),
         Endpoint("list", "GET", "/api/v1/instances/", instances.list_instances, Limit(threshold=1.0)),
         Endpoint("deprecated_list", "GET", "/api/v0/instances/", instances.deprecated_list, Limit(threshold=1.0)),
@@ -62,6 +64,9 @@ def endpoints(logs: access.Logs) -> list[Endpoint]:
             "detail",
         ),
         Endpoint("reboot", "PUT", "/api/v0/instances/reboot/{instance:int}/", instances.reboot, Limit(threshold=1.0)),
+        Endpoint(
+            "recycle", "PUT", "/api/v0/instances/recycle/{instance:int}/", instances.recycle, Limit(threshold=1.0)
+        ),
         Endpoint("logs", "PUT", "/api/v0/instances/request_logs/{instance:int}/", logs.request, Limit(threshold=1.0)),
         Endpoint("keys", "GET", "/api/v0/ssh/", access.account_keys, Limit(threshold=1.0)),
         Endpoint("add_key", "POST", "/api/v0/ssh/", access.add_account_key, Limit(threshold=1.0)),
@@ -70,6 +75,8 @@ def endpoints(logs: access.Logs) -> list[Endpoint]:
         Endpoint("attach_key", "POST", f"{one}ssh/", access.attach_key, Limit(threshold=1.0)),
         Endpoint("detach_key", "DELETE", one + "ssh/{key:int}/", access.detach_key, Limit(threshold=2.0)),
         Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, Limit(threshold=1.0)),
+        # The official client leaves the slash out here.
+        Endpoint("account", "GET", "/api/v0/users/current", access.current_user, Limit(threshold=1.0)),
     ]
 
 
@@ -83,7 +90,17 @@ def routes(sim: Sim) -> list[Route]:
     calls = [
         Route(endpoint.path, _guarded(sim, endpoint, pacing), methods=[endpoint.method]) for endpoint in endpoints(logs)
     ]
-    return [*calls, Route("/results/{instance:int}/{number:int}/{tail:int}", results)]
+    other = Route("/api/{path:path}", _guarded(sim, _OTHER, pacing), methods=_METHODS)
+    return [*calls, other, Route("/results/{instance:int}/{number:int}/{tail:int}", results)]
+
+
+async def _no_such_call(_sim: Sim, caller: Caller, request: Request) -> Any:
+    caller.require(None)
+    raise no_such_call(request.method, request.url.path)
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_OTHER = Endpoint("other", "", "", _no_such_call, Limit())
 
 
 def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request], Awaitable[Response]]:
@@ -106,6 +123,8 @@ def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request]
 async def _answer(sim: Sim, endpoint: Endpoint, pacing: Pacing, request: Request, *, empty: bool) -> Response:
     try:
         caller = authenticate(sim, request)
+        if any(isinstance(value, int) and value > LARGEST for value in request.path_params.values()):
+            raise WireError(400, "invalid_args", "error 400/1008: no id is as large as that")
         if not pacing.admit(endpoint.name, caller.identity, endpoint.limit):
             return too_frequent(endpoint.style, endpoint.limit.threshold)
         if empty and endpoint.name in _EMPTY:

@@ -6,8 +6,27 @@ from typing import Any
 
 from holdfast.simcloud.market import MONTH_HOURS
 from holdfast.simcloud.model import Container, Hardware, Instance, Slot, Stop, Wish
-from holdfast.simcloud.vast.queries import Row
+from holdfast.simcloud.vast.queries import Row, version_number
 
+# What the provider documents of an offer and nobody knows of ours.
+_UNTOLD = dict.fromkeys(
+    (
+        *(
+            "avail_vol_ask_id",
+            "avail_vol_dph",
+            "avail_vol_size",
+            "bundled_results",
+            "bw_nvlink",
+            "cluster_id",
+            "cpu_ghz",
+        ),
+        *("credit_discount_max", "discount_rate", "disk_name", "expected_reliability", "external", "geolocode"),
+        *("gpu_display_active", "gpu_ids", "gpu_lanes", "gpu_max_power", "gpu_max_temp", "gpu_mem_bw", "hostname"),
+        *("internet_down_cost_per_tb", "internet_up_cost_per_tb", "is_vm_deverified", "logo", "mobo_name"),
+        *("nw_disk_avg_bw", "nw_disk_max_bw", "nw_disk_min_bw", "os_version", "pci_gen", "pcie_bw", "reliability_mult"),
+        *("time_remaining", "ubuntu_version", "vericode", "vram_costperhour", "webpage"),
+    )
+)
 _WORDS = {Container.ABSENT: None}
 _NOT_LISTENING = (Stop.OUTBID, Stop.TAKEN)
 
@@ -16,13 +35,13 @@ def offer_row(slot: Slot, price: Decimal, *, interruptible: bool, storage: Decim
     """One search result. ``price`` is the least winning bid or the full price; ``storage`` (GB) is in ``dph_total``."""
     disk = slot.storage_price * storage / MONTH_HOURS
     return (
-        _hardware(slot.hardware)
+        _UNTOLD
+        | _hardware(slot.hardware)
         | _contract(slot, now)
         | {
             "id": slot.ask_id,
             "ask_contract_id": slot.ask_id,
             "bundle_id": 811220000 + slot.id,
-            "bundled_results": None,
             "dph_base": money(price),
             "dph_total": money(price + disk),
             "discounted_dph_total": money(price + disk),
@@ -31,10 +50,9 @@ def offer_row(slot: Slot, price: Decimal, *, interruptible: bool, storage: Decim
             "is_bid": interruptible,
             "rentable": True,
             "rented": False,
-            "external": None,
             "dlperf_per_dphtotal": round(slot.hardware.dlperf / float(price + disk), 3),
+            "flops_per_dphtotal": round(slot.hardware.tflops / float(price + disk), 3),
             "score": round(slot.hardware.dlperf / float(price + disk) * slot.hardware.reliability, 4),
-            "avail_vol_ask_id": None,
             "resource_type": "gpu",
             "vms_enabled": False,
             "search": {"gpuCostPerHour": money(price), "diskHour": money(disk), "totalHour": money(price + disk)},
@@ -135,6 +153,7 @@ def _hardware(hardware: Hardware) -> dict[str, Any]:
         "compute_cap": hardware.compute_capability,
         "cuda_max_good": hardware.cuda,
         "driver_version": hardware.driver,
+        "driver_vers": version_number(hardware.driver),
         "cpu_name": hardware.cpu,
         "cpu_arch": "amd64",
         "cpu_cores": hardware.cpu_cores,
