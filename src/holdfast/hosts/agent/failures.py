@@ -1,8 +1,8 @@
 """Failures as the other side sees them: a kind that it can act on, and words for a person.
 
 Kinds: `bad_request`, `unknown_method`, `busy`, `fenced`, `not_running`, `already_running`, `start_failed`,
-`setup_failed`, `hook_failed`, `deadman`, `disk_full`, `no_permission`, `cancelled`, `control_lost`, `failed`.
-Transfers add their own.
+`setup_failed`, `stopped`, `hook_failed`, `deadman`, `disk_full`, `no_permission`, `cancelled`, `control_lost`,
+`failed`. Transfers add their own.
 """
 
 import errno

@@ -49,12 +49,12 @@ class Runner:
         os.makedirs(self._order["workspace"], exist_ok=True)
         if self._order["setup"]:
             code = self._run_one(self._order["setup"], record.SETUP)
-            if code != 0:
-                self._note(record.SETUP_FAILED, ended_at=time.time(), exit_code=code)
+            if code != 0 or self._stopping:
+                self._note_end(record.SETUP_FAILED, exit_code=code)
                 return
         started_at = time.time()
         code = self._run_one(self._order["command"], record.RUNNING, started_at)
-        self._note_until_written(record.EXITED, started_at=started_at, ended_at=time.time(), exit_code=code)
+        self._note_end(record.EXITED, started_at=started_at, exit_code=code)
 
     def _run_one(self, command: str, state: str, started_at: Optional[float] = None) -> int:
         """Run a shell command to its end, and end whatever it left behind. Returns its exit code."""
@@ -103,8 +103,12 @@ class Runner:
         )
         record.save(self._home, base._replace(**facts))
 
-    def _note_until_written(self, state: str, **facts: Any) -> None:
-        while not self._try_note(state, facts):
+    def _note_end(self, own: str, **facts: Any) -> None:
+        """Write down how it ended, by itself (`own`) or because we were told to stop it."""
+        # Asked only now, when all of the work has ended: a machine that shuts down tells the work and us at once, and
+        # the work may be the first to react.
+        state = record.STOPPED if self._stopping else own
+        while not self._try_note(state, {"ended_at": time.time(), **facts}):
             time.sleep(_FULL_DISK_PAUSE)  # an exit code is worth waiting for room on the disk
 
     def _try_note(self, state: str, facts: Dict[str, Any]) -> bool:
