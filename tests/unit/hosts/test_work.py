@@ -72,6 +72,14 @@ async def test_a_failed_setup_is_told_with_the_end_of_its_log_and_starts_nothing
     assert (await beat_when(channel, WorkState.SETUP_FAILED)).exit_code == 3
 
 
+async def test_a_command_that_no_machine_can_run_ends_as_a_shell_would_say_and_the_log_says_why(
+    channel: AgentChannel,
+) -> None:
+    await channel.call("start", order("true #" + "x" * 200_000))
+    assert (await beat_when(channel, WorkState.EXITED)).exit_code == 126
+    assert "Argument list too long" in (await channel.call("read_log", {"offset": 0}))["data"]
+
+
 async def test_a_start_without_a_command_is_a_bad_request(channel: AgentChannel) -> None:
     with pytest.raises(AgentError) as refusal:
         await channel.call("start", {"token": "t1", "epoch": 3, "workload": "train", "workspace": "w"})

@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, Optional, Set
 
 from . import launch, record
-from .failures import AgentFailure
+from .failures import DISK_FULL, AgentFailure
 from .home import Home
 from .methods import Json, Note
 from .processes import descendants, environment_of, is_alive, kill_tree, send, session_members, wait_ended
@@ -75,7 +75,10 @@ class Work:
         runner = _spawn_runner(self._home, complete)
         threading.Thread(target=runner.wait, name="reaper", daemon=True).start()
         while (known := self.record()) is None or known.token != order["token"]:
-            if runner.poll() is not None:
+            code = runner.poll()
+            if code in DISK_FULL:
+                raise OSError(code, os.strerror(code))
+            if code is not None:
                 raise AgentFailure("start_failed", self._home.tail("runner.log") or "the runner ended at once")
             time.sleep(_GLANCE)
 
