@@ -16,6 +16,7 @@ from holdfast.contracts.incidents import Reach
 from holdfast.contracts.machines import Lease, Probe, Requirements
 from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUnreachable, LoginRefused
+from holdfast.hosts.heartbeat import WorkState
 from holdfast.hosts.pool import HostPool
 
 _KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
@@ -111,8 +112,8 @@ class HostActivities:
         work = beat["work"]
         if beat["deadman_at"] is not None:
             return Reach.NO_AGENT, "the dead-man lease ran out and stopped the work", False
-        running = work["state"] in ("setup", "running")
-        known_end = work["exit_code"] is not None
+        running = work["state"] in (WorkState.SETUP, WorkState.RUNNING)
+        known_end = work["state"] == WorkState.EXITED and work["exit_code"] is not None
         if running or known_end:
             return Reach.ANSWERS, f"work is {work['state']}", running
         return Reach.NO_AGENT, f"the machine answers and the work is not running ({work['state']})", False

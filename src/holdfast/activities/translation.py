@@ -43,6 +43,7 @@ TABLE: tuple[tuple[type[Exception], ErrorType, bool], ...] = (
 BY_AGENT = {
     "fenced": (ErrorType.FENCED, GIVE_UP),
     "setup_failed": (ErrorType.SETUP_FAILED, GIVE_UP),
+    "stopped": (ErrorType.HOST_REFUSED, RETRY),  # the machine ended the setup, which proves nothing against the spec
 }
 OURS = tuple(kind for kind, _, _ in TABLE)
 

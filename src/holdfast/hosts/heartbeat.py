@@ -17,6 +17,7 @@ class WorkState(StrEnum):
     SETUP_FAILED = "setup_failed"
     RUNNING = "running"
     EXITED = "exited"  # without an exit code: nobody saw it end (the machine restarted, its runner was killed)
+    STOPPED = "stopped"  # it was told to end, by us or by its machine: the exit code is not the work's own word
 
 
 @dataclass(frozen=True, kw_only=True)

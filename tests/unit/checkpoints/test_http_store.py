@@ -1,5 +1,6 @@
 """Transfers on bad lines: what is tried again, what is not, and what is told to the caller."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ from holdfast.hosts.agent.failures import AgentFailure
 from holdfast.hosts.agent.http_store import AddressRefused, HttpStore, Missing
 
 BODY = bytes(range(256)) * 40
+PIECE = 128 * 1024
 
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
@@ -23,6 +25,8 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.script: list[Reply] = []
         self.seen: list[str] = []
+        self.pause = 0.0  # seconds that the line needs for a piece
+        self.line = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,7 +34,10 @@ class ScriptedServer:
 
             def do_GET(self) -> None:
                 outer.seen.append(self.command)
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                left = int(self.headers.get("Content-Length", 0))
+                while left:
+                    left -= len(self.rfile.read(min(left, PIECE)))
+                    outer.line.wait(outer.pause)
                 (outer.script.pop(0) if len(outer.script) > 1 else outer.script[0])(self)
 
             do_PUT = do_GET  # noqa: N815 (the name that http.server calls)
@@ -40,6 +47,7 @@ class ScriptedServer:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
+        self.http.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # inherited by each connection
         self.address = {"url": f"http://127.0.0.1:{self.http.server_address[1]}/packs/p?signed=1", "headers": {}}
 
 
@@ -95,6 +103,13 @@ def test_a_body_goes_out_in_parts_and_again_from_the_start(server: ScriptedServe
     server.script = [say(500), say(200)]
     HttpStore().put(server.address, [b"abc", memoryview(b"def")], 6)
     assert server.seen == ["PUT", "PUT"]
+
+
+def test_a_line_that_is_slow_but_never_silent_carries_a_large_body(server: ScriptedServer) -> None:
+    server.script, server.pause = [say(200)], 0.01  # more than the silence for all, far less for a slice
+    part = bytes(32 * 1024 * 1024)
+    HttpStore(silence=1.5, tries=1).put(server.address, [part], len(part))
+    assert server.seen == ["PUT"]
 
 
 def test_an_object_that_exists_counts_as_sent(server: ScriptedServer) -> None:

@@ -96,7 +96,7 @@ async def test_a_killed_daemon_comes_back_without_us_as_long_as_work_runs(
     async with pool.channel(lease, start=False) as again:
         assert (await next_beat(again)).pid == started["pid"]
         stopped = await again.call("stop", {"grace_s": 5})  # which must not end the daemon that the work brought back
-        assert stopped["state"] == "exited"
+        assert stopped["state"] == "stopped"
 
 
 async def test_an_exit_that_no_daemon_saw_is_known_to_the_next_one(
@@ -137,7 +137,7 @@ async def test_two_connections_are_served_side_by_side(
         await channel.call("start", order("sleep 1000"))
         assert (await next_beat(second)).state is WorkState.RUNNING
         await second.call("stop", {"grace_s": 5})
-        assert (await next_beat(channel)).state is WorkState.EXITED
+        assert (await next_beat(channel)).state is WorkState.STOPPED
 
 
 async def test_megabytes_of_json_pass_in_both_directions(channel: AgentChannel) -> None:
@@ -163,7 +163,7 @@ async def test_a_fenced_epoch_is_refused_and_its_work_stopped(
     async with HostPool(client_key) as newer, newer.channel(at_epoch(4)) as newest:
         assert await newest.call("fence", {"epoch": 4}) == {"epoch": 4, "stopped": True}
         assert await newest.call("fence", {"epoch": 2}) == {"epoch": 4, "stopped": False}
-        assert (await next_beat(newest)).state is WorkState.EXITED
+        assert (await next_beat(newest)).state is WorkState.STOPPED
     with pytest.raises(AgentError) as refusal:
         await channel.call("start", order("true", token="t2"))
     assert refusal.value.kind == "fenced"
@@ -184,7 +184,7 @@ async def test_the_fence_outlives_the_daemon(
 async def test_work_whose_lease_nobody_renews_is_stopped(channel: AgentChannel) -> None:
     await channel.call("start", order("sleep 1000"))
     await channel.call("lease", {"for_s": 0.2, "grace_s": 5})
-    beat = await beat_when(channel, WorkState.EXITED)
+    beat = await beat_when(channel, WorkState.STOPPED)
     assert beat.exit_code == 143 and beat.deadman_at is not None
     with pytest.raises(AgentError) as refusal:
         await channel.call("renew", {"for_s": 60})

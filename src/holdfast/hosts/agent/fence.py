@@ -19,7 +19,7 @@ class Fence:
         self._home = home
         self._work = work
         self._raising = threading.Lock()
-        self.epoch = int((home.read(_FILE) or {"epoch": 0})["epoch"])
+        self.epoch = self._written = int((home.read(_FILE) or {"epoch": 0})["epoch"])
 
     def check(self, epoch: Optional[int]) -> None:
         """Refuse a caller that has not said its epoch, or whose epoch is over."""
@@ -29,13 +29,27 @@ class Fence:
             raise AgentFailure("fenced", f"epoch {epoch} was fenced off by epoch {self.epoch}")
 
     def raise_to(self, epoch: int) -> Json:
-        """Refuse everything below `epoch` from now on, and stop work that was started below it. Idempotent."""
+        """Refuse everything below `epoch` from now on, and stop work that was started below it. Idempotent.
+
+        Written down last: neither a full disk nor work that cannot be killed keeps the rest from happening. What could
+        not be written is an error, and the repeat writes it.
+        """
         with self._raising:
-            if epoch > self.epoch:
-                self._home.write(_FILE, {"epoch": epoch})
-                self.epoch = epoch
+            self.epoch = max(epoch, self.epoch)
+        try:
+            return {"epoch": self.epoch, "stopped": self._stop_older()}
+        finally:
+            self._write()
+
+    def _stop_older(self) -> bool:
         known = self._work.record()
         stopped = known is not None and known.epoch < self.epoch and not known.over
         if stopped:
             self._work.stop(_GRACE)
-        return {"epoch": self.epoch, "stopped": stopped}
+        return stopped
+
+    def _write(self) -> None:
+        with self._raising:
+            if self._written < self.epoch:
+                self._home.write(_FILE, {"epoch": self.epoch})
+                self._written = self.epoch

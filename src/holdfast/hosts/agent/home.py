@@ -8,15 +8,21 @@
 ├── agent.log      what the daemon itself has to say; runner.log likewise
 ├── work.json      the work: its token, processes, state and exit code. Never its environment
 ├── progress       written by the work, read by the agent
+├── reserve        room for the files above on a full disk
 ├── lease.json     the dead-man lease; fence.json: the highest epoch seen
 └── log.<offset>   output of the work; the name says at which byte the piece starts
 ```
 """
 
+import contextlib
 import fcntl
 import json
 import os
 from typing import Any, Dict, Optional
+
+from .failures import DISK_FULL
+
+_RESERVE = 64 * 1024  # bytes; several of the small files here
 
 
 class Home:
@@ -43,13 +49,40 @@ class Home:
         return found
 
     def write(self, name: str, value: Dict[str, Any]) -> None:
-        """Replace a file in one step; a crash leaves the old or the new content."""
-        fresh = self.file(f".{name}.{os.getpid()}")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, self.file(name))
+        """Replace a file in one step; a crash leaves the old or the new content. On a full disk it uses the reserve."""
+        data = json.dumps(value).encode()
+        try:
+            self._replace(name, data)
+        except OSError as error:
+            if error.errno not in DISK_FULL or not self._give_up("reserve"):
+                raise
+            self._replace(name, data)
+        self._keep_reserve()
+
+    def _replace(self, name: str, data: bytes) -> None:
+        fresh = f".{name}.{os.getpid()}"
+        try:
+            with open(os.open(self.file(fresh), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(self.file(fresh), self.file(name))
+        except OSError:
+            self._give_up(fresh)
+            raise
+
+    def _keep_reserve(self) -> None:
+        """Take room that we can give back: how work ended must be told on a full disk, too."""
+        if os.path.exists(self.file("reserve")):
+            return
+        with contextlib.suppress(OSError):
+            self._replace("reserve", os.urandom(_RESERVE))  # no zeros: some file systems keep those for nothing
+
+    def _give_up(self, name: str) -> bool:
+        with contextlib.suppress(OSError):
+            os.unlink(self.file(name))
+            return True
+        return False
 
     def try_lock(self, name: str) -> Optional[int]:
         """Take a lock for as long as this process lives; None when another process has it."""

@@ -9,7 +9,7 @@ import http.client
 import random
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .chunks import Data
@@ -18,7 +18,8 @@ from .methods import Json
 
 TRIES = 6
 FIRST_PAUSE = 0.2
-SILENCE = 60.0
+SILENCE = 60.0  # seconds without a byte taken or given
+SLICE = 256 * 1024  # a time-out bounds the sending of one: slow lines are welcome, silent ones are not
 REFUSALS = (401, 403)
 
 
@@ -85,7 +86,7 @@ class HttpStore:
         path = target.path + ("?" + target.query if target.query else "")
         connection = self._connection(url)
         # An iterable body is sent piece by piece; without it a pack would be joined in memory first.
-        body = None if parts is None else iter(parts)
+        body = None if parts is None else _slices(parts)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a store that refuses may not read it all
             connection.request(method, path, body=body, headers=headers)
         return connection.getresponse()
@@ -106,6 +107,13 @@ class HttpStore:
         connection = self._mine.__dict__.get("connections", {}).pop((target.scheme, target.netloc), None)
         if connection is not None:
             connection.close()
+
+
+def _slices(parts: List[Data]) -> Iterator[memoryview]:
+    for part in parts:
+        view = memoryview(part)
+        for start in range(0, len(view), SLICE):
+            yield view[start : start + SLICE]
 
 
 def _body(response: http.client.HTTPResponse, length: int) -> Data:

@@ -8,7 +8,7 @@ from typing import List, Optional
 
 from .home import Home
 
-PROTOCOL = 1  # raised when an older daemon can no longer serve a newer control side
+PROTOCOL = 2  # raised when an older daemon can no longer serve a newer control side
 SOCKET = "agent.sock"
 PROGRAM = os.path.abspath(sys.argv[0])  # kept now: the daemon and the bridge change their folder
 

@@ -7,6 +7,7 @@ import stat
 from typing import Callable, List, Set
 
 from . import tree
+from .failures import AgentFailure
 from .plan import Manifest
 
 OWN_FOLDER = 0o700
@@ -36,7 +37,7 @@ class Placement:
     def _put(self, index: int, entry: tree.Entry, in_place: Set[int]) -> None:
         full = self._full(entry["path"])
         if entry["kind"] == tree.FOLDER:
-            os.makedirs(full, exist_ok=True)
+            self._make_folder(full)
         elif entry["kind"] == tree.LINK:
             self._link(full, entry)
         elif index in in_place:
@@ -44,6 +45,11 @@ class Placement:
         else:
             self._dress(self._staged_path(index), entry)
             os.replace(self._staged_path(index), full)
+
+    def _make_folder(self, full: str) -> None:
+        os.makedirs(full, exist_ok=True)
+        if not stat.S_ISDIR(os.lstat(full).st_mode):  # excluded, so it was left alone: what we put below would leave
+            raise AgentFailure("bad_request", f"{full} is a link, and the checkpoint has a folder there")
 
     def _link(self, full: str, entry: tree.Entry) -> None:
         fresh = os.path.join(self._root, tree.STAGING, "link")
@@ -54,7 +60,7 @@ class Placement:
         os.replace(fresh, full)
 
     def _dress(self, full: str, entry: tree.Entry) -> None:
-        os.chmod(full, entry["mode"])
+        os.chmod(full, entry["mode"] & tree.PERMISSIONS)
         os.utime(full, ns=(entry["mtime"], entry["mtime"]))
 
     def _remove_strangers(self, folder: str, excludes: tree.Excludes) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import stat
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Set, Tuple
 
 from . import chunks, tree
 from .failures import AgentFailure
@@ -28,7 +28,7 @@ class Chunk(NamedTuple):
 
 
 class Manifest:
-    """The manifest as the agent needs it. Refuses paths that would leave the workspace."""
+    """The manifest as the agent needs it. Refuses paths that would leave the workspace, and chunks that nobody cuts."""
 
     def __init__(self, data: bytes, digest: str) -> None:
         if hashlib.blake2b(data, digest_size=32).hexdigest() != digest:
@@ -40,7 +40,8 @@ class Manifest:
         self.chunks = [Chunk(*row[:6]) for row in body["chunks"]]
         self.entries: List[tree.Entry] = body["entries"]
         self.exclude: List[str] = body["exclude"]
-        self._check_paths()
+        check_entries(self.entries)
+        self._check_chunks()
 
     def files(self) -> List[tree.Entry]:
         return [entry for entry in self.entries if entry["kind"] == tree.FILE]
@@ -54,16 +55,37 @@ class Manifest:
             offset += self.chunks[index].size
         return found
 
-    def _check_paths(self) -> None:
-        folders = {""}
-        for entry in self.entries:
-            path = entry["path"]
-            parent, _, name = path.rpartition("/")
-            # A parent that is listed as a folder before its content cannot be a link that leads out.
-            if parent not in folders or name in ("", ".", "..") or "\0" in path or path == tree.STAGING:
-                raise AgentFailure("bad_request", f"the manifest holds an impossible path: {path!r}")
-            if entry["kind"] == tree.FOLDER:
-                folders.add(path)
+    def _check_chunks(self) -> None:
+        for chunk in self.chunks:
+            # Both are bytes that we shall hold in memory, by the word of whoever wrote the manifest.
+            if not (0 <= chunk.size <= chunks.CHUNK and 0 <= chunk.length <= chunks.CHUNK and chunk.offset >= 0):
+                raise AgentFailure("bad_request", f"the manifest holds an impossible chunk: {chunk.id}")
+
+
+def check_entries(entries: Iterable[tree.Entry]) -> None:
+    """Refuse a list of entries by which a restore could reach anything outside the workspace.
+
+    Every path is relative and plain, stands once, and after its folder: so it leads neither out nor through a link.
+
+    Raises:
+        AgentFailure: kind `bad_request`; the first entry that cannot be.
+    """
+    folders = {""}
+    seen: Set[str] = set()
+    for entry in entries:
+        path, kind = entry.get("path"), entry.get("kind")
+        if not isinstance(path, str) or not _is_plain(path) or path.rpartition("/")[0] not in folders:
+            raise AgentFailure("bad_request", f"the manifest holds an impossible path: {path!r}")
+        if path in seen or kind not in tree.KINDS:
+            raise AgentFailure("bad_request", f"the manifest holds a path twice, or of an unknown kind: {path!r}")
+        seen.add(path)
+        if kind == tree.FOLDER:
+            folders.add(path)
+
+
+def _is_plain(path: str) -> bool:
+    parts = path.split("/")  # an absolute path has an empty first part
+    return not any(part in ("", ".", "..") for part in parts) and "\0" not in path and parts[0] != tree.STAGING
 
 
 class Fetch(NamedTuple):

@@ -7,6 +7,10 @@ from .processes import Identity, is_alive
 
 FILE = "work.json"
 SETUP, SETUP_FAILED, RUNNING, EXITED = "setup", "setup_failed", "running", "exited"
+# It was told to end: by a stop of ours, the fence, the dead man, or a machine that shuts down. How it then ended is
+# told, and is not its own end: a trainer that saves on SIGTERM and exits with 0 has not finished.
+STOPPED = "stopped"
+ENDS = (SETUP_FAILED, EXITED, STOPPED)
 
 
 class Record(NamedTuple):
@@ -30,7 +34,7 @@ class Record(NamedTuple):
     @property
     def over(self) -> bool:
         """Whether there is nothing left to wait for. Without an exit code nobody saw the end."""
-        return self.state in (SETUP_FAILED, EXITED) or not self.alive
+        return self.state in ENDS or not self.alive
 
 
 def load(home: Home) -> Optional[Record]:

@@ -10,7 +10,10 @@ STAGING = ".holdfast-staging"
 FILE = "file"
 FOLDER = "dir"
 LINK = "link"
+KINDS = (FILE, FOLDER, LINK)  # what is saved
 OTHER = "other"
+# Of a mode. Bits that lend the owner's rights to whoever runs a file are for people to set, not for checkpoints.
+PERMISSIONS = 0o777
 
 Entry = Dict[str, Any]
 
@@ -76,4 +79,4 @@ def describe(root: str, path: str) -> Any:
     except FileNotFoundError:
         return None
     kind = FILE if stat.S_ISREG(found.st_mode) else FOLDER if stat.S_ISDIR(found.st_mode) else OTHER
-    return {"path": path, "kind": kind, "mode": stat.S_IMODE(found.st_mode), "mtime": found.st_mtime_ns}
+    return {"path": path, "kind": kind, "mode": found.st_mode & PERMISSIONS, "mtime": found.st_mtime_ns}

@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, Optional, Set
 
 from . import launch, record
-from .failures import AgentFailure
+from .failures import DISK_FULL, AgentFailure
 from .home import Home
 from .methods import Json, Note
 from .processes import descendants, environment_of, is_alive, kill_tree, send, session_members, wait_ended
@@ -33,14 +33,15 @@ class Work:
         return record.load(self._home)
 
     def view(self) -> Dict[str, Any]:
-        """State (none, setup, setup_failed, running, exited), pid, exit code and times, for heartbeats and answers.
+        """State (none, setup, setup_failed, running, exited, stopped), pid, exit code and times, for heartbeats.
 
         `exited` without an exit code means that nobody saw the end: the machine restarted or the runner was killed.
+        `stopped` means that setup or command were told to end; the exit code is told and is not the work's own word.
         """
         known = self.record()
         if known is None:
             return {"state": "none", **dict.fromkeys(("pid", "exit_code", "started_at", "ended_at", "token"))}
-        state = record.EXITED if known.over and known.state != record.SETUP_FAILED else known.state
+        state = record.EXITED if known.over and known.state not in record.ENDS else known.state
         return {
             "state": state,
             "pid": known.process.pid if known.process and is_alive(known.process) else None,
@@ -74,7 +75,10 @@ class Work:
         runner = _spawn_runner(self._home, complete)
         threading.Thread(target=runner.wait, name="reaper", daemon=True).start()
         while (known := self.record()) is None or known.token != order["token"]:
-            if runner.poll() is not None:
+            code = runner.poll()
+            if code in DISK_FULL:
+                raise OSError(code, os.strerror(code))
+            if code is not None:
                 raise AgentFailure("start_failed", self._home.tail("runner.log") or "the runner ended at once")
             time.sleep(_GLANCE)
 
@@ -101,6 +105,8 @@ class Work:
             time.sleep(_GLANCE)
         if known is not None and known.state == record.SETUP_FAILED:
             raise AgentFailure("setup_failed", f"setup ended with code {known.exit_code}:\n{self.log.tail(2000)}")
+        if known is not None and known.state == record.STOPPED and known.started_at is None:
+            raise AgentFailure("stopped", "the setup was stopped before the command began")
         return self.view()
 
     def stop(self, grace: float) -> Json:

@@ -6,6 +6,7 @@ An offset counts bytes since the first output on this machine and never goes bac
 import contextlib
 import os
 import threading
+from io import FileIO
 from typing import IO, List, Tuple
 
 PIECE = 32 * 1024 * 1024
@@ -20,22 +21,30 @@ class WorkLog:
 
     def size(self) -> int:
         """The offset at which the next byte will stand."""
-        pieces = self.pieces()
-        return 0 if not pieces else pieces[-1] + os.path.getsize(self.name(pieces[-1]))
+        for start in reversed(self.pieces()):
+            with contextlib.suppress(FileNotFoundError):
+                return start + os.path.getsize(self.name(start))
+        return 0
 
     def read(self, offset: int, limit: int) -> Tuple[int, bytes]:
-        """Up to `limit` bytes from `offset`, and where they really start: later when older ones were dropped."""
+        """Up to `limit` bytes from `offset`, and where they really start: later when pieces were dropped or cut."""
         pieces = self.pieces()
-        if not pieces:
-            return 0, b""
-        offset = max(offset, pieces[0])
-        start = max(piece for piece in pieces if piece <= offset)
-        with open(self.name(start), "rb") as file:
-            file.seek(offset - start)
-            found = file.read(limit)
-        if not found and start != pieces[-1]:  # this piece is complete; the next one starts at its end
-            return self.read(start + os.path.getsize(self.name(start)), limit)
-        return offset, found
+        for start, after in zip(pieces, [*pieces[1:], None]):
+            if after is not None and offset >= after:
+                continue
+            offset = max(offset, start)
+            found = self._read_piece(start, offset - start, limit)
+            if found or after is None:
+                return offset, found
+        return 0, b""
+
+    def _read_piece(self, start: int, skipped: int, limit: int) -> bytes:
+        with contextlib.suppress(FileNotFoundError), open(
+            self.name(start), "rb"
+        ) as file:  # dropped since it was listed
+            file.seek(skipped)
+            return file.read(limit)
+        return b""
 
     def tail(self, limit: int) -> str:
         """The last `limit` bytes as text."""
@@ -56,7 +65,8 @@ class LogWriter:
         self._log = WorkLog(folder)
         self._piece = piece
         self._kept = kept
-        self._open_piece((self._log.pieces() or [0])[-1])
+        self._start = (self._log.pieces() or [0])[-1]
+        self._file = self._open(self._start)
 
     def follow(self, source: IO[bytes]) -> threading.Thread:
         """Append all of `source` in the background until it ends."""
@@ -67,21 +77,26 @@ class LogWriter:
     def append(self, data: bytes) -> None:
         """Write at the end; start a new piece, and drop the oldest, when this one is full."""
         if self._file.tell() >= self._piece:
-            self._file.close()
-            self._open_piece(self._start + os.path.getsize(self._log.name(self._start)))
-            for old in self._log.pieces()[: -self._kept]:
-                os.unlink(self._log.name(old))
+            with contextlib.suppress(OSError):  # no room for another: this one grows instead
+                self._start_next()
         self._file.write(data)
+
+    def _start_next(self) -> None:
+        start = self._start + self._file.tell()
+        fresh = self._open(start)
+        self._file.close()  # only now: there is always one to write to
+        self._start, self._file = start, fresh
+        for old in self._log.pieces()[: -self._kept]:
+            os.unlink(self._log.name(old))
 
     def _copy(self, source: IO[bytes]) -> None:
         while True:
             data = os.read(source.fileno(), 65_536)
             if not data:
                 return
-            with contextlib.suppress(OSError):  # a full disk costs output, never the work that writes it
+            with contextlib.suppress(OSError, ValueError):  # trouble costs output, never the work that writes it
                 self.append(data)
 
-    def _open_piece(self, start: int) -> None:
-        self._start = start
+    def _open(self, start: int) -> FileIO:
         handle = os.open(self._log.name(start), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._file = open(handle, "ab", buffering=0)  # noqa: SIM115 (stays open until the piece is full)
+        return open(handle, "ab", buffering=0)  # stays open until the piece is full
