@@ -35,7 +35,7 @@ class CheckpointActivities:
     async def save_checkpoint(self, order: acts.SaveInput) -> CheckpointRef:
         policy = order.spec.checkpoint
         async with _timed(self._metrics, "save") as moved, self._pool.channel(order.lease) as channel:
-            beat = await channel.call("heartbeat", {})
+            beat = await channel.heartbeat()
             saved = await self._engine.save(
                 channel,
                 workload=order.lease.workload,
@@ -47,7 +47,7 @@ class CheckpointActivities:
                 exclude=policy.exclude,
                 quiesce=policy.quiesce if order.reason in _WHILE_IT_WORKS else Quiesce.NONE,
                 hook=policy.hook,
-                progress=beat["progress"]["text"],
+                progress=beat.progress,
             )
             moved.append(saved.bytes_uploaded)
         return saved

@@ -11,12 +11,13 @@ from holdfast.activities.secrets import SecretSource
 from holdfast.activities.sightings import Sightings
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
-from holdfast.contracts.channel import AgentError, ChannelLost
+from holdfast.contracts.channel import AgentError, ChannelLost, Json, understood
+from holdfast.contracts.hearsay import words
 from holdfast.contracts.incidents import Reach
 from holdfast.contracts.machines import Lease, Probe, Requirements
 from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUnreachable, LoginRefused
-from holdfast.hosts.heartbeat import WorkState
+from holdfast.hosts.heartbeat import WorkState, parse_time
 from holdfast.hosts.pool import HostPool
 
 _KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
@@ -76,7 +77,7 @@ class HostActivities:
             with translated():
                 async with self._pool.channel(order.lease) as channel:
                     view = await channel.call("start", params, timeout=timedelta(minutes=2))
-                    return acts.StartWorkResult(started_at=await _on_our_clock(channel, view["started_at"]))
+                    return acts.StartWorkResult(started_at=await _on_our_clock(channel, view))
 
     @activity.defn
     async def stop_work(self, order: acts.StopWorkInput) -> None:
@@ -101,28 +102,29 @@ class HostActivities:
     async def _reach(self, lease: Lease) -> tuple[Reach, str, bool]:
         try:
             async with asyncio.timeout(_TRY_WITHIN), self._pool.channel(lease) as channel:
-                beat = await channel.call("heartbeat", {})
+                beat = await channel.heartbeat()
         except (LoginRefused, HostKeyChanged, HostRefused) as err:
-            return Reach.REFUSES, str(err), False
+            return Reach.REFUSES, words(err), False
         except AgentError as err:
-            return Reach.REFUSES, f"the agent refuses: {err}", False
+            return Reach.REFUSES, words(f"the agent refuses: {err}"), False
         except (HostError, ChannelLost, TimeoutError) as err:
             await self._pool.drop(lease.label)
-            return Reach.SILENT, str(err) or f"no answer within {_TRY_WITHIN:g} s", False
-        work = beat["work"]
-        if beat["deadman_at"] is not None:
+            return Reach.SILENT, words(str(err)) or f"no answer within {_TRY_WITHIN:g} s", False
+        if beat.deadman_at is not None:
             return Reach.NO_AGENT, "the dead-man lease ran out and stopped the work", False
-        running = work["state"] in (WorkState.SETUP, WorkState.RUNNING)
-        known_end = work["state"] == WorkState.EXITED and work["exit_code"] is not None
+        running = beat.state in (WorkState.SETUP, WorkState.RUNNING)
+        known_end = beat.state is WorkState.EXITED and beat.exit_code is not None
         if running or known_end:
-            return Reach.ANSWERS, f"work is {work['state']}", running
-        return Reach.NO_AGENT, f"the machine answers and the work is not running ({work['state']})", False
+            return Reach.ANSWERS, f"work is {beat.state}", running
+        return Reach.NO_AGENT, f"the machine answers and the work is not running ({beat.state})", False
 
 
-async def _on_our_clock(channel: AgentChannel, machine_time: float) -> datetime:
-    """A moment told by the machine, on this computer's clock: theirs may be off by hours."""
-    now_there = (await channel.call("heartbeat", {}))["at"]
-    return datetime.now(UTC) - timedelta(seconds=max(now_there - machine_time, 0))
+async def _on_our_clock(channel: AgentChannel, work: Json) -> datetime:
+    """When the work began, told by the machine, on this computer's clock: theirs may be off by hours."""
+    with understood("the agent's word on the work that it started"):
+        began_there = parse_time(work["started_at"])
+    now_there = (await channel.heartbeat()).at
+    return datetime.now(UTC) - max(now_there - began_there, timedelta())
 
 
 def _check_claims(probe: Probe, lease: Lease, needs: Requirements) -> None:

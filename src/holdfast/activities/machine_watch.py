@@ -18,9 +18,10 @@ from holdfast.checkpoints.engine import CheckpointEngine
 from holdfast.contracts import names
 from holdfast.contracts.activities import MachineReport, Telemetry, WatchMachineInput
 from holdfast.contracts.channel import AgentError, ChannelLost
+from holdfast.contracts.hearsay import words
 from holdfast.contracts.incidents import Reach
 from holdfast.hosts.channel import AgentChannel
-from holdfast.hosts.errors import HostError, HostKeyChanged, LoginRefused
+from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, LoginRefused
 from holdfast.hosts.heartbeat import Heartbeat, WorkState
 from holdfast.hosts.pool import HostPool
 
@@ -48,7 +49,7 @@ class MachineWatch:
         try:
             async with self._pool.channel(order.lease) as channel, LogCourier(self._engine, channel, order.lease):
                 return await self._listen(watch, channel)
-        except (HostKeyChanged, LoginRefused) as err:
+        except (HostKeyChanged, HostRefused, LoginRefused) as err:
             return watch.report(Reach.REFUSES, str(err))
         except AgentError as err:
             return watch.report(Reach.REFUSES, f"the agent refuses: {err}")
@@ -148,7 +149,7 @@ class _Watch:
             last_sign=self._last_sign,
             finished=finished,
             exit_code=exit_code,
-            detail=detail,
+            detail=words(detail),
             progress=self._progress,
         )
 

@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.checkpoints import errors as store
 from holdfast.contracts.channel import AgentError, ChannelLost
 from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.hearsay import LONGEST_MESSAGE, words
 from holdfast.hosts import errors as host
 from holdfast.providers import errors as provider
 from holdfast.records import errors as record
@@ -54,7 +55,8 @@ def to_wire(err: Exception) -> ApplicationError:
     if isinstance(err, AgentError):
         kind, final = BY_AGENT.get(err.kind, (kind, final))
     wait: timedelta | None = err.retry_after if isinstance(err, provider.RateLimited) else None
-    return ApplicationError(str(err) or type(err).__name__, type=kind, non_retryable=final, next_retry_delay=wait)
+    told = words(str(err), LONGEST_MESSAGE) or type(err).__name__  # much of it may be a machine's own
+    return ApplicationError(told, type=kind, non_retryable=final, next_retry_delay=wait)
 
 
 @contextmanager

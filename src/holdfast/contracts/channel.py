@@ -1,8 +1,14 @@
 """How the control side talks to an agent, wherever the agent runs."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
+
+from holdfast.contracts.hearsay import LONGEST_MESSAGE, words
+
+_LONGEST_KIND = 40
+_MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 Json = Mapping[str, Any]
 Answer = Callable[[str, Json], Awaitable[Json]]
@@ -27,12 +33,28 @@ class Channel(Protocol):
 
 
 class AgentError(Exception):
-    """The agent answered with a failure. `kind` is one of the agent's documented error names."""
+    """The agent answered with a failure. `kind` is one of the agent's documented error names.
+
+    Kind, words and length are a stranger's: they are cleaned and cut here, wherever they come from.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+        super().__init__(words(message, LONGEST_MESSAGE))
+        self.kind = words(kind, _LONGEST_KIND)
 
 
 class ChannelLost(Exception):
     """The machine, the network or the agent went away in the middle of a conversation."""
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Take apart, in the block, what an agent said. Only that: a mistake of ours would be taken for its nonsense.
+
+    Raises:
+        AgentError: kind `nonsense`: its words do not fit.
+    """
+    try:
+        yield
+    except _MISFITS as misfit:
+        raise AgentError("nonsense", f"{what} makes no sense: {type(misfit).__name__} {misfit}") from misfit

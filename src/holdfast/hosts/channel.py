@@ -8,13 +8,14 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import asyncssh
 
 from holdfast.contracts.channel import Answer, ChannelLost, Json
+from holdfast.contracts.hearsay import whole
 from holdfast.contracts.machines import Probe
 from holdfast.hosts.exchange import BeatStream, Exchange
 from holdfast.hosts.heartbeat import Heartbeat, parse_heartbeat, parse_probe
@@ -22,6 +23,8 @@ from holdfast.hosts.lines import JsonLines
 from holdfast.hosts.session import SshProcess
 
 _PING_EVERY = 10.0  # seconds; the agent gives a connection up that says nothing for six times as long
+_UNREAD = 32 * 1024 * 1024  # bytes that we keep for an agent that does not read
+_UNREAD_BY_NOBODY = 1024 * 1024  # of them, until questions that no call waits for are one too many
 
 
 class AgentChannel:
@@ -54,7 +57,8 @@ class AgentChannel:
         number, exchange = next(self._numbers), Exchange(answer)
         self._exchanges[number] = exchange
         try:
-            await self._send({"id": number, "method": method, "params": params})
+            async with _patience(timeout):
+                await self._send({"id": number, "method": method, "params": params})
             return await exchange.outcome(self._send, timeout)
         except (asyncio.CancelledError, ChannelLost):
             self._tell({"cancel": number})
@@ -63,15 +67,19 @@ class AgentChannel:
             del self._exchanges[number]
 
     async def probe(self) -> Probe:
-        """What the machine is, seen from the inside."""
+        """What the machine is, seen from the inside; parts and sizes as far as they make sense."""
         return parse_probe(await self.call("probe", {}))
+
+    async def heartbeat(self) -> Heartbeat:
+        """One heartbeat, now."""
+        return parse_heartbeat(await self.call("heartbeat", {}))
 
     async def heartbeats(self, interval: timedelta = timedelta(seconds=1)) -> AsyncIterator[Heartbeat]:
         """Heartbeats from now on, about one per `interval`, until the conversation is lost.
 
         Raises:
             ChannelLost: at the end; this iterator never ends well.
-            AgentError: the agent does not want to beat for us: kind `fenced`, say.
+            AgentError: the agent does not want to beat for us (kind `fenced`, say), or beats nonsense.
         """
         number, beats = next(self._numbers), BeatStream()
         self._exchanges[number] = beats
@@ -98,16 +106,19 @@ class AgentChannel:
         try:
             async for message in JsonLines(self._process.stdout):
                 self._take(message)
-        except (OSError, asyncssh.Error, ValueError, KeyError) as error:
+        except (OSError, asyncssh.Error, ValueError) as error:
             reason = f"the conversation broke: {error or type(error).__name__}"
         finally:
             self._end(reason)
 
     def _take(self, message: dict[str, Any]) -> None:
+        _check(message)
         exchange = self._exchanges.get(message["id"])
         if exchange is not None:
             exchange.take(message)
         elif "ask" in message:
+            if self._process.channel.get_write_buffer_size() > _UNREAD_BY_NOBODY:
+                raise ValueError("questions without end that belong to no call")
             self._tell({"answer": message["ask"], "error": {"kind": "cancelled", "message": "nobody waits any more"}})
 
     def _end(self, reason: str) -> None:
@@ -126,7 +137,7 @@ class AgentChannel:
         if self._lost is not None:
             raise ChannelLost(self._lost)
         try:
-            self._process.stdin.write(_encode(message))
+            self._write(message)
             await self._process.stdin.drain()
         except (OSError, asyncssh.Error) as error:
             raise ChannelLost(f"the conversation broke: {error}") from error
@@ -135,8 +146,28 @@ class AgentChannel:
         """Write a message that nobody needs to wait for; to a lost agent it is not needed at all."""
         with suppress(OSError, asyncssh.Error):
             if self._lost is None:
-                self._process.stdin.write(_encode(message))
+                self._write(message)
+
+    def _write(self, message: Json) -> None:
+        if self._process.channel.get_write_buffer_size() > _UNREAD:
+            self._end("the agent does not read what it asks for")
+            raise ConnectionError(self._lost)
+        self._process.stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
-def _encode(message: Json) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+def _check(message: dict[str, Any]) -> None:
+    """Whether a message has the shape that all may rely upon. Raises ValueError."""
+    whole(message.get("id"))
+    if "ask" in message:
+        whole(message["ask"])
+        if not (isinstance(message.get("method"), str) and isinstance(message.get("params"), dict)):
+            raise ValueError("a question has a method and parameters")
+
+
+@asynccontextmanager
+async def _patience(timeout: timedelta | None) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+            yield
+    except TimeoutError as late:
+        raise ChannelLost("the agent takes nothing in") from late

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from holdfast.contracts.channel import AgentError, Answer, ChannelLost, Json
+from holdfast.contracts.channel import AgentError, Answer, ChannelLost, Json, understood
 
 Send = Callable[[Json], Awaitable[None]]
 Message = dict[str, Any]
+Replies = set[asyncio.Task[None]]
+
+_AT_ONCE = 64  # questions that one call may have open: a transfer asks from eight threads, each waits for its answer
 
 
 class Exchange:
@@ -28,13 +32,16 @@ class Exchange:
 
     async def outcome(self, send: Send, timeout: timedelta | None) -> dict[str, Any]:
         """Wait for the result, answering questions side by side. Raises as `Channel.call` does."""
+        replies: Replies = set()
         try:
             async with asyncio.TaskGroup() as answering:
                 while True:
                     message = await self._next(timeout)
                     if "ask" in message:
-                        answering.create_task(self._reply(message, send))
+                        self._answer_aside(message, send, answering, replies)
                     elif "note" not in message:
+                        for reply in replies:
+                            reply.cancel()  # an agent that has ended waits for none, and may never take one
                         return _result(message)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None  # the group would stand in every message as the innermost cause
@@ -46,6 +53,13 @@ class Exchange:
         except TimeoutError as late:
             raise ChannelLost(f"the agent said nothing for {seconds:.0f} s") from late
 
+    def _answer_aside(self, question: Message, send: Send, group: asyncio.TaskGroup, replies: Replies) -> None:
+        if len(replies) >= _AT_ONCE:
+            raise AgentError("nonsense", f"the agent has more than {_AT_ONCE} questions open")
+        reply = group.create_task(self._reply(question, send))
+        replies.add(reply)
+        reply.add_done_callback(replies.discard)
+
     async def _reply(self, question: Message, send: Send) -> None:
         if self._answer is None:
             error = {"kind": "unknown_method", "message": f"the caller answers no {question['method']!r}"}
@@ -54,7 +68,9 @@ class Exchange:
         try:
             result = await self._answer(question["method"], question["params"])
         except Exception as error:
-            await send({"answer": question["ask"], "error": {"kind": "answer_failed", "message": str(error)}})
+            told = {"answer": question["ask"], "error": {"kind": "answer_failed", "message": str(error)}}
+            with suppress(ChannelLost):  # what happened here is the outcome, also when nobody can be told
+                await send(told)
             raise
         await send({"answer": question["ask"], "result": result})
 
@@ -87,6 +103,10 @@ def _result(message: Message) -> dict[str, Any]:
     if "lost" in message:
         raise ChannelLost(message["lost"])
     if "error" in message:
-        raise AgentError(message["error"]["kind"], message["error"]["message"])
-    result: dict[str, Any] = message["result"]
+        with understood("the agent's error"):
+            kind, words = message["error"]["kind"], message["error"]["message"]
+        raise AgentError(kind, words)
+    result = message.get("result")
+    if not isinstance(result, dict):
+        raise AgentError("nonsense", "the agent's answer is no object")
     return result

@@ -6,7 +6,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from holdfast.contracts.channel import understood
+from holdfast.contracts.hearsay import number, text, whole
 from holdfast.contracts.machines import Gpu, Probe
+
+_END_OF_TIME = 32_503_680_000  # seconds; the year 3000: clocks may be off, and sums of such times are still dates
+_MOST_PARTS = 256  # GPUs of a machine, and facts about it
 
 
 class WorkState(StrEnum):
@@ -48,46 +53,88 @@ class Heartbeat:
 
 
 def parse_heartbeat(beat: Mapping[str, Any]) -> Heartbeat:
-    """Read the agent's JSON.
+    """Read the agent's JSON; nothing in it is believed to be of its type, or of any size.
 
     Raises:
-        KeyError, ValueError: it is no heartbeat of a protocol that we speak.
+        AgentError: kind `nonsense`: it is no heartbeat of a protocol that we speak.
     """
-    work, progress = beat["work"], beat["progress"]
-    left = beat["lease_left_s"]
-    return Heartbeat(
-        at=_time(beat["at"]),
-        boot_id=beat["boot_id"],
-        agent_started_at=_time(beat["agent_started_at"]),
-        agent_pid=beat["agent_pid"],
-        epoch=beat["epoch"],
-        state=WorkState(work["state"]),
-        pid=work["pid"],
-        exit_code=work["exit_code"],
-        started_at=_time_or_none(work["started_at"]),
-        ended_at=_time_or_none(work["ended_at"]),
-        progress=progress["text"],
-        progress_raw=progress["raw"],
-        progress_at=_time_or_none(progress["changed_at"]),
-        gpu_percent=beat["gpu_percent"],
-        gpu_memory_mb=beat["gpu_memory_mb"],
-        cpu_percent=beat["cpu_percent"],
-        memory_mb=beat["memory_mb"],
-        disk_free_mb=beat["disk_free_mb"],
-        log_bytes=beat["log_bytes"],
-        lease_left=None if left is None else timedelta(seconds=left),
-        deadman_at=_time_or_none(beat["deadman_at"]),
-    )
+    with understood("the agent's heartbeat"):
+        work, progress = beat["work"], beat["progress"]
+        left = _number_or_none(beat["lease_left_s"])
+        return Heartbeat(
+            at=parse_time(beat["at"]),
+            boot_id=text(beat["boot_id"]),
+            agent_started_at=parse_time(beat["agent_started_at"]),
+            agent_pid=whole(beat["agent_pid"]),
+            epoch=whole(beat["epoch"]),
+            state=_state(work),
+            pid=_whole_or_none(work["pid"]),
+            exit_code=_exit_code(work),
+            started_at=_time_or_none(work["started_at"]),
+            ended_at=_time_or_none(work["ended_at"]),
+            progress=text(progress["text"]),
+            progress_raw=progress["raw"],
+            progress_at=_time_or_none(progress["changed_at"]),
+            gpu_percent=_number_or_none(beat["gpu_percent"]),
+            gpu_memory_mb=_number_or_none(beat["gpu_memory_mb"]),
+            cpu_percent=_number_or_none(beat["cpu_percent"]),
+            memory_mb=_number_or_none(beat["memory_mb"]),
+            disk_free_mb=_number_or_none(beat["disk_free_mb"]),
+            log_bytes=whole(beat["log_bytes"]),
+            lease_left=None if left is None else timedelta(seconds=min(max(left, -_END_OF_TIME), _END_OF_TIME)),
+            deadman_at=_time_or_none(beat["deadman_at"]),
+        )
 
 
 def parse_probe(found: Mapping[str, Any]) -> Probe:
-    """Read the answer of the agent's `probe`."""
-    return Probe(**{**found, "gpus": tuple(Gpu(**gpu) for gpu in found["gpus"])})
+    """Read the answer of the agent's `probe`. Raises as `parse_heartbeat`."""
+    with understood("the agent's probe"):
+        gpus, facts = found["gpus"], dict(found.get("facts", {}))
+        whole(len(gpus) + len(facts), most=_MOST_PARTS)
+        return Probe(
+            gpus=tuple(_gpu(gpu) for gpu in gpus),
+            cpu_cores=whole(found["cpu_cores"]),
+            memory_mb=whole(found["memory_mb"]),
+            disk_free_mb=whole(found["disk_free_mb"]),
+            python=text(found["python"]),
+            kernel=text(found.get("kernel", "")),
+            is_root=found.get("is_root") is True,
+            facts={text(name): text(fact) for name, fact in facts.items()},
+        )
 
 
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def parse_time(seconds: object) -> datetime:
+    """A moment by the machine's clock, from seconds since 1970, moved into bounds. Raises ValueError."""
+    return datetime.fromtimestamp(min(max(number(seconds), 0), _END_OF_TIME), UTC)
 
 
-def _time_or_none(seconds: float | None) -> datetime | None:
-    return None if seconds is None else _time(seconds)
+def _gpu(gpu: Mapping[str, Any]) -> Gpu:
+    return Gpu(
+        name=text(gpu["name"]),
+        memory_mb=whole(gpu["memory_mb"]),
+        driver=text(gpu.get("driver", "")),
+        uuid=text(gpu.get("uuid", "")),
+    )
+
+
+def _state(work: Mapping[str, Any]) -> WorkState:
+    """A state that only a newer agent knows is told by whether the work's process lives."""
+    if work["state"] in tuple(WorkState):
+        return WorkState(work["state"])
+    return WorkState.EXITED if work["pid"] is None else WorkState.RUNNING
+
+
+def _exit_code(work: Mapping[str, Any]) -> int | None:
+    return None if work["exit_code"] is None else whole(work["exit_code"], least=-255, most=255)
+
+
+def _time_or_none(seconds: object) -> datetime | None:
+    return None if seconds is None else parse_time(seconds)
+
+
+def _number_or_none(said: object) -> float | None:
+    return None if said is None else number(said)
+
+
+def _whole_or_none(said: object) -> int | None:
+    return None if said is None else whole(said)

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncssh
 
+from holdfast.contracts.hearsay import words
 from holdfast.contracts.machines import SshAddress
 from holdfast.hosts import ssh
 from holdfast.hosts.agent_bundle import agent_bundle, bootstrap_source
@@ -16,6 +17,8 @@ from holdfast.hosts.errors import HostRefused, HostUnreachable, NoAgent
 
 _WINDOW = 8 * 1024 * 1024  # bytes in flight per channel: a scan's answer is megabytes
 _NOISE = 200  # lines that a login's start-up files may print before the agent speaks
+_NO_REASON = "it gives no reason"
+_NOISE_BYTES = 256 * 1024  # of them together
 _PYTHONS = "python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python"
 # Images keep Python outside a login's PATH; the first one that is new enough is taken.
 _FIND_PYTHON = """
@@ -52,7 +55,11 @@ class HostSession:
                 process: SshProcess = await self.connection.create_process(
                     _bootstrap(label, start=start), encoding=None, window=_WINDOW, stderr=asyncssh.DEVNULL
                 )
-                await _until_ready(process)
+                try:
+                    await _until_ready(process)
+                except BaseException:
+                    process.close()  # the connection stays, and must not gather what nobody uses
+                    raise
         except TimeoutError as late:
             raise HostUnreachable(f"no agent answered within {within.total_seconds():.0f} s") from late
         except (OSError, asyncssh.Error) as error:
@@ -82,9 +89,11 @@ def _bootstrap(label: str, *, start: bool) -> str:
 
 
 async def _until_ready(process: SshProcess) -> None:
+    heard = 0
     for _ in range(_NOISE):
         line = await process.stdout.readline()
-        if not line:
+        heard += len(line)
+        if not line or heard > _NOISE_BYTES:
             break
         word = _parse(line)
         match word.get("holdfast"):
@@ -93,15 +102,15 @@ async def _until_ready(process: SshProcess) -> None:
             case "need":
                 process.stdin.write(agent_bundle().data)
             case "no_agent":
-                raise NoAgent(word["reason"])
+                raise NoAgent(words(word.get("reason", _NO_REASON)))
             case "refused":
-                raise HostRefused(word["reason"])
-    raise HostRefused("the machine ended the conversation before its agent spoke")
+                raise HostRefused(words(word.get("reason", _NO_REASON)))
+    raise HostRefused("the machine ended the conversation, or said much else, before its agent spoke")
 
 
 def _parse(line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

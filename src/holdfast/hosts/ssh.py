@@ -7,6 +7,8 @@ import asyncssh
 from holdfast.contracts.machines import SshAddress
 from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUnreachable, LoginRefused
 
+# In a group exchange the machine chooses the numbers, of any length: calculating could hold this process for hours.
+_NO_GROUPS_OF_THEIRS = "-diffie-hellman-group-exchange-*,gss-*"
 _KEEPALIVE = 5  # seconds between two signs of life that are asked for
 _KEEPALIVES_MISSED = 3
 
@@ -36,6 +38,7 @@ async def connect(
             agent_forwarding=False,
             preferred_auth="publickey",
             compression_algs="none",
+            kex_algs=_NO_GROUPS_OF_THEIRS,
             connect_timeout=connect_timeout.total_seconds(),
             login_timeout=connect_timeout.total_seconds(),
             keepalive_interval=_KEEPALIVE,
