@@ -1,6 +1,6 @@
 """Connections: an SQLite file or a PostgreSQL server, behind the same transactions and the same errors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from holdfast.records.errors import RecordsError, RecordsUnavailable
+from holdfast.records.patience import PATIENCE, Patience, milliseconds
 
 _READ_ONLY = "holdfast_read_only"
-_BUSY_TIMEOUT_MS = 20_000
-_CONNECT_TIMEOUT_S = 10
 _POSTGRES = ("postgres", "postgresql")
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, patience: Patience = PATIENCE) -> Engine:
     """An engine for `url`; connects at first use. An SQLite file is created readable by its owner only.
 
     `postgres://` and `postgresql://` mean psycopg, which the extra `holdfast[postgres]` installs.
@@ -28,10 +27,9 @@ def make_engine(url: str) -> Engine:
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, patience)
     try:
-        arguments = {"connect_timeout": _CONNECT_TIMEOUT_S}
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
+        return _postgres(parsed, patience)
     except ModuleNotFoundError as err:
         raise RecordsError(f"records in PostgreSQL need {err.name}: install holdfast[postgres]") from None
 
@@ -69,15 +67,23 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite(url: URL) -> Engine:
+def _postgres(url: URL, patience: Patience) -> Engine:
+    from holdfast.records.postgres import connector  # noqa: PLC0415 (its driver comes with an extra)
+
+    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, pool_timeout=patience.pool.total_seconds())
+    event.listen(engine, "do_connect", connector(patience))
+    return engine
+
+
+def _sqlite(url: URL, patience: Patience) -> Engine:
     if not url.database or url.database == ":memory:":
         raise RecordsError("records in memory would be lost: name a file, as in sqlite:///records.db")
     try:
         _create_private(Path(url.database))
     except OSError as err:
         raise RecordsError(f"the records file cannot be opened: {err}") from err
-    engine = create_engine(url, hide_parameters=True)
-    event.listen(engine, "connect", _prepare_sqlite)
+    engine = create_engine(url, hide_parameters=True, pool_timeout=patience.pool.total_seconds())
+    event.listen(engine, "connect", _preparer(patience))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -88,10 +94,13 @@ def _create_private(path: Path) -> None:
     path.touch(mode=0o600)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA foreign_keys = ON")
+def _preparer(patience: Patience) -> Callable[[Any, object], None]:
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        connection.execute(f"PRAGMA busy_timeout = {milliseconds(patience.lock)}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    return prepare
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine
 
 from holdfast.records.engine import make_engine, translated
+from holdfast.records.patience import UNHURRIED
 from holdfast.records.version import MIGRATIONS, head, refuse_newer, version_of
 
 _ADVISORY_LOCK = 0x486F6C64  # any number that every process of ours agrees on
@@ -31,7 +32,7 @@ def migrate(url: str) -> Migration:
         RecordsBehind: the schema is newer than this code. Nothing was changed.
         RecordsUnavailable: the database did not answer, or stayed locked.
     """
-    engine = make_engine(url)
+    engine = make_engine(url, patience=UNHURRIED)
     try:
         with translated(), _alone(engine), engine.begin() as connection:
             _lock(connection)

@@ -30,6 +30,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.records import checkpoints, journal, leases, reports, workloads
 from holdfast.records.engine import make_engine, reader, translated
+from holdfast.records.patience import PATIENCE, Patience
 from holdfast.records.tables import WorkloadRow
 from holdfast.records.version import require_current
 
@@ -53,13 +54,13 @@ class Records:
         self._clock = clock
 
     @classmethod
-    def open(cls, url: str, *, clock: Clock = utc_now) -> Self:
-        """Connect to records that `schema.migrate` has set up.
+    def open(cls, url: str, *, clock: Clock = utc_now, patience: Patience = PATIENCE) -> Self:
+        """Connect to records that `schema.migrate` has set up. No call waits longer than the patience allows.
 
         Raises:
             RecordsBehind: the schema is not this code's; the message names the remedy.
         """
-        engine = make_engine(url)
+        engine = make_engine(url, patience=patience)
         try:
             require_current(engine)
         except BaseException:
