@@ -1,5 +1,6 @@
 """Starting the market, its secrets, and what the control API tells."""
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import httpx
 import pytest
 
 from holdfast.simcloud.control import SimControl, SimError, SimUnreachable
+from holdfast.simcloud.vast.access import Logs
+from holdfast.simcloud.vast.routes import endpoints
 from tests.simmarket import RunningMarket
 from tests.unit.simcloud.conftest import SlowBody, Tenant, until
 
@@ -35,6 +38,12 @@ def test_the_control_needs_its_token(shared_market: RunningMarket, tmp_path: Pat
         stranger.instances()
     with pytest.raises(SimUnreachable):
         SimControl.of_data_dir(tmp_path)
+
+
+def test_every_call_of_the_market_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "simulated-market.md").read_text()
+    paths = {re.sub(r":int}", "}", endpoint.path).rstrip("/") for endpoint in endpoints(Logs())}
+    assert [path for path in sorted(paths) if f"{path}/`" not in page] == []
 
 
 def test_the_audit_tells_who_was_alive(shared_market: RunningMarket, tenant: Tenant) -> None:
