@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
@@ -77,9 +77,15 @@ class Story:
 
 
 @asynccontextmanager
-async def run_story(client: Client, *, grace: timedelta) -> AsyncIterator[Story]:
+async def run_story(
+    client: Client, *, grace: timedelta, interceptors: Sequence[Interceptor] = ()
+) -> AsyncIterator[Story]:
     world = World()
-    common: dict[str, Any] = {"workflow_runner": SANDBOX, "graceful_shutdown_timeout": grace}
+    common: dict[str, Any] = {
+        "workflow_runner": SANDBOX,
+        "graceful_shutdown_timeout": grace,
+        "interceptors": interceptors,
+    }
     beats = {"max_heartbeat_throttle_interval": timedelta(milliseconds=100)}
     async with AsyncExitStack() as stack:
         for queue, activities, workflows in (
