@@ -74,6 +74,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
+    except NotADirectoryError:
+        raise StackUnreadable(f"the data directory {path.parent} is a file; choose another with --data-dir") from None
     except (OSError, ValueError) as err:
         raise StackUnreadable(f"{path} cannot be read ({err}); run `holdfast down`, then `holdfast up`") from None
     return dict(found)

@@ -182,7 +182,10 @@ def default_of(field: FieldInfo) -> str:
 def spelled(value: object) -> str:
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
-        return f"{seconds // 60}m" if seconds and seconds % 60 == 0 else f"{seconds}s"
+        for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+            if seconds and seconds % size == 0:
+                return f"{seconds // size}{unit}"
+        return f"{seconds}s"
     if isinstance(value, tuple):
         return f"[{', '.join(str(each) for each in value)}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -192,9 +195,9 @@ def limits_of(field: FieldInfo) -> str | None:
     """Numeric limits as the page spells them; None where there are none."""
     limit = {name: getattr(each, name) for each in field.metadata for name in ("ge", "gt", "le") if hasattr(each, name)}
     if "gt" in limit:
-        return f"more than {limit['gt']}, at most {limit['le']}"
+        return f"more than {spelled(limit['gt'])}, at most {spelled(limit['le'])}"
     if {"ge", "le"} <= limit.keys():
-        return f"{limit['ge']} to {limit['le']}"
+        return f"{spelled(limit['ge'])} to {spelled(limit['le'])}"
     return f"{spelled(limit['ge'])} or more" if "ge" in limit else None
 
 

@@ -91,6 +91,26 @@ class Stack:
         path.write_text(SPEC.format(name=name, command=command, limit=limit, more=more))
         return str(path)
 
+    def terminate(self, name: str, *, forget: bool = False) -> None:
+        """What a person does in the Web UI, with a heavy hand; the server may have forgotten it afterwards."""
+        temporal = [str(SCRIPT.with_name("temporal")), "workflow"]
+        place = [
+            "--workflow-id",
+            f"workload/{name}",
+            "--address",
+            self.state()["settings"]["embedded_temporal"]["address"],
+        ]
+        subprocess.run([*temporal, "terminate", *place], check=True, capture_output=True, timeout=PATIENCE)
+        if forget:
+            subprocess.run([*temporal, "delete", "--yes", *place], check=True, capture_output=True, timeout=PATIENCE)
+
+    def alive(self, label: str) -> list[int]:
+        """The ids of the machines that wear this label and are not destroyed."""
+        return [each["id"] for each in self("sim", "instances", "--json").document if each["label"] == label]
+
+    def labels_alive(self) -> list[str]:
+        return [each["label"] for each in self("sim", "instances", "--json").document]
+
     def labels_billed(self) -> set[str]:
         return {line["label"] for line in self("sim", "bill", "--json").document["lines"]}
 

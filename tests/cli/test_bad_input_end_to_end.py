@@ -84,6 +84,11 @@ def test_a_spec_or_workdir_that_is_not_there_is_a_usage_error(stack: Stack, tmp_
     assert (refused.code, "is not a folder" in refused.err) == (2, True)
 
 
+def test_the_home_of_nobody_is_no_workdir(stack: Stack) -> None:
+    refused = stack("run", stack.spec("homeless", more="workdir: ~nobody-of-this-name/x\n"))
+    assert (refused.code, "hint: correct workdir" in refused.err) == (2, True)
+
+
 def test_a_workdir_of_links_in_circles_is_saved_once(stack: Stack) -> None:
     folder = stack.home.parent / "circle"
     folder.mkdir()
@@ -227,6 +232,26 @@ def test_ctrl_c_ends_the_watching_and_not_the_work(stack: Stack) -> None:
     assert stack("stop", "watched", "--no-save").code == 0
 
 
+def test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running(stack: Stack) -> None:
+    stack.runs("cut-off")
+    stack.terminate("cut-off")
+    told = stack("status", "cut-off")
+    assert "state       terminated; its last word: running" in told.out
+    assert "hint: `holdfast run` under the same name lets its machine go" in told.err
+    assert stack("status", "cut-off", "--json").document["ended_by_force"] == "terminated"
+    (left,) = stack.alive("cut-off.e1")
+    stack.runs("cut-off")
+    until(lambda: left not in stack.alive("cut-off.e1"))
+    stack.terminate("cut-off", forget=True)
+    until(lambda: stack("status", "cut-off", "--json").document["ended_by_force"] == "forgotten")
+    for line in (["logs", "cut-off"], ["report", "cut-off"]):
+        assert stack(*line).code == 0, line
+    assert stack("stop", "cut-off").code == 4, "the server does not know it"
+    stack.runs("cut-off")
+    assert stack("stop", "cut-off", "--no-save").code == 0
+    assert not [label for label in stack.labels_alive() if label.startswith("cut-off.")]
+
+
 # --- servers that are away -----------------------------------------------------------------------------------------
 
 
@@ -280,6 +305,17 @@ def test_a_taken_port_is_named_with_who_wants_it_and_nothing_is_left_running(tmp
     assert f"`--port {part}=NUMBER`" in refused.err
     assert not (fresh.home / "stack.json").exists()
     assert fresh("down").code == 0
+
+
+def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    refused = Stack(Path("/proc/nope"))("up", "--port", "auto")
+    assert (refused.code, refused.out) == (20, "")
+    assert "the data directory /proc/nope cannot be used" in refused.err
+    assert "hint: choose another one with --data-dir" in refused.err
+    (tmp_path / "file").touch()
+    refused = Stack(tmp_path / "file")("up", "--port", "auto")
+    assert (refused.code, refused.out) == (78, "")
+    assert "is a file; choose another with --data-dir" in refused.err
 
 
 def test_one_port_for_two_servers_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, UnknownWorkload
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
-from holdfast.client.status import WorkloadView, telemetry_of, view_of_record
+from holdfast.client.status import WorkloadView, end_by_force, telemetry_of, view_of_record
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
@@ -161,6 +161,7 @@ class Holdfast:
             started_at=description.start_time,
             closed_at=description.close_time,
             run_id=description.run_id,
+            ended_by_force=end_by_force(description, status),
         )
 
     async def timeline(self, name: str) -> list[Event]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from holdfast.contracts.machines import Requirements, Terms
 
@@ -38,6 +38,28 @@ def parse_duration(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+# Limits far above every use: what is longer is a slip of the pen, and no clock can be set to it.
+HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
+LONGEST_TEXT = 32_768  # characters of a command or a variable's value: some systems pass no longer ones on
+MOST_VARIABLES = 200
+
+
+def _variable_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,255}", name):
+        raise ValueError(f"{name[:80]!r} is not an environment variable's name")
+    if name.startswith("HOLDFAST_"):
+        raise ValueError(f"{name!r}: names with HOLDFAST_ are set by Holdfast itself")
+    return name
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which neither a command line nor an environment can carry")
+    return text
+
+
+VariableName = Annotated[str, AfterValidator(_variable_name)]
+VariableValue = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_no_nul)]
 
 
 class _Strict(BaseModel):
@@ -47,16 +69,20 @@ class _Strict(BaseModel):
 class ResourcesSpec(_Strict):
     """The machine that is wanted."""
 
-    gpu: str | None = Field(default=None, description="GPU model, such as RTX 4090; leave out for any")
+    gpu: str | None = Field(
+        default=None, min_length=1, max_length=100, description="GPU model, such as RTX 4090; leave out for any"
+    )
     gpu_count: int = Field(default=1, ge=1, le=16)
     gpu_memory_gb: float = Field(default=0, ge=0, le=4096)
-    cpu_cores: float = Field(default=0, ge=0)
-    memory_gb: float = Field(default=0, ge=0)
+    cpu_cores: float = Field(default=0, ge=0, le=4096)
+    memory_gb: float = Field(default=0, ge=0, le=65_536)
     disk_gb: int = Field(default=20, ge=8, le=16_384)
     terms: Terms = Field(default=Terms.INTERRUPTIBLE)
-    regions: tuple[str, ...] = Field(default=(), description="two-letter country codes, in order of preference")
+    regions: tuple[str, ...] = Field(
+        default=(), max_length=250, description="two-letter country codes, in order of preference"
+    )
     min_reliability: float = Field(default=0, ge=0, le=1)
-    min_download_mbps: float = Field(default=0, ge=0)
+    min_download_mbps: float = Field(default=0, ge=0, le=1_000_000)
 
     @field_validator("regions")
     @classmethod
@@ -78,17 +104,25 @@ class Quiesce(StrEnum):
 class CheckpointSpec(_Strict):
     """When and how state is saved."""
 
-    every: Duration = Field(default=timedelta(minutes=10), ge=timedelta(seconds=1))
+    every: Duration = Field(default=timedelta(minutes=10), ge=timedelta(seconds=1), le=MONTH)
     quiesce: Quiesce = Quiesce.NONE
-    hook: str | None = Field(default=None, description="shell command that makes the work write its state")
-    exclude: tuple[str, ...] = Field(default=(), description="glob patterns under the workspace that are not saved")
+    hook: str | None = Field(
+        default=None,
+        max_length=LONGEST_TEXT,
+        validate_default=True,
+        description="shell command that makes the work write its state",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(), max_length=1000, description="glob patterns under the workspace that are not saved"
+    )
     keep: int = Field(default=5, ge=1, le=1000, description="newest checkpoints kept; checkpoint zero always is")
 
-    @model_validator(mode="after")
-    def _hook_is_named(self) -> "CheckpointSpec":
-        if self.quiesce is Quiesce.HOOK and not self.hook:
-            raise ValueError("quiesce: hook needs a hook command")
-        return self
+    @field_validator("hook")
+    @classmethod
+    def _hook_is_named(cls, hook: str | None, others: ValidationInfo) -> str | None:
+        if others.data.get("quiesce") is Quiesce.HOOK and not hook:
+            raise ValueError("is needed by quiesce: hook")
+        return hook
 
 
 class Strategy(StrEnum):
@@ -105,14 +139,16 @@ class FailoverSpec(_Strict):
     silence: Duration = Field(
         default=timedelta(seconds=30),
         ge=timedelta(seconds=2),
+        le=DAY,
         description="how long a machine may be silent, while our side is proven healthy, before it is given up",
     )
     deadman: Duration = Field(
         default=timedelta(minutes=15),
         ge=timedelta(seconds=10),
+        le=MONTH,
         description="how long a machine works on without hearing from us before its agent stops the work",
     )
-    boot_timeout: Duration = Field(default=timedelta(minutes=8), ge=timedelta(seconds=5))
+    boot_timeout: Duration = Field(default=timedelta(minutes=8), ge=timedelta(seconds=5), le=DAY)
     tries: int = Field(default=4, ge=1, le=20, description="offers tried by one strategy before the next strategy")
     lose_work: bool = Field(default=False, description="may start without a checkpoint although there was one")
 
@@ -127,8 +163,12 @@ class FailoverSpec(_Strict):
 class ObjectivesSpec(_Strict):
     """What `holdfast report` measures against."""
 
-    rto: Duration | None = Field(default=None, description="longest time without progress after a loss")
-    rpo: Duration | None = Field(default=None, description="most work, in time, that a loss may cost")
+    rto: Duration | None = Field(
+        default=None, gt=timedelta(), le=MONTH, description="longest time without progress after a loss"
+    )
+    rpo: Duration | None = Field(
+        default=None, gt=timedelta(), le=MONTH, description="most work, in time, that a loss may cost"
+    )
 
 
 class PriceSpec(_Strict):
@@ -148,17 +188,23 @@ class WorkloadSpec(_Strict):
 
     name: str = Field(pattern=NAME_PATTERN, description="lower-case letters, digits and dashes")
     image: str = Field(default="pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime", min_length=1, max_length=1024)
-    command: str = Field(min_length=1, description="run by /bin/sh in the workspace")
-    setup: str | None = Field(default=None, description="run once on each new machine, before the command")
+    command: str = Field(min_length=1, max_length=LONGEST_TEXT, description="run by /bin/sh in the workspace")
+    setup: str | None = Field(
+        default=None, max_length=LONGEST_TEXT, description="run once on each new machine, before the command"
+    )
     workdir: str | None = Field(default=None, description="local folder saved as checkpoint zero")
-    workspace: str = Field(default="workspace", description="folder on the machine, under the login's home")
-    environment: dict[str, str | SecretRef] = Field(default_factory=dict)
+    workspace: str = Field(
+        default="workspace", max_length=1024, description="folder on the machine, under the login's home"
+    )
+    environment: dict[VariableName, VariableValue | SecretRef] = Field(default_factory=dict, max_length=MOST_VARIABLES)
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
     price: PriceSpec
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     failover: FailoverSpec = Field(default_factory=FailoverSpec)
     objectives: ObjectivesSpec = Field(default_factory=ObjectivesSpec)
-    stop_grace: Duration = Field(default=timedelta(seconds=30), description="between SIGTERM and SIGKILL")
+    stop_grace: Duration = Field(
+        default=timedelta(seconds=30), ge=timedelta(), le=HOUR, description="between SIGTERM and SIGKILL"
+    )
     providers: tuple[str, ...] = Field(default=(), description="empty: every configured provider")
 
     @field_validator("workspace")
@@ -171,22 +217,8 @@ class WorkloadSpec(_Strict):
 
     @field_validator("command", "setup", "workspace", "image", "workdir")
     @classmethod
-    def _no_nul(cls, text: str | None) -> str | None:
-        if text is not None and "\0" in text:
-            raise ValueError("holds a NUL character, which no command line can carry")
-        return text
-
-    @field_validator("environment")
-    @classmethod
-    def _variable_names(cls, environment: dict[str, str | SecretRef]) -> dict[str, str | SecretRef]:
-        for name, value in environment.items():
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                raise ValueError(f"{name!r} is not an environment variable's name")
-            if name.startswith("HOLDFAST_"):
-                raise ValueError(f"{name!r}: names with HOLDFAST_ are set by Holdfast itself")
-            if "\0" in str(value):
-                raise ValueError(f"{name!r} holds a NUL character, which no environment can carry")
-        return environment
+    def _can_be_carried(cls, text: str | None) -> str | None:
+        return text if text is None else _no_nul(text)
 
     def requirements(self) -> Requirements:
         """The machine that offers are searched for."""

@@ -67,6 +67,31 @@ def test_a_wrong_environment_value_is_reported_once_per_reason_at_its_line() -> 
     assert {(line, column) for _, line, column in places(GOOD.replace("info", "[1, 2]"))} == {(6, 3)}
 
 
+def test_every_wrong_variable_is_named_beside_every_other_mistake() -> None:
+    text = GOOD.replace("info", "info\n  HOLDFAST_X: a\n  1bad: b") + "  quiesce: hook\n  keep: 0\n"
+    found = {each.path: each.message for each in problems(text)}
+    assert found.keys() == {"environment.HOLDFAST_X", "environment.1bad", "checkpoint", "checkpoint.keep"}
+    assert "is needed by quiesce: hook" in found["checkpoint"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "failover: {boot_timeout: 999999999d23h59m}",
+        "failover: {silence: 2d}",
+        "failover: {deadman: 31d}",
+        "stop_grace: 61m",
+        "objectives: {rto: 0s}",
+        "resources: {memory_gb: 1.0e+300}",
+        "setup: " + "x" * 40_000,
+    ],
+)
+def test_what_no_clock_or_machine_can_be_set_to_is_refused_with_its_limit(more: str) -> None:
+    (found,) = problems(GOOD + more + "\n")
+    assert found.line == 10
+    assert any(words in found.message for words in ("at most", "less than or equal to", "greater than"))
+
+
 def test_a_key_given_twice_is_a_mistake_although_yaml_allows_it() -> None:
     (found,) = problems(GOOD + "name: other\n")
     assert (found.path, found.line, found.message) == ("name", 10, "is given twice")

@@ -58,7 +58,10 @@ def load(path: Path) -> tuple[WorkloadSpec, Path | None]:
     spec = read_spec(text, source=str(path))
     if spec.workdir is None:
         return spec, None
-    folder = (path.parent / Path(spec.workdir).expanduser()).resolve()
+    try:
+        folder = (path.parent / Path(spec.workdir).expanduser()).resolve()
+    except RuntimeError as err:  # ~nobody
+        raise UsageProblem(f"workdir {spec.workdir!r}: {err}", remedy="correct workdir in the spec") from err
     if not folder.is_dir():
         raise UsageProblem(f"workdir {spec.workdir!r}: {folder} is not a folder", remedy="correct workdir in the spec")
     return spec, folder

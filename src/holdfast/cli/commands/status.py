@@ -50,7 +50,11 @@ def status(
             if watch and sys.stdout.isatty():
                 console.answer(_CLEAR, end="")
             console.facts(describe(view))
-            if not watch or view.status.phase.is_final:
+            if view.ended_by_force:
+                console.say(
+                    f"hint: `holdfast run` under the same name lets its machine go; else destroy {_which(view)}"
+                )
+            if not watch or view.status.phase.is_final or view.ended_by_force:
                 return
             await asyncio.sleep(REFRESH_SECONDS)
 
@@ -62,7 +66,7 @@ def describe(view: WorkloadView) -> dict[str, str]:
     told = view.status
     facts = {
         "workload": told.name,
-        "state": _state(told),
+        "state": f"{view.ended_by_force}; its last word: {_state(told)}" if view.ended_by_force else _state(told),
         "epoch": f"{told.epoch}, {words.count(told.incidents, 'incident')}",
         "machine": _machine(told.lease),
         "checkpoint": "none yet",
@@ -78,6 +82,11 @@ def describe(view: WorkloadView) -> dict[str, str]:
     if view.from_records:
         facts["source"] = "the records; the server has forgotten this workload"
     return facts
+
+
+def _which(view: WorkloadView) -> str:
+    lease = view.status.lease
+    return f"instance {lease.instance_id} at {lease.provider}" if lease else "its machine at the provider"
 
 
 def _state(told: WorkloadStatus) -> str:

@@ -124,7 +124,9 @@ def down(data_dir: Path, say: Callable[[str], None]) -> int:
             return 0
         _stop_somehow(home, say)
         time.sleep(0.1)
-    raise StackError(f"the stack in {home.path} did not stop", remedy="see its logs folder and `holdfast status`")
+    raise StackError(
+        f"the stack in {home.path} did not stop", remedy="see its logs folder; `holdfast down` may be repeated"
+    )
 
 
 def _stop_somehow(home: Home, say: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -172,7 +173,8 @@ def _worker(plan: Plan, home: Home, name: str) -> Service:
 
 
 def _inherited(**more: str) -> dict[str, str]:
-    return dict(os.environ) | more
+    """Our environment. A server in it wants to know who it is, also where a container gave us a uid without a name."""
+    return {"USER": "holdfast", "HOME": tempfile.gettempdir()} | dict(os.environ) | more
 
 
 def _repeat(flag: str, values: list[str] | tuple[str, ...]) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.embedded import SECRETS_FILE, STACK_FILE, process_lives, start_time
-from holdfast.workers.stack.errors import AlreadyRunning
+from holdfast.workers.stack.errors import AlreadyRunning, StackError
 
 LOCK_FILE = "stack.lock"
 
@@ -69,8 +69,14 @@ class Home:
         self.path = data_dir.expanduser().absolute()
 
     def create(self) -> None:
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.path / "logs").mkdir(mode=0o700, exist_ok=True)
+        """Make it and its logs folder, unless they are there. Raises `StackError` where that is not possible."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.path / "logs").mkdir(mode=0o700, exist_ok=True)
+            (self.path / LOCK_FILE).touch(mode=0o600)
+        except OSError as err:
+            message = f"the data directory {self.path} cannot be used: {err.strerror}"
+            raise StackError(message, remedy="choose another one with --data-dir or HOLDFAST_DATA_DIR") from err
 
     def read(self) -> StackState | None:
         """The state as last written, or None where no stack ever ran."""
