@@ -3,10 +3,12 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio import activity
 
 from holdfast.activities.beating import beating
+from holdfast.activities.renewing import begin_lease, renewing, require_lease
 from holdfast.activities.secrets import SecretSource
 from holdfast.activities.sightings import Sightings
 from holdfast.activities.translation import translated
@@ -20,16 +22,25 @@ from holdfast.hosts.pool import HostPool
 
 _KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
 _TRY_WITHIN = 4.0  # seconds; evidence that comes late delays every verdict
+_START_SILENCE = timedelta(minutes=2)  # a setup that runs says so every few seconds, however long it takes
 _MEMORY_SLACK = 0.9  # drivers keep some of a GPU's nominal memory for themselves
 
 
 class HostActivities:
     """Stateless but for the pool of connections, which is an optimisation."""
 
-    def __init__(self, pool: HostPool, *, secrets: SecretSource, sightings: Sightings) -> None:
+    def __init__(
+        self,
+        pool: HostPool,
+        *,
+        secrets: SecretSource,
+        sightings: Sightings,
+        start_silence: timedelta = _START_SILENCE,
+    ) -> None:
         self._pool = pool
         self._secrets = secrets
         self._sightings = sightings
+        self._start_silence = start_silence
 
     @activity.defn
     async def missing_secrets(self, names: list[str]) -> list[str]:
@@ -43,7 +54,7 @@ class HostActivities:
                 host_key = await self._first_contact(order.lease, began + order.patience.total_seconds())
                 reachable_after = timedelta(seconds=time.monotonic() - began)
                 async with self._pool.channel(order.lease) as channel:
-                    await channel.call("lease", {"for_s": order.deadman.total_seconds()})
+                    await begin_lease(channel, order.deadman)
                     probe = await channel.probe()
                 _check_claims(probe, order.lease, order.requirements)
         return acts.SettleResult(host_key=host_key, probe=probe, reachable_after=reachable_after)
@@ -74,8 +85,25 @@ class HostActivities:
         async with beating():
             with translated():
                 async with self._pool.channel(order.lease) as channel:
-                    view = await channel.call("start", params, timeout=timedelta(minutes=2))
+                    view = await self._start(channel, params, spec.failover.deadman)
                     return acts.StartWorkResult(started_at=await _on_our_clock(channel, view["started_at"]))
+
+    async def _start(self, channel: AgentChannel, params: dict[str, Any], deadman: timedelta) -> dict[str, Any]:
+        """Start under a lease that is kept alive, however long the setup takes.
+
+        Raises:
+            AgentError: kind `deadman`: the lease ran out while nobody kept it; it stopped what had been started.
+        """
+        if (await channel.call("heartbeat", {}))["work"]["token"] == params["token"]:
+            await require_lease(channel)
+        else:
+            await begin_lease(channel, deadman)  # one that ran out while nothing of this start ran has stopped nothing
+        try:
+            async with renewing(channel, deadman):
+                return await channel.call("start", params, timeout=self._start_silence)
+        except AgentError:
+            await require_lease(channel)  # a setup that the dead man stopped has not failed by itself
+            raise
 
     @activity.defn
     async def stop_work(self, order: acts.StopWorkInput) -> None:

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.activities.beating import hand_over_at_shutdown
 from holdfast.activities.log_courier import LogCourier
+from holdfast.activities.renewing import renewed_every
 from holdfast.activities.sightings import Sightings
 from holdfast.checkpoints.engine import CheckpointEngine
 from holdfast.contracts import names
@@ -24,7 +25,6 @@ from holdfast.hosts.errors import HostError, HostKeyChanged, LoginRefused
 from holdfast.hosts.heartbeat import Heartbeat, WorkState
 from holdfast.hosts.pool import HostPool
 
-_RENEW_EVERY = timedelta(seconds=20)
 _NEVER_REPORTED = timedelta(seconds=20)
 """Work that has reported no progress for so long reports none at all: its process being alive must do."""
 
@@ -114,7 +114,7 @@ class _Watch:
         )
 
     def renewal_is_due(self) -> bool:
-        every = min(_RENEW_EVERY, self.order.deadman / 3)
+        every = renewed_every(self.order.deadman)
         due = self._renewed is None or self._last_sign - self._renewed >= every
         if due:
             self._renewed = self._last_sign

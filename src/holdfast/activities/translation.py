@@ -43,6 +43,7 @@ TABLE: tuple[tuple[type[Exception], ErrorType, bool], ...] = (
 BY_AGENT = {
     "fenced": (ErrorType.FENCED, GIVE_UP),
     "setup_failed": (ErrorType.SETUP_FAILED, GIVE_UP),
+    "deadman": (ErrorType.LEASE_RAN_OUT, GIVE_UP),
 }
 OURS = tuple(kind for kind, _, _ in TABLE)
 

@@ -268,6 +268,7 @@ class RestoreInput:
     lease: Lease
     workspace: str
     manifest: str
+    deadman: timedelta | None = None  # keep the agent's lease alive meanwhile, for so long each time
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ class ErrorType(StrEnum):
     HOST_REFUSED = "HostRefused"  # it answered, and is not what it claims to be, or not ours
     HOST_KEY_CHANGED = "HostKeyChanged"
     AGENT_FAILED = "AgentFailed"
+    LEASE_RAN_OUT = "LeaseRanOut"  # nobody could renew it in time, and the machine stopped what had been started
     SETUP_FAILED = "SetupFailed"  # the spec's setup command ended with an error
 
     # Not retried: a person or a different input is needed.

@@ -248,7 +248,9 @@ async def settle_in(lease: Lease, spec: WorkloadSpec) -> acts.SettleResult:
 async def restore(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -> RestoreSummary:
     return await workflow.execute_activity(
         acts.restore_checkpoint,
-        acts.RestoreInput(lease=lease, workspace=spec.workspace, manifest=checkpoint.manifest),
+        acts.RestoreInput(
+            lease=lease, workspace=spec.workspace, manifest=checkpoint.manifest, deadman=spec.failover.deadman
+        ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=12),
         heartbeat_timeout=timedelta(seconds=20),
