@@ -54,6 +54,8 @@ class HostActivities:
                 host_key = await self._first_contact(order.lease, began + order.patience.total_seconds())
                 reachable_after = timedelta(seconds=time.monotonic() - began)
                 async with self._pool.channel(order.lease) as channel:
+                    # Whatever an older epoch left running on this machine ends before anything new begins.
+                    await channel.call("fence", {"epoch": order.lease.epoch})
                     await begin_lease(channel, order.deadman)
                     probe = await channel.probe()
                 _check_claims(probe, order.lease, order.requirements)
@@ -134,7 +136,7 @@ class HostActivities:
         except AgentError as err:
             return Reach.REFUSES, f"the agent refuses: {err}", False
         except (HostError, ChannelLost, TimeoutError) as err:
-            await self._pool.drop(lease.label)
+            await self._pool.drop(lease.label, lease.epoch)
             return Reach.SILENT, str(err) or f"no answer within {_TRY_WITHIN:g} s", False
         work = beat["work"]
         if beat["deadman_at"] is not None:

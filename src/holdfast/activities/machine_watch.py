@@ -59,7 +59,7 @@ class MachineWatch:
         finally:
             self._sightings.forget(order.lease.label)
             if watch.fell_silent:
-                await self._pool.drop(order.lease.label)
+                await self._pool.drop(order.lease.label, order.lease.epoch)
 
     async def _listen(self, watch: "_Watch", channel: AgentChannel) -> MachineReport:
         beats = channel.heartbeats(self._interval)
