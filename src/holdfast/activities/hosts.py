@@ -21,7 +21,9 @@ from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUn
 from holdfast.hosts.pool import HostPool
 
 _KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
-_TRY_WITHIN = 4.0  # seconds; evidence that comes late delays every verdict
+# A look from scratch is some twelve round trips: to the login, and from there to the agent's word. The step has 20 s.
+_TO_THE_AGENT, _LONGEST_LOOK = timedelta(seconds=3), timedelta(seconds=15)
+_WORD_WITHIN = timedelta(seconds=4)  # a connection that stands and carries nothing is dead; the next look opens another
 _START_SILENCE = timedelta(minutes=2)  # a setup that runs says so every few seconds, however long it takes
 _MEMORY_SLACK = 0.9  # drivers keep some of a GPU's nominal memory for themselves
 
@@ -128,16 +130,17 @@ class HostActivities:
         )
 
     async def _reach(self, lease: Lease) -> tuple[Reach, str, bool]:
+        patience = min(self._pool.connect_timeout + _TO_THE_AGENT, _LONGEST_LOOK)
         try:
-            async with asyncio.timeout(_TRY_WITHIN), self._pool.channel(lease) as channel:
-                beat = await channel.call("heartbeat", {})
+            async with asyncio.timeout(patience.total_seconds()), self._pool.channel(lease) as channel:
+                beat = await channel.call("heartbeat", {}, timeout=_WORD_WITHIN)
         except (LoginRefused, HostKeyChanged, HostRefused) as err:
             return Reach.REFUSES, str(err), False
         except AgentError as err:
             return Reach.REFUSES, f"the agent refuses: {err}", False
         except (HostError, ChannelLost, TimeoutError) as err:
             await self._pool.drop(lease.label, lease.epoch)
-            return Reach.SILENT, str(err) or f"no answer within {_TRY_WITHIN:g} s", False
+            return Reach.SILENT, str(err) or f"no answer within {patience.total_seconds():g} s", False
         work = beat["work"]
         if beat["deadman_at"] is not None:
             return Reach.NO_AGENT, "the dead-man lease ran out and stopped the work", False

@@ -59,7 +59,7 @@ class HostPool:
         idle: timedelta = timedelta(minutes=2),
     ) -> None:
         self._private_key = private_key
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._idle = idle
         self._slots: dict[tuple[str, int], _Slot] = {}
         self._sweeper: asyncio.Task[None] | None = None
@@ -113,7 +113,7 @@ class HostPool:
         async with slot.opening:
             session = await self._open_session(slot, lease)
             if slot.channel is None or slot.channel.closed:
-                process = await session.reach_agent(lease.label, start=start, within=self._connect_timeout)
+                process = await session.reach_agent(lease.label, start=start, within=self.connect_timeout)
                 slot.channel = await _greeted(AgentChannel(process), lease.epoch)
             return slot.channel
 
@@ -127,7 +127,7 @@ class HostPool:
                 lease.ssh,
                 private_key=self._private_key,
                 host_key=lease.host_key or None,
-                connect_timeout=self._connect_timeout,
+                connect_timeout=self.connect_timeout,
             )
             slot.key = wanted
         return slot.session
