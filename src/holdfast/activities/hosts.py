@@ -10,7 +10,7 @@ from temporalio import activity
 from holdfast.activities.beating import beating
 from holdfast.activities.renewing import begin_lease, renewing, require_lease
 from holdfast.activities.secrets import SecretSource
-from holdfast.activities.sightings import Sightings
+from holdfast.activities.sightings import OwnSide, Sightings
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
 from holdfast.contracts.channel import AgentError, ChannelLost
@@ -21,8 +21,9 @@ from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUn
 from holdfast.hosts.pool import HostPool
 
 _KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
-# A look from scratch is some twelve round trips: to the login, and from there to the agent's word. The step has 20 s.
-_TO_THE_AGENT, _LONGEST_LOOK = timedelta(seconds=3), timedelta(seconds=15)
+# A look from scratch is some twelve round trips: to the login, and from there to the agent's word. The step has 20 s,
+# of which some are for the other machines to speak.
+_TO_THE_AGENT, _LONGEST_LOOK = timedelta(seconds=3), timedelta(seconds=14)
 _WORD_WITHIN = timedelta(seconds=4)  # a connection that stands and carries nothing is dead; the next look opens another
 _START_SILENCE = timedelta(minutes=2)  # a setup that runs says so every few seconds, however long it takes
 _MEMORY_SLACK = 0.9  # drivers keep some of a GPU's nominal memory for themselves
@@ -60,6 +61,7 @@ class HostActivities:
                     await channel.call("fence", {"epoch": order.lease.epoch})
                     await begin_lease(channel, order.deadman)
                     probe = await channel.probe()
+                self._sightings.saw(order.lease.label)
                 _check_claims(probe, order.lease, order.requirements)
         return acts.SettleResult(host_key=host_key, probe=probe, reachable_after=reachable_after)
 
@@ -118,29 +120,41 @@ class HostActivities:
 
     @activity.defn
     async def try_reach(self, order: acts.ReachInput) -> acts.ReachResult:
-        reach, detail, running = await self._reach(order.lease)
-        if reach in (Reach.ANSWERS, Reach.NO_AGENT):
-            self._sightings.saw(order.lease.label)
+        try:
+            reach, detail, running = await self._reach(order.lease)
+        except (HostError, ChannelLost) as err:
+            return await self._missed(order.lease, err)
+        self._sightings.saw(order.lease.label)
+        at = datetime.now(UTC)
+        return acts.ReachResult(reach=reach, at=at, detail=detail, work_running=running, we_are_online=True)
+
+    async def _missed(self, lease: Lease, err: Exception) -> acts.ReachResult:
+        """It does not let us in: what speaks for its fault, and what for ours?"""
+        refuses = isinstance(err, LoginRefused | HostKeyChanged | HostRefused)
+        if not refuses:
+            await self._pool.drop(lease.label, lease.epoch)
+        self._sightings.missed(lease.label)
+        side = await self._sightings.own_side(lease.label)
+        # A login is refused for the key's sake; only one that opened this machine before is proven to be the right one.
+        our_key = isinstance(err, LoginRefused) and not self._sightings.was_let_in(lease.label)
         return acts.ReachResult(
-            reach=reach,
+            reach=Reach.REFUSES if refuses else Reach.SILENT,
             at=datetime.now(UTC),
-            detail=detail,
-            work_running=running,
-            we_are_online=self._sightings.others_live(order.lease.label),
+            detail=str(err),
+            we_are_online=side is OwnSide.PROVEN and not our_key,
+            own_side_doubtful=side is OwnSide.DOUBTED or our_key,
         )
 
     async def _reach(self, lease: Lease) -> tuple[Reach, str, bool]:
-        patience = min(self._pool.connect_timeout + _TO_THE_AGENT, _LONGEST_LOOK)
+        """Raises HostError and ChannelLost as the pool and its channel do; that they take too long is silence."""
+        patience = min(self._pool.connect_timeout + _TO_THE_AGENT, _LONGEST_LOOK).total_seconds()
         try:
-            async with asyncio.timeout(patience.total_seconds()), self._pool.channel(lease) as channel:
+            async with asyncio.timeout(patience), self._pool.channel(lease) as channel:
                 beat = await channel.call("heartbeat", {}, timeout=_WORD_WITHIN)
-        except (LoginRefused, HostKeyChanged, HostRefused) as err:
-            return Reach.REFUSES, str(err), False
         except AgentError as err:
             return Reach.REFUSES, f"the agent refuses: {err}", False
-        except (HostError, ChannelLost, TimeoutError) as err:
-            await self._pool.drop(lease.label, lease.epoch)
-            return Reach.SILENT, str(err) or f"no answer within {patience.total_seconds():g} s", False
+        except TimeoutError as late:
+            raise HostUnreachable(f"no answer within {patience:g} s") from late
         work = beat["work"]
         if beat["deadman_at"] is not None:
             return Reach.NO_AGENT, "the dead-man lease ran out and stopped the work", False

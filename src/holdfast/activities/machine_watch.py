@@ -45,6 +45,7 @@ class MachineWatch:
     @activity.defn
     async def watch_machine(self, order: WatchMachineInput) -> MachineReport:
         watch = _Watch(order)
+        self._sightings.listen(order.lease.label)
         try:
             async with self._pool.channel(order.lease) as channel, LogCourier(self._engine, channel, order.lease):
                 return await self._listen(watch, channel)
@@ -57,9 +58,15 @@ class MachineWatch:
         except TimeoutError:
             return watch.report(Reach.SILENT, f"no heartbeat for {self._silence.total_seconds():g} s")
         finally:
-            self._sightings.forget(order.lease.label)
-            if watch.fell_silent:
+            self._note_end(watch)
+            if watch.reach not in (None, Reach.ANSWERS):
                 await self._pool.drop(order.lease.label, order.lease.epoch)
+
+    def _note_end(self, watch: "_Watch") -> None:
+        if watch.reach in (Reach.SILENT, Reach.REFUSES):
+            self._sightings.missed(watch.order.lease.label)
+        else:
+            self._sightings.forget(watch.order.lease.label)
 
     async def _listen(self, watch: "_Watch", channel: AgentChannel) -> MachineReport:
         beats = channel.heartbeats(self._interval)
@@ -92,7 +99,7 @@ class _Watch:
     def __init__(self, order: WatchMachineInput) -> None:
         self.order = order
         self.announced = not order.announce_progress
-        self.fell_silent = False
+        self.reach: Reach | None = None  # as reported in the end
         self._last_sign = _resumed_at(order)
         self._progress = ""
         self._renewed: datetime | None = None
@@ -142,7 +149,7 @@ class _Watch:
     def report(
         self, reach: Reach, detail: str, *, finished: bool = False, exit_code: int | None = None
     ) -> MachineReport:
-        self.fell_silent = reach is not Reach.ANSWERS
+        self.reach = reach
         return MachineReport(
             reach=reach,
             last_sign=self._last_sign,

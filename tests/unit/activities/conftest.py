@@ -12,9 +12,9 @@ from holdfast.activities.secrets import SecretSource
 from holdfast.activities.sightings import Sightings
 from holdfast.contracts.spec import FailoverSpec, WorkloadSpec
 from holdfast.hosts.pool import HostPool
-from tests.unit.hosts.conftest import address, at_epoch, client_key, lease, machine, pool
+from tests.unit.hosts.conftest import address, at_epoch, cable, client_key, lease, machine, pool
 
-__all__ = ["address", "at_epoch", "client_key", "lease", "machine", "pool"]
+__all__ = ["address", "at_epoch", "cable", "client_key", "lease", "machine", "pool"]
 
 
 @pytest.fixture

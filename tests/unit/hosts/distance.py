@@ -1,18 +1,22 @@
-"""Distance between us and a machine: everything arrives later, in both directions, the handshake of TCP included."""
+"""Distance between us and a machine: a line on which everything arrives later, and one that can be cut."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from holdfast.contracts.machines import SshAddress
+from holdfast.simcloud.hosts.folder import Link
+from holdfast.simcloud.hosts.link import Cable
+from holdfast.simcloud.hosts.sshd import listen
 
 _Piece = tuple[float, bytes]
 
 
 @asynccontextmanager
 async def far_away(address: SshAddress, *, round_trip: float) -> AsyncIterator[SshAddress]:
-    """Another address of the machine, from which an answer takes `round_trip` seconds."""
+    """Another address of the machine, from which each answer takes `round_trip` seconds, that of the handshake too."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(round_trip)
@@ -23,6 +27,23 @@ async def far_away(address: SshAddress, *, round_trip: float) -> AsyncIterator[S
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield replace(address, port=server.sockets[0].getsockname()[1])
+
+
+@asynccontextmanager
+async def behind_a_cable(address: SshAddress) -> AsyncIterator[tuple[Cable, SshAddress]]:
+    """Another address of the machine, behind a line that can be cut; nothing is refused then, all is silent."""
+    near, link = listen(), Cable(Link())
+
+    async def serve(sock: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=sock)
+        far_reader, far_writer = await asyncio.open_connection(address.host, address.port)
+        await asyncio.gather(_carry(reader, far_writer, 0), _carry(far_reader, writer, 0))
+
+    accepting = asyncio.create_task(link.accept(near, serve))
+    yield link, replace(address, port=near.getsockname()[1])
+    accepting.cancel()
+    link.set(Link())
+    near.close()
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, takes: float) -> None:
