@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio import activity
 
-from holdfast.activities.beating import beating
+from holdfast.activities.beating import beating, waiting_since
 from holdfast.activities.renewing import begin_lease, renewing, require_lease
 from holdfast.activities.secrets import SecretSource
 from holdfast.activities.sightings import OwnSide, Sightings
@@ -54,7 +54,7 @@ class HostActivities:
         began = time.monotonic()
         async with beating():
             with translated():
-                host_key = await self._first_contact(order.lease, began + order.patience.total_seconds())
+                host_key = await self._first_contact(order.lease, waiting_since() + order.patience.total_seconds())
                 reachable_after = timedelta(seconds=time.monotonic() - began)
                 async with self._pool.channel(order.lease) as channel:
                     # Whatever an older epoch left running on this machine ends before anything new begins.

@@ -150,6 +150,7 @@ async def await_running(lease: Lease, patience: timedelta, *, restarted: bool) -
         ),
         task_queue=names.provider_queue(lease.provider),
         start_to_close_timeout=patience + timedelta(minutes=2),
+        schedule_to_close_timeout=patience + timedelta(minutes=2),
         heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
         summary=f"wait for {lease.label} to boot",
