@@ -41,6 +41,7 @@ TABLE: tuple[tuple[type[Exception], ErrorType, bool], ...] = (
     (record.RecordsError, ErrorType.RECORDS_UNAVAILABLE, RETRY),
 )
 BY_AGENT = {
+    "busy": (ErrorType.AGENT_BUSY, RETRY),
     "fenced": (ErrorType.FENCED, GIVE_UP),
     "setup_failed": (ErrorType.SETUP_FAILED, GIVE_UP),
     "deadman": (ErrorType.LEASE_RAN_OUT, GIVE_UP),

@@ -11,6 +11,7 @@ class ErrorType(StrEnum):
     RATE_LIMITED = "RateLimited"
     STORE_UNAVAILABLE = "StoreUnavailable"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
+    AGENT_BUSY = "AgentBusy"  # a transfer that nobody waits for any more is still ending there
     HANDED_OVER = "HandedOver"  # the worker is stopping; another one takes the activity over
 
     # The host did not do what was asked; the workflow weighs evidence or tries another.

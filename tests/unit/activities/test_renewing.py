@@ -1,13 +1,12 @@
 """Steps that take longer than the dead-man lease keep it alive; one that ran out is told as what it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -16,9 +15,6 @@ from holdfast.activities.hosts import HostActivities
 from holdfast.activities.renewing import begin_lease
 from holdfast.activities.secrets import SecretSource
 from holdfast.activities.sightings import Sightings
-from holdfast.checkpoints.engine import CheckpointEngine
-from holdfast.checkpoints.stores.base import SignedRequest
-from holdfast.checkpoints.stores.folder import FolderStore
 from holdfast.contracts.activities import RestoreInput, SaveInput, SettleInput, StartWorkInput
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.errors import ErrorType
@@ -27,43 +23,11 @@ from holdfast.contracts.spec import WorkloadSpec
 from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.heartbeat import Heartbeat
 from holdfast.hosts.pool import HostPool
-from holdfast.telemetry.metrics import Metrics
+from tests.unit.activities.slow_store import SlowStore
 from tests.unit.hosts.machine import Machine, until
 
 LEASE = timedelta(seconds=3)
 Spec = Callable[..., WorkloadSpec]
-
-
-class SlowStore(FolderStore):
-    """Gives no address before it is let to."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.asked, self.ready = asyncio.Event(), asyncio.Event()
-
-    async def sign_get(self, key: str, *, expires: timedelta) -> SignedRequest:
-        await self._turn()
-        return await super().sign_get(key, expires=expires)
-
-    async def sign_put(self, key: str, *, size: int, md5: str, expires: timedelta) -> SignedRequest:
-        await self._turn()
-        return await super().sign_put(key, size=size, md5=md5, expires=expires)
-
-    async def _turn(self) -> None:
-        self.asked.set()
-        await self.ready.wait()
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SlowStore]:
-    opened = SlowStore(tmp_path / "store")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def checkpoints(pool: HostPool, store: SlowStore) -> CheckpointActivities:
-    return CheckpointActivities(pool, CheckpointEngine(store), metrics=Metrics(CollectorRegistry()))
 
 
 async def outlives_the_lease(channel: AgentChannel) -> Heartbeat:
