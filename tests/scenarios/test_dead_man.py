@@ -23,3 +23,11 @@ async def test_work_is_stopped_when_all_workers_are_silent_and_goes_on_when_they
     await story.is_whole(steps=240)
     # The second run was longer than the lease: somebody who watches renews it in time.
     assert len(story.witness.runs_of(story.name)) == 2, "stopped once, and started again once"
+
+
+async def test_a_setup_longer_than_the_lease_is_let_finish(tell: Tell) -> None:
+    story = tell("builder", steps=20, setup="sleep 14", failover=LEASE)
+    await story.begins()
+    await story.finishes()
+    await story.is_whole(steps=20)
+    assert len(story.bill()) == 1, "the first machine did it all"

@@ -47,3 +47,21 @@ async def test_a_short_partition_moves_nothing(tell: Tell) -> None:
     await story.finishes()
     report = await story.is_whole()
     assert report.incidents == () and len(story.bill()) == 1
+
+
+async def test_machines_that_fall_silent_together_are_not_given_up(tell: Tell) -> None:
+    """The provider's API answers all the while; it is the host worker that may have lost its network."""
+    stories = [tell(name, steps=120) for name in ("left", "right")]
+    for story in stories:
+        await story.begins()
+    for story in stories:
+        await story.works()
+    for story in stories:
+        story.market.partition(story.name)
+    for story in stories:
+        await story.comes_to(lambda status: "may be its network" in status.reason, "our own side is doubted")
+    for story in stories:
+        story.market.heal(story.name)
+    for story in stories:
+        await story.finishes()
+        assert (await story.is_whole(steps=120)).incidents == () and len(story.bill()) == 1

@@ -1,6 +1,7 @@
-"""Tell Temporal that an activity is alive while it waits for something that says nothing."""
+"""What activities that wait have in common: they tell Temporal that they live, and wait no longer than they may."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -21,6 +22,15 @@ async def beating(every: timedelta = timedelta(seconds=3)) -> AsyncIterator[None
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def waiting_since() -> float:
+    """The monotonic clock's reading when the step was ordered: earlier tries of it have waited too.
+
+    The server's clock says how long that is before this try, so ours need not agree with it.
+    """
+    info = activity.info()
+    return time.monotonic() - (info.started_time - info.scheduled_time).total_seconds()
 
 
 def hand_over_at_shutdown() -> None:

@@ -10,12 +10,14 @@ from time import perf_counter
 from temporalio import activity
 
 from holdfast.activities.beating import beating
+from holdfast.activities.renewing import begin_lease, renewing
 from holdfast.activities.translation import translated
 from holdfast.checkpoints.engine import CheckpointEngine
 from holdfast.checkpoints.logs import LogPage
 from holdfast.contracts import activities as acts
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
 from holdfast.contracts.spec import Quiesce
+from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.pool import HostPool
 from holdfast.telemetry.metrics import Metrics
 
@@ -34,7 +36,12 @@ class CheckpointActivities:
     @activity.defn
     async def save_checkpoint(self, order: acts.SaveInput) -> CheckpointRef:
         policy = order.spec.checkpoint
-        async with _timed(self._metrics, "save") as moved, self._pool.channel(order.lease) as channel:
+        async with (
+            _timed(self._metrics, "save") as moved,
+            self._pool.channel(order.lease) as channel,
+            # At a pause and at the end nobody watches: the machine must not think that it was forgotten.
+            renewing(channel, order.spec.failover.deadman),
+        ):
             beat = await channel.heartbeat()
             saved = await self._engine.save(
                 channel,
@@ -55,7 +62,8 @@ class CheckpointActivities:
     @activity.defn
     async def restore_checkpoint(self, order: acts.RestoreInput) -> RestoreSummary:
         async with _timed(self._metrics, "restore") as moved, self._pool.channel(order.lease) as channel:
-            restored = await self._engine.restore(channel, manifest=order.manifest, workspace=order.workspace)
+            async with _leased(channel, order.deadman):
+                restored = await self._engine.restore(channel, manifest=order.manifest, workspace=order.workspace)
             moved.append(restored.bytes_fetched)
         return restored
 
@@ -104,6 +112,17 @@ def whole_characters(page: LogPage) -> tuple[str, str]:
         return page.data.decode("utf-8", "replace"), page.cursor
     epoch, _, offset = page.cursor.partition(":")
     return text, f"{epoch}:{int(offset) - cut}"
+
+
+@asynccontextmanager
+async def _leased(channel: AgentChannel, deadman: timedelta | None) -> AsyncIterator[None]:
+    """A lease for a machine on which nothing runs yet, kept alive while the block runs. None: of an older workflow."""
+    if deadman is None:
+        yield
+        return
+    await begin_lease(channel, deadman)
+    async with renewing(channel, deadman):
+        yield
 
 
 @asynccontextmanager

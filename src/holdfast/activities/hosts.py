@@ -3,12 +3,14 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio import activity
 
-from holdfast.activities.beating import beating
+from holdfast.activities.beating import beating, waiting_since
+from holdfast.activities.renewing import begin_lease, renewing, require_lease
 from holdfast.activities.secrets import SecretSource
-from holdfast.activities.sightings import Sightings
+from holdfast.activities.sightings import OwnSide, Sightings
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
 from holdfast.contracts.channel import AgentError, ChannelLost, Json, understood
@@ -21,17 +23,29 @@ from holdfast.hosts.heartbeat import WorkState, parse_time
 from holdfast.hosts.pool import HostPool
 
 _KNOCK_EVERY = 0.1  # seconds between two tries to reach a machine whose SSH server is not up yet
-_TRY_WITHIN = 4.0  # seconds; evidence that comes late delays every verdict
+# A look from scratch is some twelve round trips: to the login, and from there to the agent's word. The step has 20 s,
+# of which some are for the other machines to speak.
+_TO_THE_AGENT, _LONGEST_LOOK = timedelta(seconds=3), timedelta(seconds=14)
+_WORD_WITHIN = timedelta(seconds=4)  # a connection that stands and carries nothing is dead; the next look opens another
+_START_SILENCE = timedelta(minutes=2)  # a setup that runs says so every few seconds, however long it takes
 _MEMORY_SLACK = 0.9  # drivers keep some of a GPU's nominal memory for themselves
 
 
 class HostActivities:
     """Stateless but for the pool of connections, which is an optimisation."""
 
-    def __init__(self, pool: HostPool, *, secrets: SecretSource, sightings: Sightings) -> None:
+    def __init__(
+        self,
+        pool: HostPool,
+        *,
+        secrets: SecretSource,
+        sightings: Sightings,
+        start_silence: timedelta = _START_SILENCE,
+    ) -> None:
         self._pool = pool
         self._secrets = secrets
         self._sightings = sightings
+        self._start_silence = start_silence
 
     @activity.defn
     async def missing_secrets(self, names: list[str]) -> list[str]:
@@ -42,11 +56,14 @@ class HostActivities:
         began = time.monotonic()
         async with beating():
             with translated():
-                host_key = await self._first_contact(order.lease, began + order.patience.total_seconds())
+                host_key = await self._first_contact(order.lease, waiting_since() + order.patience.total_seconds())
                 reachable_after = timedelta(seconds=time.monotonic() - began)
                 async with self._pool.channel(order.lease) as channel:
-                    await channel.call("lease", {"for_s": order.deadman.total_seconds()})
+                    # Whatever an older epoch left running on this machine ends before anything new begins.
+                    await channel.call("fence", {"epoch": order.lease.epoch})
+                    await begin_lease(channel, order.deadman)
                     probe = await channel.probe()
+                self._sightings.saw(order.lease.label)
                 _check_claims(probe, order.lease, order.requirements)
         return acts.SettleResult(host_key=host_key, probe=probe, reachable_after=reachable_after)
 
@@ -76,8 +93,25 @@ class HostActivities:
         async with beating():
             with translated():
                 async with self._pool.channel(order.lease) as channel:
-                    view = await channel.call("start", params, timeout=timedelta(minutes=2))
+                    view = await self._start(channel, params, spec.failover.deadman)
                     return acts.StartWorkResult(started_at=await _on_our_clock(channel, view))
+
+    async def _start(self, channel: AgentChannel, params: dict[str, Any], deadman: timedelta) -> dict[str, Any]:
+        """Start under a lease that is kept alive, however long the setup takes.
+
+        Raises:
+            AgentError: kind `deadman`: the lease ran out while nobody kept it; it stopped what had been started.
+        """
+        if (await channel.heartbeat()).token == params["token"]:
+            await require_lease(channel)
+        else:
+            await begin_lease(channel, deadman)  # one that ran out while nothing of this start ran has stopped nothing
+        try:
+            async with renewing(channel, deadman):
+                return await channel.call("start", params, timeout=self._start_silence)
+        except AgentError:
+            await require_lease(channel)  # a setup that the dead man stopped has not failed by itself
+            raise
 
     @activity.defn
     async def stop_work(self, order: acts.StopWorkInput) -> None:
@@ -88,28 +122,41 @@ class HostActivities:
 
     @activity.defn
     async def try_reach(self, order: acts.ReachInput) -> acts.ReachResult:
-        reach, detail, running = await self._reach(order.lease)
-        if reach in (Reach.ANSWERS, Reach.NO_AGENT):
-            self._sightings.saw(order.lease.label)
+        try:
+            reach, detail, running = await self._reach(order.lease)
+        except (HostError, ChannelLost) as err:
+            return await self._missed(order.lease, err)
+        self._sightings.saw(order.lease.label)
+        at = datetime.now(UTC)
+        return acts.ReachResult(reach=reach, at=at, detail=detail, work_running=running, we_are_online=True)
+
+    async def _missed(self, lease: Lease, err: Exception) -> acts.ReachResult:
+        """It does not let us in: what speaks for its fault, and what for ours?"""
+        refuses = isinstance(err, LoginRefused | HostKeyChanged | HostRefused)
+        if not refuses:
+            await self._pool.drop(lease.label, lease.epoch)
+        self._sightings.missed(lease.label)
+        side = await self._sightings.own_side(lease.label)
+        # A login is refused for the key's sake; only one that opened this machine before is proven to be the right one.
+        our_key = isinstance(err, LoginRefused) and not self._sightings.was_let_in(lease.label)
         return acts.ReachResult(
-            reach=reach,
+            reach=Reach.REFUSES if refuses else Reach.SILENT,
             at=datetime.now(UTC),
-            detail=detail,
-            work_running=running,
-            we_are_online=self._sightings.others_live(order.lease.label),
+            detail=words(err),
+            we_are_online=side is OwnSide.PROVEN and not our_key,
+            own_side_doubtful=side is OwnSide.DOUBTED or our_key,
         )
 
     async def _reach(self, lease: Lease) -> tuple[Reach, str, bool]:
+        """Raises HostError and ChannelLost as the pool and its channel do; that they take too long is silence."""
+        patience = min(self._pool.connect_timeout + _TO_THE_AGENT, _LONGEST_LOOK).total_seconds()
         try:
-            async with asyncio.timeout(_TRY_WITHIN), self._pool.channel(lease) as channel:
-                beat = await channel.heartbeat()
-        except (LoginRefused, HostKeyChanged, HostRefused) as err:
-            return Reach.REFUSES, words(err), False
+            async with asyncio.timeout(patience), self._pool.channel(lease) as channel:
+                beat = await channel.heartbeat(within=_WORD_WITHIN)
         except AgentError as err:
             return Reach.REFUSES, words(f"the agent refuses: {err}"), False
-        except (HostError, ChannelLost, TimeoutError) as err:
-            await self._pool.drop(lease.label)
-            return Reach.SILENT, words(str(err)) or f"no answer within {_TRY_WITHIN:g} s", False
+        except TimeoutError as late:
+            raise HostUnreachable(f"no answer within {patience:g} s") from late
         if beat.deadman_at is not None:
             return Reach.NO_AGENT, "the dead-man lease ran out and stopped the work", False
         running = beat.state in (WorkState.SETUP, WorkState.RUNNING)

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.activities.beating import hand_over_at_shutdown
 from holdfast.activities.log_courier import LogCourier
+from holdfast.activities.renewing import renewed_every
 from holdfast.activities.sightings import Sightings
 from holdfast.checkpoints.engine import CheckpointEngine
 from holdfast.contracts import names
@@ -25,7 +26,6 @@ from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, LoginR
 from holdfast.hosts.heartbeat import Heartbeat, WorkState
 from holdfast.hosts.pool import HostPool
 
-_RENEW_EVERY = timedelta(seconds=20)
 _NEVER_REPORTED = timedelta(seconds=20)
 """Work that has reported no progress for so long reports none at all: its process being alive must do."""
 
@@ -46,6 +46,7 @@ class MachineWatch:
     @activity.defn
     async def watch_machine(self, order: WatchMachineInput) -> MachineReport:
         watch = _Watch(order)
+        self._sightings.listen(order.lease.label)
         try:
             async with self._pool.channel(order.lease) as channel, LogCourier(self._engine, channel, order.lease):
                 return await self._listen(watch, channel)
@@ -58,9 +59,15 @@ class MachineWatch:
         except TimeoutError:
             return watch.report(Reach.SILENT, f"no heartbeat for {self._silence.total_seconds():g} s")
         finally:
-            self._sightings.forget(order.lease.label)
-            if watch.fell_silent:
-                await self._pool.drop(order.lease.label)
+            self._note_end(watch)
+            if watch.reach not in (None, Reach.ANSWERS):
+                await self._pool.drop(order.lease.label, order.lease.epoch)
+
+    def _note_end(self, watch: "_Watch") -> None:
+        if watch.reach in (Reach.SILENT, Reach.REFUSES):
+            self._sightings.missed(watch.order.lease.label)
+        else:
+            self._sightings.forget(watch.order.lease.label)
 
     async def _listen(self, watch: "_Watch", channel: AgentChannel) -> MachineReport:
         beats = channel.heartbeats(self._interval)
@@ -93,7 +100,7 @@ class _Watch:
     def __init__(self, order: WatchMachineInput) -> None:
         self.order = order
         self.announced = not order.announce_progress
-        self.fell_silent = False
+        self.reach: Reach | None = None  # as reported in the end
         self._last_sign = _resumed_at(order)
         self._progress = ""
         self._renewed: datetime | None = None
@@ -115,7 +122,7 @@ class _Watch:
         )
 
     def renewal_is_due(self) -> bool:
-        every = min(_RENEW_EVERY, self.order.deadman / 3)
+        every = renewed_every(self.order.deadman)
         due = self._renewed is None or self._last_sign - self._renewed >= every
         if due:
             self._renewed = self._last_sign
@@ -143,7 +150,7 @@ class _Watch:
     def report(
         self, reach: Reach, detail: str, *, finished: bool = False, exit_code: int | None = None
     ) -> MachineReport:
-        self.fell_silent = reach is not Reach.ANSWERS
+        self.reach = reach
         return MachineReport(
             reach=reach,
             last_sign=self._last_sign,

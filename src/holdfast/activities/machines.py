@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from holdfast.activities.beating import beating
+from holdfast.activities.beating import beating, waiting_since
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
 from holdfast.contracts.errors import ErrorType
@@ -52,7 +52,7 @@ class MachineActivities:
 
     @activity.defn
     async def await_running(self, order: acts.AwaitRunningInput) -> Instance:
-        began = time.monotonic()
+        began = waiting_since()
         pause = _FIRST_PAUSE
         async with beating():
             while True:

@@ -42,9 +42,11 @@ TABLE: tuple[tuple[type[Exception], ErrorType, bool], ...] = (
     (record.RecordsError, ErrorType.RECORDS_UNAVAILABLE, RETRY),
 )
 BY_AGENT = {
+    "busy": (ErrorType.AGENT_BUSY, RETRY),
     "fenced": (ErrorType.FENCED, GIVE_UP),
     "setup_failed": (ErrorType.SETUP_FAILED, GIVE_UP),
     "stopped": (ErrorType.HOST_REFUSED, RETRY),  # the machine ended the setup, which proves nothing against the spec
+    "deadman": (ErrorType.LEASE_RAN_OUT, GIVE_UP),
 }
 OURS = tuple(kind for kind, _, _ in TABLE)
 

@@ -289,6 +289,7 @@ class RestoreInput:
     lease: Lease
     workspace: str
     manifest: str
+    deadman: timedelta | None = None  # keep the agent's lease alive meanwhile, for so long each time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,7 +351,8 @@ class ReachResult:
     at: datetime
     detail: str = ""
     work_running: bool = False
-    we_are_online: bool = False  # another machine of ours answered just now
+    we_are_online: bool = False  # this machine, or another one of ours, answered this worker just now
+    own_side_doubtful: bool = False  # others do not answer this worker either, or its key was never let in there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ class ErrorType(StrEnum):
     RATE_LIMITED = "RateLimited"
     STORE_UNAVAILABLE = "StoreUnavailable"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
+    AGENT_BUSY = "AgentBusy"  # a transfer that nobody waits for any more is still ending there
     HANDED_OVER = "HandedOver"  # the worker is stopping; another one takes the activity over
 
     # The host did not do what was asked; the workflow weighs evidence or tries another.
@@ -18,6 +19,7 @@ class ErrorType(StrEnum):
     HOST_REFUSED = "HostRefused"  # it answered, and is not what it claims to be, or not ours
     HOST_KEY_CHANGED = "HostKeyChanged"
     AGENT_FAILED = "AgentFailed"
+    LEASE_RAN_OUT = "LeaseRanOut"  # nobody could renew it in time, and the machine stopped what had been started
     SETUP_FAILED = "SetupFailed"  # the spec's setup command ended with an error
 
     # Not retried: a person or a different input is needed.

@@ -51,7 +51,8 @@ class Evidence:
     state: InstanceState = InstanceState.UNKNOWN  # the provider's word
     state_detail: str = ""
     provider_answers: bool = False  # the provider's API gave a usable answer just now
-    we_are_online: bool = False  # some path of ours to the outside worked just now
+    we_are_online: bool = False  # another machine of ours let the same worker in just now
+    own_side_doubtful: bool = False  # something speaks against the network or the key of the worker that tried
     stop_requested: bool = False  # we asked the provider to stop it
 
 

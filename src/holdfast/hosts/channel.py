@@ -70,9 +70,9 @@ class AgentChannel:
         """What the machine is, seen from the inside; parts and sizes as far as they make sense."""
         return parse_probe(await self.call("probe", {}))
 
-    async def heartbeat(self) -> Heartbeat:
+    async def heartbeat(self, *, within: timedelta | None = None) -> Heartbeat:
         """One heartbeat, now."""
-        return parse_heartbeat(await self.call("heartbeat", {}))
+        return parse_heartbeat(await self.call("heartbeat", {}, timeout=within))
 
     async def heartbeats(self, interval: timedelta = timedelta(seconds=1)) -> AsyncIterator[Heartbeat]:
         """Heartbeats from now on, about one per `interval`, until the conversation is lost.

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from holdfast.contracts.channel import understood
-from holdfast.contracts.hearsay import number, text, whole
+from holdfast.contracts.hearsay import number, text, whole, words
 from holdfast.contracts.machines import Gpu, Probe
 
 _END_OF_TIME = 32_503_680_000  # seconds; the year 3000: clocks may be off, and sums of such times are still dates
@@ -39,6 +39,7 @@ class Heartbeat:
     exit_code: int | None = None  # as a shell counts: 128 + signal for a killed process
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    token: str = ""  # of the start that this work came from
     progress: str = ""
     progress_raw: Mapping[str, Any] | None = None
     progress_at: datetime | None = None  # when the progress last changed
@@ -64,6 +65,7 @@ def parse_heartbeat(beat: Mapping[str, Any]) -> Heartbeat:
         return Heartbeat(
             at=parse_time(beat["at"]),
             boot_id=text(beat["boot_id"]),
+            token=words(work.get("token") or ""),
             agent_started_at=parse_time(beat["agent_started_at"]),
             agent_pid=whole(beat["agent_pid"]),
             epoch=whole(beat["epoch"]),

@@ -1,4 +1,8 @@
-"""One connection per lease and process, shared by all who need it. An optimisation only: a lost one is opened again."""
+"""One connection per lease and process, shared by all who need it. An optimisation only: a lost one is opened again.
+
+A machine that goes on under a new epoch gets a new one: what is said over the older one is said for an epoch that is
+over, and the agent refuses it.
+"""
 
 import asyncio
 import time
@@ -21,7 +25,7 @@ _HANGING_UP = 1.0  # seconds for a machine to take leave; one that is cut off wo
 
 @dataclass
 class _Slot:
-    """The connection of one label; `opening` lets the second user wait for what the first one opens."""
+    """The connection of one label and epoch; `opening` lets the second user wait for what the first one opens."""
 
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     session: HostSession | None = None
@@ -55,9 +59,9 @@ class HostPool:
         idle: timedelta = timedelta(minutes=2),
     ) -> None:
         self._private_key = private_key
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._idle = idle
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[tuple[str, int], _Slot] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,15 +93,15 @@ class HostPool:
         async with self._use(lease) as slot, slot.opening:
             return await self._open_session(slot, lease)
 
-    async def drop(self, label: str) -> None:
-        """Forget the connection of a machine that is gone or doubted. Idempotent."""
-        slot = self._slots.pop(label, None)
-        if slot is not None:
-            await slot.close()
+    async def drop(self, label: str, epoch: int | None = None) -> None:
+        """Forget the connections of a machine that is gone or doubted, or only the one of this epoch. Idempotent."""
+        doubted = [key for key in self._slots if key[0] == label and epoch in (None, key[1])]
+        slots = [self._slots.pop(key) for key in doubted]
+        await asyncio.gather(*(slot.close() for slot in slots))
 
     @asynccontextmanager
     async def _use(self, lease: Lease) -> AsyncIterator[_Slot]:
-        slot = self._slots.setdefault(lease.label, _Slot())
+        slot = self._slots.setdefault((lease.label, lease.epoch), _Slot())
         slot.users += 1
         try:
             yield slot
@@ -109,7 +113,7 @@ class HostPool:
         async with slot.opening:
             session = await self._open_session(slot, lease)
             if slot.channel is None or slot.channel.closed:
-                process = await session.reach_agent(lease.label, start=start, within=self._connect_timeout)
+                process = await session.reach_agent(lease.label, start=start, within=self.connect_timeout)
                 slot.channel = await _greeted(AgentChannel(process), lease.epoch)
             return slot.channel
 
@@ -123,7 +127,7 @@ class HostPool:
                 lease.ssh,
                 private_key=self._private_key,
                 host_key=lease.host_key or None,
-                connect_timeout=self._connect_timeout,
+                connect_timeout=self.connect_timeout,
             )
             slot.key = wanted
         return slot.session
@@ -132,9 +136,9 @@ class HostPool:
         while True:
             await asyncio.sleep(self._idle.total_seconds() / 4)
             limit = time.monotonic() - self._idle.total_seconds()
-            for label, slot in list(self._slots.items()):
+            for key, slot in list(self._slots.items()):
                 if slot.users == 0 and slot.idle_since < limit:
-                    await self.drop(label)
+                    await self.drop(*key)
 
 
 async def _greeted(channel: AgentChannel, epoch: int) -> AgentChannel:

@@ -7,6 +7,10 @@ Whom to believe, strongest first:
 3. our own try to reach it: SSH answers without an agent;
 4. silence, but only beyond the policy's patience and with proof that the fault is not on our side.
 
+The best proof of our side is another machine that answers the worker that tried. That the provider's API answers proves
+only some network of ours, so it counts as long as nothing speaks against that worker: no other machine is missed with
+this one, and its key is known to be good.
+
 A provider that does not answer has said nothing: its last word is not used. `UNKNOWN` is never a reason to act.
 """
 
@@ -31,7 +35,10 @@ def judge(evidence: Evidence, *, silence: timedelta, terms: Terms) -> Judgement:
     if evidence.reach is Reach.ANSWERS:
         return Judgement(verdict=Verdict.ALIVE, reason="the agent on the machine answers")
     return (
-        _by_provider(evidence, terms) or _by_request(evidence) or _by_reach(evidence) or _by_silence(evidence, silence)
+        _by_provider(evidence, terms)
+        or _by_request(evidence)
+        or _by_reach(evidence, silence)
+        or _by_silence(evidence, silence)
     )
 
 
@@ -69,7 +76,7 @@ def _by_request(evidence: Evidence) -> Judgement | None:
     return Judgement(verdict=Verdict.UNKNOWN, reason=f"we asked the provider to stop the machine; {so_far}")
 
 
-def _by_reach(evidence: Evidence) -> Judgement | None:
+def _by_reach(evidence: Evidence, silence: timedelta) -> Judgement | None:
     """What our own try says, alone or against a provider that has lost sight of the machine."""
     if evidence.reach is Reach.NO_AGENT:
         why = "SSH answers and the agent does not: the machine was restarted, or its processes were killed"
@@ -78,6 +85,9 @@ def _by_reach(evidence: Evidence) -> Judgement | None:
         return None
     if evidence.reach is Reach.NOT_TRIED:
         why = "the provider has lost sight of the machine; we have not tried to reach it ourselves"
+        return Judgement(verdict=Verdict.SUSPECT, reason=why)
+    if evidence.silent_for < silence:  # providers lose sight of healthy machines, and one try may fail
+        why = f"the provider has lost sight of the machine, which is {_patience(evidence, silence)}"
         return Judgement(verdict=Verdict.SUSPECT, reason=why)
     return _lost(Cause.HOST_OFFLINE, "the provider has lost sight of the machine, and it does not answer us", evidence)
 
@@ -89,17 +99,31 @@ def _by_silence(evidence: Evidence, silence: timedelta) -> Judgement:
         if evidence.silent_for <= timedelta():
             return Judgement(verdict=Verdict.UNKNOWN, reason="nothing says that anything is wrong")
         return Judgement(verdict=Verdict.SUSPECT, reason=f"{quiet}, and we have not tried to reach it")
-    if not (evidence.we_are_online or evidence.provider_answers):
-        why = f"{quiet}, and nothing else answers us either: the fault may be our own network"
-        return Judgement(verdict=Verdict.UNKNOWN, reason=why)
+    if doubt := _doubt_of_ourselves(evidence):
+        return Judgement(verdict=Verdict.UNKNOWN, reason=f"{quiet}, and {doubt}")
     if evidence.silent_for < silence:
-        return Judgement(verdict=Verdict.SUSPECT, reason=f"{quiet}; the policy waits for {_seconds(silence)}")
+        return Judgement(verdict=Verdict.SUSPECT, reason=_patience(evidence, silence))
     proof = "another machine of ours answers" if evidence.we_are_online else "the provider answers us"
     if evidence.reach is Reach.REFUSES:
         why = f"{quiet}: the network answers and refuses our login, while {proof}"
         return Judgement(verdict=Verdict.LOST, cause=Cause.REFUSED, reason=why)
     why = f"{quiet}, longer than the policy's {_seconds(silence)}, while {proof}"
     return Judgement(verdict=Verdict.LOST, cause=Cause.SILENT, reason=why)
+
+
+def _doubt_of_ourselves(evidence: Evidence) -> str | None:
+    """Why the fault may be ours; None when something proves that it is not."""
+    if evidence.we_are_online:
+        return None
+    if evidence.own_side_doubtful and evidence.reach is Reach.REFUSES:
+        return "nothing shows that the key of the worker that tried is the right one: the fault may be ours"
+    if evidence.own_side_doubtful:
+        return "no other machine of ours answers the worker that tried: the fault may be its network"
+    return None if evidence.provider_answers else "nothing else answers us either: the fault may be our own network"
+
+
+def _patience(evidence: Evidence, silence: timedelta) -> str:
+    return f"silent for {_seconds(evidence.silent_for)}; the policy waits for {_seconds(silence)}"
 
 
 def _lost(cause: Cause, why: str, evidence: Evidence) -> Judgement:

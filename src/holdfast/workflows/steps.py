@@ -158,6 +158,7 @@ async def await_running(lease: Lease, patience: timedelta, *, restarted: bool) -
         ),
         task_queue=names.provider_queue(lease.provider),
         start_to_close_timeout=patience + timedelta(minutes=2),
+        schedule_to_close_timeout=patience + timedelta(minutes=2),
         heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
         summary=f"wait for {lease.label} to boot",
@@ -256,7 +257,9 @@ async def settle_in(lease: Lease, spec: WorkloadSpec) -> acts.SettleResult:
 async def restore(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -> RestoreSummary:
     return await workflow.execute_activity(
         acts.restore_checkpoint,
-        acts.RestoreInput(lease=lease, workspace=spec.workspace, manifest=checkpoint.manifest),
+        acts.RestoreInput(
+            lease=lease, workspace=spec.workspace, manifest=checkpoint.manifest, deadman=spec.failover.deadman
+        ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=12),
         heartbeat_timeout=timedelta(seconds=20),

@@ -60,6 +60,7 @@ async def gather_evidence(lease: Lease, *, last_sign: datetime) -> Evidence:
         state_detail=theirs.detail if theirs else "",
         provider_answers=theirs is not None,
         we_are_online=bool(ours and ours.we_are_online),
+        own_side_doubtful=bool(ours and ours.own_side_doubtful),
     )
 
 

@@ -10,6 +10,8 @@ import pytest
 from holdfast.contracts.machines import Lease, SshAddress, Terms
 from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.pool import HostPool
+from holdfast.simcloud.hosts.link import Cable
+from tests.unit.hosts.distance import behind_a_cable
 from tests.unit.hosts.machine import Machine
 
 
@@ -55,6 +57,12 @@ def lease(address: SshAddress) -> Lease:
 async def pool(client_key: asyncssh.SSHKey) -> AsyncIterator[HostPool]:
     async with HostPool(client_key, connect_timeout=timedelta(seconds=20)) as pool:
         yield pool
+
+
+@pytest.fixture
+async def cable(address: SshAddress) -> AsyncIterator[tuple[Cable, SshAddress]]:
+    async with behind_a_cable(address) as laid:
+        yield laid
 
 
 @pytest.fixture

@@ -35,11 +35,11 @@ class Machine:
         self.path = os.environ["PATH"]
         self.variables: dict[str, str] = {}  # the machine's own environment
         self.greeting = ""  # shell commands that run before each command
-        self._client_key = client_key
+        self.client_key = client_key
         self._server: asyncssh.SSHAcceptor | None = None
 
     async def boot(self, port: int = 0) -> SshAddress:
-        trusted = asyncssh.import_authorized_keys(self._client_key.export_public_key().decode())
+        trusted = asyncssh.import_authorized_keys(self.client_key.export_public_key().decode())
         self._server = await asyncssh.listen(
             "127.0.0.1",
             port,

@@ -1,8 +1,6 @@
 """One connection per lease and process."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,32 +12,7 @@ from holdfast.hosts.errors import HostKeyChanged, HostUnreachable, NoAgent
 from holdfast.hosts.pool import HostPool
 from holdfast.simcloud.hosts.folder import Link
 from holdfast.simcloud.hosts.link import Cable
-from holdfast.simcloud.hosts.sshd import listen
 from tests.unit.hosts.machine import Machine, until
-
-
-@pytest.fixture
-async def cable(address: SshAddress) -> AsyncIterator[tuple[Cable, SshAddress]]:
-    """The machine behind a network that can be cut; nothing is refused then, all is silent."""
-    near, link = listen(), Cable(Link())
-
-    async def serve(sock: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=sock)
-        far_reader, far_writer = await asyncio.open_connection(address.host, address.port)
-        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-
-    accepting = asyncio.create_task(link.accept(near, serve))
-    yield link, replace(address, port=near.getsockname()[1])
-    accepting.cancel()
-    link.set(Link())
-    near.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(65_536):
-        writer.write(piece)
-        await writer.drain()
-    writer.close()
 
 
 async def test_users_of_one_lease_share_one_connection(pool: HostPool, lease: Lease, machine: Machine) -> None:

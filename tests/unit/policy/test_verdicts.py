@@ -19,10 +19,11 @@ EVERY_EVIDENCE = [
         state_detail=detail,
         provider_answers=answers,
         we_are_online=online,
+        own_side_doubtful=doubtful,
         stop_requested=asked,
     )
-    for reach, silent_for, state, detail, answers, online, asked in product(
-        Reach, SPANS, InstanceState, ("", "contract expired"), (True, False), (True, False), (True, False)
+    for reach, silent_for, state, detail, answers, online, doubtful, asked in product(
+        Reach, SPANS, InstanceState, ("", "contract expired"), *((True, False),) * 4
     )
 ]
 # What a provider may truly say of a machine that has ended. The rest is no word about its end.
@@ -59,6 +60,7 @@ class TestOverEveryCombination:
                     reach=each.reach,
                     silent_for=each.silent_for,
                     we_are_online=each.we_are_online,
+                    own_side_doubtful=each.own_side_doubtful,
                     stop_requested=each.stop_requested,
                 )
                 judged, blank = verdict_on(each, terms), verdict_on(unsaid, terms)
@@ -69,14 +71,41 @@ class TestOverEveryCombination:
         assert outage
         assert Verdict.LOST not in {verdict_on(each, terms).verdict for each in outage}
 
+    def test_a_worker_that_is_ill_alone_never_loses_a_machine(self, terms: Terms) -> None:
+        """No other machine answers it either, or its key is wrong; no provider says that this machine has ended."""
+        ill = [
+            each
+            for each in EVERY_EVIDENCE
+            if each.own_side_doubtful
+            and not each.we_are_online
+            and each.reach in (Reach.SILENT, Reach.REFUSES, Reach.NOT_TRIED)
+            and not (each.provider_answers and each.state in ENDED)
+        ]
+        assert ill
+        assert {verdict_on(each, terms).verdict for each in ill} <= {Verdict.UNKNOWN, Verdict.SUSPECT}
+
+    def test_an_api_that_is_ill_alone_never_loses_a_machine(self, terms: Terms) -> None:
+        """It answers nothing, or has lost sight of a machine that answers us."""
+        ill = [
+            each
+            for each in EVERY_EVIDENCE
+            if each.reach in (Reach.ANSWERS, Reach.NO_AGENT)
+            and (not each.provider_answers or each.state in (InstanceState.OFFLINE, InstanceState.UNKNOWN))
+        ]
+        assert ill
+        assert Verdict.LOST not in {verdict_on(each, terms).verdict for each in ill}
+
     def test_silence_loses_a_machine_only_after_a_try_beyond_patience_on_a_healthy_line(self, terms: Terms) -> None:
         for each in EVERY_EVIDENCE:
             judged = verdict_on(each, terms)
-            if judged.verdict is Verdict.LOST and not (each.provider_answers and each.state in ENDED):
+            unsaid = not (each.provider_answers and each.state in ENDED - {InstanceState.OFFLINE})
+            if judged.verdict is Verdict.LOST and unsaid:
                 assert each.reach in (Reach.SILENT, Reach.REFUSES), each
                 assert each.silent_for >= PATIENCE, each
                 assert each.we_are_online or each.provider_answers, each
                 assert not each.stop_requested, each
+                if each.own_side_doubtful and not each.we_are_online:
+                    assert each.state is InstanceState.OFFLINE, each  # two sides that see the same
 
     def test_a_stop_that_we_asked_for_loses_nothing_but_a_machine_that_is_gone(self, terms: Terms) -> None:
         for each in EVERY_EVIDENCE:
@@ -120,10 +149,16 @@ class TestTheProvidersWord:
     def test_a_container_that_ended_is_lost(self, state: InstanceState) -> None:
         assert outcome(state=state, provider_answers=True) == (Verdict.LOST, Cause.EXITED)
 
-    def test_offline_needs_our_own_try(self) -> None:
+    def test_offline_needs_our_own_tries_beyond_patience(self) -> None:
         facts = {"state": InstanceState.OFFLINE, "provider_answers": True}
-        assert outcome(**facts) == (Verdict.SUSPECT, None)
-        assert outcome(**facts, reach=Reach.SILENT) == (Verdict.LOST, Cause.HOST_OFFLINE)
+        assert outcome(**facts, silent_for=PATIENCE) == (Verdict.SUSPECT, None)
+        assert outcome(**facts, reach=Reach.SILENT) == (Verdict.SUSPECT, None)
+        assert outcome(**facts, reach=Reach.SILENT, silent_for=PATIENCE) == (Verdict.LOST, Cause.HOST_OFFLINE)
+
+    @pytest.mark.parametrize("reach", [Reach.SILENT, Reach.REFUSES])
+    def test_a_provider_that_agrees_with_our_own_tries_outweighs_the_doubt_of_our_side(self, reach: Reach) -> None:
+        facts = {"state": InstanceState.OFFLINE, "provider_answers": True, "own_side_doubtful": True}
+        assert outcome(**facts, reach=reach, silent_for=PATIENCE) == (Verdict.LOST, Cause.HOST_OFFLINE)
 
     def test_the_reason_quotes_the_provider(self) -> None:
         facts = Evidence(state=InstanceState.EXITED, state_detail="OCI runtime error", provider_answers=True)
@@ -142,6 +177,11 @@ class TestOurOwnTry:
     def test_silence_beyond_patience_is_lost_when_our_side_is_healthy(self, proof: str) -> None:
         facts = {"reach": Reach.SILENT, "silent_for": PATIENCE, "state": InstanceState.RUNNING, proof: True}
         assert outcome(**facts) == (Verdict.LOST, Cause.SILENT)
+
+    @pytest.mark.parametrize("reach", [Reach.SILENT, Reach.REFUSES])
+    def test_an_api_that_answers_proves_nothing_for_a_worker_that_is_in_doubt(self, reach: Reach) -> None:
+        facts = {"reach": reach, "silent_for": PATIENCE, "provider_answers": True, "own_side_doubtful": True}
+        assert outcome(**facts) == (Verdict.UNKNOWN, None)
 
     def test_a_login_refused_beyond_patience_has_its_own_cause(self) -> None:
         facts = {"reach": Reach.REFUSES, "silent_for": PATIENCE, "we_are_online": True}
