@@ -6,7 +6,7 @@ from datetime import datetime
 from temporalio.client import WorkflowExecutionDescription
 
 from holdfast.contracts.activities import Telemetry, watch_machine
-from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.workload import Phase, WorkloadStatus
 
 
@@ -43,7 +43,7 @@ def view_of_record(report: WorkloadReport) -> WorkloadView:
         epoch=report.epoch,
         lease=None,
         head=newest,
-        incidents=len(report.incidents),
+        incidents=report.total(Part.INCIDENTS),
     )
     return WorkloadView(
         status=status, live=None, started_at=report.opened_at, closed_at=report.closed_at, from_records=True
