@@ -13,6 +13,7 @@ from holdfast.contracts.incidents import Incident, Phases
 from holdfast.contracts.reports import Part, WorkloadReport
 
 BAR_WIDTH = 60
+METER = "by our meter, boot time included; the provider's bill may leave that out"
 _MARKS = {  # one letter per phase; the bar reads from the last sign of life to the first progress
     "detect": "d",
     "decide": "c",
@@ -72,7 +73,7 @@ def _summary(found: WorkloadReport) -> dict[str, str]:
         "incidents": str(found.total(Part.INCIDENTS)),
         "RTO": _against(found.worst_recovery_time, found.rto, found.rto_met),
         "RPO": _against(found.worst_work_lost, found.rpo, found.rpo_met),
-        "cost": f"{words.money(found.cost)} over {words.count(found.total(Part.LEASES), 'machine')}",
+        "cost": f"{words.money(found.cost)} over {words.count(found.total(Part.LEASES), 'machine')}, {METER}",
     }
 
 
