@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client import listing, market, messages, starting
+from holdfast.client import listing, market, messages, reports, starting
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, UnknownWorkload
@@ -28,13 +28,12 @@ from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
 from holdfast.settings import Settings, load_settings
 
 LOOK_EVERY = timedelta(seconds=1)
-QUICK_READ = timedelta(seconds=10)  # an answer from the records
 VERIFY_WITHIN = timedelta(hours=2)
 
 
@@ -173,31 +172,27 @@ class Holdfast:
         description = await self._describe(name)
         return description is not None and description.status is WorkflowExecutionStatus.RUNNING
 
-    async def report(self, name: str) -> WorkloadReport:
-        """A workload's whole record: incidents, leases with their cost, checkpoints, decisions.
+    async def report(self, name: str, *, everything: bool = False) -> WorkloadReport:
+        """A workload's record: incidents, leases with their cost, checkpoints, decisions.
+
+        Of each list it tells the newest that fit into one answer, and how many there are; with `everything` it reads
+        them all, in as many answers as that takes.
 
         Raises:
             UnknownWorkload: nothing is recorded under this name.
         """
-        found = await ask(
-            self._client,
-            activities.report_workload,
-            activities.ReportInput(workload=name),
-            queue=names.CONTROL_QUEUE,
-            summary=f"report on {name}",
-            within=QUICK_READ,
-        )
-        if found is None:
-            raise UnknownWorkload(f"there is no workload {name!r}")
-        return found
+        return await (reports.read_whole if everything else reports.read)(self._client, name)
 
-    async def why(self, name: str, *, epoch: int | None = None) -> tuple[Decision, ...]:
-        """The placement decisions of a workload, or the one that led to `epoch`."""
-        decisions = (await self.report(name)).decisions
-        if epoch is None:
-            return decisions
-        earlier = [each for each in decisions if each.epoch <= epoch]
-        return tuple(earlier[-1:])
+    async def why(self, name: str, *, epoch: int | None = None, newest: int | None = None) -> tuple[Decision, ...]:
+        """The placement decisions of a workload, oldest first: all, so many of the newest, or what led to `epoch`."""
+        kept: tuple[Decision, ...] = ()
+        async for page in reports.newest_first(self._client, name, Part.DECISIONS):
+            kept = tuple(each for each in page if epoch is None or each.epoch <= epoch) + kept
+            if epoch is not None and kept:
+                return kept[-1:]
+            if newest is not None and len(kept) >= newest:
+                break
+        return kept if newest is None else kept[max(len(kept) - newest, 0) :]
 
     def logs(self, name: str) -> LogReader:
         """The work's output, over all its machines in order."""
@@ -217,7 +212,10 @@ class Holdfast:
 
     async def checkpoints(self, name: str) -> tuple[CheckpointRef, ...]:
         """The committed checkpoints that can be restored, oldest first."""
-        return tuple(sorted((await self.report(name)).checkpoints, key=lambda each: each.sequence))
+        found: dict[int, CheckpointRef] = {}
+        async for page in reports.newest_first(self._client, name, Part.CHECKPOINTS):
+            found |= {each.sequence: each for each in page}
+        return tuple(found[sequence] for sequence in sorted(found))
 
     async def checkpoint(self, name: str, *, sequence: int | None = None) -> CheckpointRef:
         """One committed checkpoint: the newest, or the one with this sequence number.

@@ -6,7 +6,7 @@ from datetime import datetime
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from holdfast.contracts.activities import Telemetry, watch_machine
-from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.workload import Phase, WorkloadStatus
 
 OPEN = "open"  # in the records, of a run that has not closed its record
@@ -47,7 +47,7 @@ def view_of_record(report: WorkloadReport) -> WorkloadView:
         epoch=report.epoch,
         lease=None,
         head=newest,
-        incidents=len(report.incidents),
+        incidents=report.total(Part.INCIDENTS),
     )
     return WorkloadView(
         status=status,

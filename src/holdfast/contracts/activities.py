@@ -10,7 +10,7 @@ from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveRe
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, Probe, Requirements
-from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase
 
@@ -63,6 +63,8 @@ class CommitCheckpointInput:
 @dataclass(frozen=True, kw_only=True)
 class ReportInput:
     workload: str
+    part: Part | None = None  # this list alone, as much of it as an answer holds; None: the newest of each
+    oldest: int | None = None  # of the list only so many of the oldest, to page towards the beginning; None: all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +165,7 @@ async def close_workload(order: CloseWorkloadInput) -> None:
 
 @activity.defn
 async def report_workload(order: ReportInput) -> WorkloadReport | None:
-    """Everything recorded about a workload, or None for a name never seen."""
+    """What is recorded about a workload, cut to what an answer holds, or None for a name never seen."""
     raise _stub()
 
 

@@ -83,3 +83,5 @@ class Decision:
     chosen: tuple[RankedOffer, ...]
     rejected: tuple[RankedOffer, ...]
     rejected_total: int
+    times: int = 1  # how often, in a row, nothing fitted; the ranking is the newest
+    last_made_at: datetime | None = None  # None: it came out so once

@@ -3,10 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
+from typing import Any
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
+
+
+class Part(StrEnum):
+    """A list in a report, by the name of its field."""
+
+    INCIDENTS = "incidents"
+    LEASES = "leases"
+    CHECKPOINTS = "checkpoints"
+    DECISIONS = "decisions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +41,7 @@ class LeaseLine:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadReport:
-    """A workload's whole record."""
+    """A workload's record: its sums over all of it, and of each list the newest that fit into one answer."""
 
     workload: str
     phase: str
@@ -47,3 +58,19 @@ class WorkloadReport:
     leases: tuple[LeaseLine, ...]
     checkpoints: tuple[CheckpointRef, ...]
     decisions: tuple[Decision, ...]
+    incidents_total: int | None = None  # on record, told above or not; None from a worker that cut nothing
+    leases_total: int | None = None
+    checkpoints_total: int | None = None
+    decisions_total: int | None = None
+    worst_recovery_time: timedelta | None = None  # of all incidents
+    worst_work_lost: timedelta | None = None
+
+    def told(self, part: Part) -> tuple[Any, ...]:
+        """What this report tells of a list."""
+        entries: tuple[Any, ...] = getattr(self, part)
+        return entries
+
+    def total(self, part: Part) -> int:
+        """How many entries the list has on record."""
+        counted: int | None = getattr(self, f"{part}_total")
+        return len(self.told(part)) if counted is None else counted

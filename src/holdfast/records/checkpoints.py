@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from pydantic import TypeAdapter
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
@@ -10,8 +11,11 @@ from holdfast.contracts.activities import CommitCheckpointInput
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.records import rows
 from holdfast.records.errors import Fenced, Superseded, UnknownWorkload
+from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import CheckpointRow, WorkloadRow
 from holdfast.records.workloads import locked
+
+_CHECKPOINT: TypeAdapter[CheckpointRef] = TypeAdapter(CheckpointRef)
 
 
 def commit_checkpoint(session: Session, order: CommitCheckpointInput) -> CheckpointRef:
@@ -44,6 +48,16 @@ def of_generation(
     if not include_retired:
         query = query.where(col(CheckpointRow.retired_at).is_(None))
     return [rows.checkpoint(row) for row in session.exec(query.order_by(col(CheckpointRow.sequence)))]
+
+
+def page(session: Session, workload: str, generation: int, window: Window) -> Page[CheckpointRef]:
+    """Those of one generation that were not retired, in the order of their commits."""
+    query = select(CheckpointRow).where(
+        CheckpointRow.workload == workload,
+        CheckpointRow.generation == generation,
+        col(CheckpointRow.retired_at).is_(None),
+    )
+    return newest(session, query.order_by(col(CheckpointRow.sequence).desc()), rows.checkpoint, _CHECKPOINT, window)
 
 
 def live_manifests(session: Session, workload: str) -> frozenset[str]:

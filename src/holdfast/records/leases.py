@@ -3,15 +3,18 @@
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from sqlmodel import Session, col, select
+from pydantic import TypeAdapter
+from sqlmodel import Session, col, func, select
 
 from holdfast.contracts.activities import CloseLeaseInput
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.reports import LeaseLine
 from holdfast.records.errors import UnknownWorkload
+from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import LeaseRow
 
 _HOUR_US = 3_600_000_000
+_LINE: TypeAdapter[LeaseLine] = TypeAdapter(LeaseLine)
 _MICRODOLLAR = Decimal("0.000001")
 
 
@@ -30,7 +33,7 @@ def record_lease(session: Session, lease: Lease) -> None:
     row.hourly = lease.hourly
     row.launched_at = lease.since
     if row.closed_at is not None:
-        row.cost = cost_until(row, row.closed_at)
+        row.cost = cost_until(row.closed_at, hourly=row.hourly, launched_at=row.launched_at)
 
 
 def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
@@ -39,8 +42,8 @@ def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
     if row.closed_at is None:
         row.closed_at = order.closed_at
         row.closed_because = order.reason
-        row.cost = cost_until(row, order.closed_at)
-    return row.cost if row.cost is not None else cost_until(row, row.closed_at)
+        row.cost = cost_until(order.closed_at, hourly=row.hourly, launched_at=row.launched_at)
+    return _cost(row, row.closed_at)
 
 
 def open_leases(session: Session, provider: str | None = None, workload: str | None = None) -> list[LeaseRow]:
@@ -53,12 +56,36 @@ def open_leases(session: Session, provider: str | None = None, workload: str | N
     return list(session.exec(query.order_by(col(LeaseRow.opened_at), col(LeaseRow.label))))
 
 
-def cost_until(row: LeaseRow, moment: datetime) -> Decimal:
-    """What the lease costs up to `moment`: its hourly price from its launch on; nothing if it never launched."""
-    if row.launched_at is None:
+def cost_until(moment: datetime, *, hourly: Decimal, launched_at: datetime | None) -> Decimal:
+    """What a lease costs up to `moment`: its hourly price from its launch on; nothing if it never launched."""
+    if launched_at is None:
         return Decimal(0)
-    microseconds = max(moment - row.launched_at, timedelta()) // timedelta(microseconds=1)
-    return (row.hourly * microseconds / _HOUR_US).quantize(_MICRODOLLAR, rounding=ROUND_HALF_EVEN)
+    microseconds = max(moment - launched_at, timedelta()) // timedelta(microseconds=1)
+    return (hourly * microseconds / _HOUR_US).quantize(_MICRODOLLAR, rounding=ROUND_HALF_EVEN)
+
+
+def of_generation(session: Session, workload: str, generation: int, window: Window, now: datetime) -> Page[LeaseLine]:
+    """In the order in which they were claimed."""
+    query = select(LeaseRow).where(LeaseRow.workload == workload, LeaseRow.generation == generation)
+    return newest(session, query.order_by(col(LeaseRow.epoch).desc()), lambda row: line(row, now), _LINE, window)
+
+
+def cost_of_generation(session: Session, workload: str, generation: int, now: datetime) -> Decimal:
+    """What all its leases cost, open ones up to `now`."""
+    query = select(col(LeaseRow.cost), col(LeaseRow.hourly), col(LeaseRow.launched_at)).where(
+        LeaseRow.workload == workload, LeaseRow.generation == generation
+    )
+    costs = (
+        cost if cost is not None else cost_until(now, hourly=hourly, launched_at=launched_at)
+        for cost, hourly, launched_at in session.exec(query)
+    )
+    return sum(costs, Decimal(0))
+
+
+def newest_epoch(session: Session, workload: str, generation: int) -> int:
+    """The last under which the generation rented; 0 when it never did."""
+    query = select(func.max(LeaseRow.epoch)).where(LeaseRow.workload == workload, LeaseRow.generation == generation)
+    return session.exec(query).one() or 0
 
 
 def line(row: LeaseRow, now: datetime) -> LeaseLine:
@@ -76,8 +103,12 @@ def line(row: LeaseRow, now: datetime) -> LeaseLine:
         launched_at=row.launched_at,
         closed_at=row.closed_at,
         closed_because=row.closed_because,
-        cost=row.cost if row.cost is not None else cost_until(row, now),
+        cost=_cost(row, now),
     )
+
+
+def _cost(row: LeaseRow, now: datetime) -> Decimal:
+    return row.cost if row.cost is not None else cost_until(now, hourly=row.hourly, launched_at=row.launched_at)
 
 
 def _line(session: Session, label: str) -> LeaseRow:

@@ -1,18 +1,26 @@
-"""A generation's whole record, and whether it kept its objectives."""
+"""A generation's record, and whether it kept its objectives.
+
+The sums are over all of it. Its lists are cut to what one answer holds; whoever wants more asks for a list alone, page
+by page.
+"""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
-from holdfast.contracts.incidents import Incident
-from holdfast.contracts.reports import LeaseLine, WorkloadReport
+from holdfast.contracts.activities import ReportInput
+from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.records import checkpoints, journal, leases
-from holdfast.records.tables import GenerationRow, LeaseRow, WorkloadRow
+from holdfast.records.journal import Losses
+from holdfast.records.pages import ROOM, Window
+from holdfast.records.tables import GenerationRow, WorkloadRow
 
 
-def report_workload(session: Session, name: str, generation: int | None, now: datetime) -> WorkloadReport | None:
+def report_workload(
+    session: Session, order: ReportInput, generation: int | None, now: datetime
+) -> WorkloadReport | None:
     """The report of one generation, the newest by default; None when there is no such name or generation."""
+    name = order.workload
     workload = session.get(WorkloadRow, name)
     if workload is None:
         return None
@@ -20,48 +28,56 @@ def report_workload(session: Session, name: str, generation: int | None, now: da
     run = session.get(GenerationRow, (name, number))
     if run is None:
         return None
-    lines = _lines(session, run, now)
-    incidents = journal.incidents(session, name, number)
+    losses = journal.losses(session, name, number)
+    lost = journal.incidents(session, name, number, _window(order, Part.INCIDENTS))
+    rented = leases.of_generation(session, name, number, _window(order, Part.LEASES), now)
+    saved = checkpoints.page(session, name, number, _window(order, Part.CHECKPOINTS))
+    decided = journal.decisions(session, name, number, _window(order, Part.DECISIONS))
     return WorkloadReport(
         workload=name,
         phase=run.phase,
         reason=run.reason,
         opened_at=run.opened_at,
         closed_at=run.closed_at,
-        epoch=workload.epoch if number == workload.generation else max((line.epoch for line in lines), default=0),
+        epoch=workload.epoch if number == workload.generation else leases.newest_epoch(session, name, number),
         rto=run.rto,
         rpo=run.rpo,
-        rto_met=met_rto(incidents, run.rto, run.closed_at or now),
-        rpo_met=met_rpo(incidents, run.rpo),
-        cost=sum((line.cost for line in lines), Decimal(0)),
-        incidents=incidents,
-        leases=lines,
-        checkpoints=tuple(checkpoints.of_generation(session, name, number)),
-        decisions=journal.decisions(session, name, number),
+        rto_met=met_rto(losses, run.rto, run.closed_at or now),
+        rpo_met=met_rpo(losses, run.rpo),
+        cost=leases.cost_of_generation(session, name, number, now),
+        incidents=lost.entries,
+        leases=rented.entries,
+        checkpoints=saved.entries,
+        decisions=decided.entries,
+        incidents_total=lost.total,
+        leases_total=rented.total,
+        checkpoints_total=saved.total,
+        decisions_total=decided.total,
+        worst_recovery_time=losses.worst_recovery_time,
+        worst_work_lost=losses.worst_work_lost,
     )
 
 
-def met_rto(incidents: tuple[Incident, ...], objective: timedelta | None, now: datetime) -> bool | None:
+def met_rto(losses: Losses, objective: timedelta | None, now: datetime) -> bool | None:
     """Whether every recovery was in time; None while none was measured. One that goes on is late once time is up."""
     if objective is None:
         return None
-    if any(_time_without_progress(each, now) > objective for each in incidents):
+    worst = losses.worst_recovery_time
+    going_on = now - losses.silent_since if losses.silent_since is not None else timedelta()
+    if max(worst or timedelta(), going_on) > objective:
         return False
-    return True if any(each.recovery_time is not None for each in incidents) else None
+    return None if worst is None else True
 
 
-def met_rpo(incidents: tuple[Incident, ...], objective: timedelta | None) -> bool | None:
+def met_rpo(losses: Losses, objective: timedelta | None) -> bool | None:
     """Whether no loss cost more work than the objective allows; None while none was measured."""
-    measured = [each.work_lost for each in incidents if each.work_lost is not None]
-    if objective is None or not measured:
+    if objective is None or losses.worst_work_lost is None:
         return None
-    return max(measured) <= objective
+    return losses.worst_work_lost <= objective
 
 
-def _time_without_progress(incident: Incident, now: datetime) -> timedelta:
-    return now - incident.silent_since if incident.recovery_time is None else incident.recovery_time
-
-
-def _lines(session: Session, run: GenerationRow, now: datetime) -> tuple[LeaseLine, ...]:
-    query = select(LeaseRow).where(LeaseRow.workload == run.workload, LeaseRow.generation == run.number)
-    return tuple(leases.line(row, now) for row in session.exec(query.order_by(col(LeaseRow.epoch))))
+def _window(order: ReportInput, part: Part) -> Window:
+    """All the room for the list that is asked for, or the same for each."""
+    if order.part is None:
+        return Window(room=ROOM // len(Part))
+    return Window(room=ROOM if part is order.part else 0, oldest=order.oldest)

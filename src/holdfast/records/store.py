@@ -167,9 +167,9 @@ class Records:
             journal.record_decision(session, decision)
 
     def report_workload(self, order: ReportInput, *, generation: int | None = None) -> WorkloadReport | None:
-        """Everything recorded about one generation, the newest by default; None for a name never opened."""
+        """What is recorded about one generation, the newest by default; None for a name never opened."""
         with self._reading() as session:
-            return reports.report_workload(session, order.workload, generation, self._clock())
+            return reports.report_workload(session, order, generation, self._clock())
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:

@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
+from typing import Annotated
+
+import typer
 
 from holdfast.cli import console, words
 from holdfast.cli.session import DataDir, Json, Name, with_holdfast
 from holdfast.contracts.incidents import Incident, Phases
-from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.reports import Part, WorkloadReport
 
 BAR_WIDTH = 60
+METER = "by our meter, boot time included; the provider's bill may leave that out"
 _MARKS = {  # one letter per phase; the bar reads from the last sign of life to the first progress
     "detect": "d",
     "decide": "c",
@@ -22,7 +26,14 @@ _MARKS = {  # one letter per phase; the bar reads from the last sign of life to 
 }
 
 
-def report(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
+def report(
+    name: Name,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Its lists from their beginning, however long they are.")
+    ] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
     """Show a workload's incidents, where their recovery time went, what was lost, and what everything cost.
 
     \b
@@ -30,7 +41,7 @@ def report(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
       holdfast report train
       holdfast report train --json | jq '.incidents[].recovery_time'
     """
-    found = with_holdfast(data_dir, lambda holdfast: holdfast.report(name))
+    found = with_holdfast(data_dir, lambda holdfast: holdfast.report(name, everything=everything))
     if as_json:
         console.print_json(found)
         return
@@ -47,20 +58,22 @@ def show(found: WorkloadReport) -> None:
     if found.leases:
         console.answer("")
         _show_leases(found)
+    for part, noun in ((Part.INCIDENTS, "incidents"), (Part.LEASES, "machines")):
+        if (shown := len(found.told(part))) < found.total(part):
+            part_of = f"the newest {shown} of {found.total(part)} {noun}"
+            console.say(f"{part_of}; `holdfast report {found.workload} --all` shows them all")
 
 
 def _summary(found: WorkloadReport) -> dict[str, str]:
-    worst_rto = max((each.recovery_time for each in found.incidents if each.recovery_time), default=None)
-    worst_rpo = max((each.work_lost for each in found.incidents if each.work_lost is not None), default=None)
     lived = (found.closed_at - found.opened_at) if found.closed_at else None
     return {
         "workload": found.workload,
         "state": found.phase + (f": {words.without_raw_words(found.reason)}" if found.reason else ""),
         "opened": words.clock(found.opened_at) + (f", lived {words.duration(lived)}" if lived else ""),
-        "incidents": str(len(found.incidents)),
-        "RTO": _against(worst_rto, found.rto, found.rto_met),
-        "RPO": _against(worst_rpo, found.rpo, found.rpo_met),
-        "cost": f"{words.money(found.cost)} over {words.count(len(found.leases), 'machine')}",
+        "incidents": str(found.total(Part.INCIDENTS)),
+        "RTO": _against(found.worst_recovery_time, found.rto, found.rto_met),
+        "RPO": _against(found.worst_work_lost, found.rpo, found.rpo_met),
+        "cost": f"{words.money(found.cost)} over {words.count(found.total(Part.LEASES), 'machine')}, {METER}",
     }
 
 

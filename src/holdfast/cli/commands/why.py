@@ -8,10 +8,18 @@ from holdfast.cli import console, words
 from holdfast.cli.session import DataDir, Json, Name, with_holdfast
 from holdfast.contracts.failover import Decision, RankedOffer
 
+SHOWN = 10
+
 
 def why(
     name: Name,
+    *,
     epoch: Annotated[int | None, typer.Option("--epoch", help="Only the decision that led to this epoch.")] = None,
+    newest: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, show_default="10; all with --json", help="So many, the newest."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Every decision since it started.")] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -21,8 +29,12 @@ def why(
     Examples:
       holdfast why train
       holdfast why train --epoch 2
+      holdfast why train --all
     """
-    decisions = with_holdfast(data_dir, lambda holdfast: holdfast.why(name, epoch=epoch))
+    limit = None if everything else newest or (None if as_json else SHOWN)
+    wanted = None if limit is None else limit + 1  # one more tells whether there are more
+    found = with_holdfast(data_dir, lambda holdfast: holdfast.why(name, epoch=epoch, newest=wanted))
+    decisions = found if limit is None else found[-limit:]
     if as_json:
         console.print_json(decisions)
         return
@@ -30,10 +42,14 @@ def why(
         console.say("no decision is recorded" + (f" for epoch {epoch}" if epoch is not None else ""))
     for decision in decisions:
         _show(decision)
+    if len(decisions) < len(found):
+        console.say(f"the newest {len(decisions)}; `holdfast why {name} --all` shows those before them too")
 
 
 def _show(decision: Decision) -> None:
     console.answer(f"e{decision.epoch} {decision.occasion}, by {decision.strategy}, {words.clock(decision.made_at)}")
+    if decision.times > 1:
+        console.answer(f"  {decision.times} times in a row until {words.clock(decision.last_made_at)}; the last time:")
     console.answer(f"  {decision.reason}")
     headers = ("SCORE", "PRICE", "GPU", "REGION", "PROVIDER", "OFFER", "WHY")
     if decision.chosen:
