@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -9,12 +11,25 @@ from temporalio import activity
 
 from holdfast.checkpoints.engine import CheckpointEngine
 from holdfast.checkpoints.errors import CheckpointError
-from holdfast.contracts.channel import AgentError, ChannelLost
+from holdfast.contracts.channel import AgentError, ChannelLost, understood
+from holdfast.contracts.hearsay import whole
 from holdfast.contracts.machines import Lease
 from holdfast.hosts.channel import AgentChannel
 
 _EVERY = 2.0  # seconds between two segments while there is something new
 _SEGMENT = 512 * 1024  # bytes read at once
+_LARGEST = 10**15  # bytes of output; a segment's key has room for no more
+_PATIENCE = timedelta(seconds=30)  # with a machine that does not answer
+_LAST_WORDS = 30.0  # seconds for what is left when the watch ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """A piece of output, and how much there is in all."""
+
+    offset: int
+    data: bytes
+    size: int
 
 
 class LogCourier:
@@ -39,26 +54,39 @@ class LogCourier:
         with suppress(asyncio.CancelledError):
             await self._task
         if error is None:
-            await self._carry_all()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await self._carry(to_the_end=False)
 
     async def _carry_on(self) -> None:
         while True:
-            await self._carry_all()
+            await self._carry(to_the_end=True)
             await asyncio.sleep(_EVERY)
 
-    async def _carry_all(self) -> None:
-        """Send what is new. A store or machine that fails costs nothing: the log waits on the machine."""
+    async def _carry(self, *, to_the_end: bool) -> None:
+        """Send what is new; to the end, or what there is when we begin: a log may grow as fast as it is read.
+
+        A store or machine that fails costs nothing: the log waits on the machine.
+        """
         workload, epoch = self._lease.workload, self._lease.epoch
         try:
             if self._offset is None:
                 self._offset = await self._engine.log_end(workload, epoch)
-            while data := await self._read(self._offset):
-                self._offset = await self._engine.append_log(workload, epoch, self._offset, data)
+            piece = await self._read(self._offset)
+            end = piece.size
+            while piece.data and (to_the_end or piece.offset < end):
+                self._offset = await self._engine.append_log(workload, epoch, piece.offset, piece.data)
+                piece = await self._read(self._offset)
         except (CheckpointError, AgentError, ChannelLost) as err:
             activity.logger.warning("the log of %s was not carried on: %s", self._lease.label, err)
 
-    async def _read(self, offset: int) -> bytes:
+    async def _read(self, offset: int) -> _Piece:
         """What comes next; a log that was cut at its size cap goes on where the machine still has it."""
-        answer = await self._channel.call("read_log", {"offset": offset, "max_bytes": _SEGMENT})
-        self._offset = answer["offset"]
-        return str(answer["data"]).encode("latin-1")
+        order = {"offset": offset, "max_bytes": _SEGMENT}
+        answer = await self._channel.call("read_log", order, timeout=_PATIENCE)
+        with understood("the agent's piece of log"):
+            data = str(answer["data"]).encode("latin-1")
+            whole(len(data), most=_SEGMENT)
+            # Never back: what came before is in the store.
+            start = whole(answer["offset"], least=offset, most=_LARGEST) if data else offset
+            return _Piece(offset=start, data=data, size=whole(answer["size"]))

@@ -20,7 +20,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -35,6 +35,8 @@ PACKS = "packs/"
 MANIFESTS = "manifests/"
 LOGS = "logs/"
 GARBAGE = "gc/"
+KINDS = ("file", "dir", "link")  # of entries
+STAGING = ".holdfast-staging"  # where a restore prepares; never an entry
 
 _MANIFEST_KEY = re.compile(r"manifests/(?P<workload>[^/]+)/(?P<epoch>\d+)-(?P<sequence>\d+)-(?P<digest>[0-9a-f]{64})")
 _PACK_KEY = re.compile(r"packs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
@@ -227,3 +229,24 @@ def _object(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise CheckpointCorrupt(f"{name} holds no JSON object")
     return body
+
+
+def check_entries(entries: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse what every restore would refuse: a save that nobody can restore must not become the newest one.
+
+    The agent has the same rule for what it restores (`hosts/agent/plan.py`): every path is relative and plain, stands
+    once, and after its folder. So none leads out of the workspace, nor through a link.
+
+    Raises:
+        ValueError: names the first entry that cannot be.
+    """
+    folders, seen = {""}, set[str]()
+    for entry in entries:
+        path, kind = str(entry.get("path")), entry.get("kind")
+        parts = path.split("/")
+        plain = not {"", ".", ".."}.intersection(parts) and "\0" not in path and parts[0] != STAGING
+        if not plain or path in seen or kind not in KINDS or path.rpartition("/")[0] not in folders:
+            raise ValueError(f"{path[:200]!r} cannot stand in a workspace")
+        seen.add(path)
+        if kind == "dir":
+            folders.add(path)

@@ -15,7 +15,7 @@ from typing import Any
 
 from holdfast.checkpoints import wire
 from holdfast.checkpoints.errors import SourceUnstable, StoreUnavailable
-from holdfast.checkpoints.format import Chunk, Manifest, Repository, is_pack_key
+from holdfast.checkpoints.format import Chunk, Manifest, Repository, check_entries, is_pack_key
 from holdfast.checkpoints.garbage import condemned
 from holdfast.checkpoints.serving import SILENCE, Questions, present, put_addresses, raise_ours
 from holdfast.checkpoints.stores.base import Store
@@ -138,7 +138,12 @@ class Save:
         if result["unstable"]:
             paths = tuple(result["unstable"])
             raise SourceUnstable(f"changed whenever they were read: {_few(list(paths))}", paths)
-        return Scan(name=result["scan"], taken_at=taken_at, entries=await asyncio.to_thread(wire.join, blobs))
+        entries = await asyncio.to_thread(wire.join, blobs)
+        try:
+            check_entries(entries)
+        except (ValueError, TypeError, AttributeError) as odd:
+            raise AgentError("nonsense", f"what the machine says stands in its workspace: {odd}") from odd
+        return Scan(name=result["scan"], taken_at=taken_at, entries=entries)
 
     async def _upload(self, scan: Scan) -> list[str]:
         """Send what is lacking; returns the files that are no longer as scanned."""

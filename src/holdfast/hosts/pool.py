@@ -101,13 +101,16 @@ class HostPool:
 
     @asynccontextmanager
     async def _use(self, lease: Lease) -> AsyncIterator[_Slot]:
-        slot = self._slots.setdefault((lease.label, lease.epoch), _Slot())
+        key = (lease.label, lease.epoch)
+        slot = self._slots.setdefault(key, _Slot())
         slot.users += 1
         try:
             yield slot
         finally:
             slot.users -= 1
             slot.idle_since = time.monotonic()
+            if not slot.users and self._slots.get(key) is not slot:
+                await slot.close()  # it was dropped while somebody waited, and opened it anew for himself
 
     async def _open_channel(self, slot: _Slot, lease: Lease, start: bool) -> AgentChannel:
         async with slot.opening:

@@ -30,7 +30,8 @@ class Addresses:
         self.announce(ahead)
 
     def announce(self, more: Iterable[Json]) -> None:
-        self._wanted.update((each["key"], each) for each in more)
+        with self._lock:
+            self._wanted.update((each["key"], each) for each in more)
 
     def use(self, key: str, transfer: Callable[[Json], Answer]) -> Answer:
         """Call `transfer` with a fresh address; again with a new one when the store refuses it."""

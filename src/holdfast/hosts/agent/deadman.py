@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from typing import Any, Callable, Dict, Optional
 
@@ -18,6 +17,7 @@ from .processes import boot_id, environment_of
 
 _FILE = "lease.json"
 _GLANCE = 0.5  # seconds between two looks at the deadline
+_LONGEST_ANSWER = 65_536
 _RETRY = 30.0  # seconds between two tries to end the machine
 
 
@@ -85,10 +85,23 @@ class DeadMan:
         return self._lease
 
     def _fire(self, lease: Dict[str, Any]) -> None:
+        """Until both is done, whatever happens to either, or until somebody sets a new lease."""
         print("nobody renewed the lease: stopping the work", file=sys.stderr, flush=True)
-        self._stop(lease["grace_s"])
-        while lease["self_destruct"] is not None and not _end_machine(lease["self_destruct"]):
+        stopped, ended = False, lease["self_destruct"] is None
+        while self._lease is lease:
+            stopped = stopped or self._try_to_stop(lease["grace_s"])
+            ended = ended or _end_machine(lease["self_destruct"])
+            if stopped and ended:
+                return
             time.sleep(_RETRY)
+
+    def _try_to_stop(self, grace: float) -> bool:
+        try:
+            self._stop(grace)
+        except Exception as error:  # the thread must outlive it, or no lease would ever run out again
+            print(f"cannot stop the work: {error}", file=sys.stderr, flush=True)
+            return False
+        return True
 
 
 def _deadline(seconds: float) -> Dict[str, Any]:
@@ -102,10 +115,19 @@ def _end_machine(hook: Dict[str, str]) -> bool:
     request.add_header("Authorization", f"Bearer {_machine_variable(hook['token_env'])}")
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
-            return bool(answer.status < 300)
-    except (OSError, urllib.error.URLError) as error:
+            return bool(answer.status < 300 and not _says_no(answer.read(_LONGEST_ANSWER)))
+    except Exception as error:  # an odd answer raises what is no OSError
         print(f"cannot end this machine: {error}", file=sys.stderr, flush=True)
         return False
+
+
+def _says_no(answer: bytes) -> bool:
+    """Some providers refuse with status 200 and `"success": false`."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("success") is False
 
 
 def _machine_variable(name: str) -> str:

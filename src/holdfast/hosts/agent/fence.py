@@ -43,7 +43,7 @@ class Fence:
 
     def _stop_older(self) -> bool:
         known = self._work.record()
-        stopped = known is not None and known.epoch < self.epoch and not known.over
+        stopped = known is not None and known.epoch < self.epoch and self._work.goes_on(known)
         if stopped:
             self._work.stop(_GRACE)
         return stopped

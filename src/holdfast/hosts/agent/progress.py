@@ -4,6 +4,8 @@ import json
 import os
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
+from .tree import open_file
+
 _LIMIT = 4096  # bytes of the file that count
 _TEXT = 200  # characters of plain text that are passed on
 
@@ -34,11 +36,10 @@ class ProgressFile:
             status = os.stat(self._path)
             stamp = (status.st_mtime_ns, status.st_size)
             if stamp != self._stamp:
-                with open(self._path, "rb") as file:
-                    self._take(file.read(_LIMIT), status.st_mtime)
+                self._take(_beginning(self._path), status.st_mtime)
                 self._stamp = stamp
-        except FileNotFoundError:
-            self._forget()  # a new start of the work begins with none
+        except OSError:  # a new start of the work begins with none; a folder or a pipe says nothing
+            self._forget()
         return self._progress
 
     def _take(self, content: bytes, written_at: float) -> None:
@@ -49,11 +50,17 @@ class ProgressFile:
         self._progress = Progress(text, raw, written_at)
 
 
+def _beginning(path: str) -> bytes:
+    fd, _ = open_file(os.path.realpath(path))  # a link is followed: where it writes is the work's own affair
+    with open(fd, "rb") as file:
+        return file.read(_LIMIT)
+
+
 def describe(content: str) -> Tuple[str, Optional[Dict[str, Any]]]:
     """The text form of a progress file's content, and the object when it holds one."""
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         return " ".join(content.split())[:_TEXT], None

@@ -10,7 +10,7 @@ from typing import Callable, List, Tuple
 
 from . import chunks
 from .memory import is_settled
-from .tree import Entry
+from .tree import Entry, open_file
 
 TRIES = 3
 
@@ -21,12 +21,12 @@ class Reading:
     """One file being read by a pool. `first` is its state when it was opened."""
 
     def __init__(self, root: str, entry: Entry, tick: Callable[[], None]) -> None:
-        """`tick` is called as chunks are done. Raises FileNotFoundError when the file has vanished."""
+        """`tick` is called as chunks are done. Raises FileNotFoundError when there is no plain file any more."""
         self.entry = entry
         self.bytes_read = 0
         self._tick = tick
         self._full = os.path.join(root, entry["path"])
-        self._fd, self.first = _open(self._full)
+        self._fd, self.first = open_file(self._full)
 
     def mark(self) -> List[int]:
         """What must be equal for the content to be taken as unchanged."""
@@ -34,11 +34,19 @@ class Reading:
 
     def start(self, pool: ThreadPoolExecutor, key: bytes) -> None:
         """Let the pool name the chunks."""
+        if is_settled(self.first):
+            # A store into a mapped page changes the file's times only while the page is clean: make it so, or what is
+            # written there from now on would never be noticed by them.
+            os.fsync(self._fd)
+            self.first = os.fstat(self._fd)
         self._grid = chunks.extents(self._fd, self.first.st_size)
         self._names = self._submit(pool, key)
 
     def settle(self, pool: ThreadPoolExecutor, key: bytes) -> Tuple[Named, bool]:
-        """Wait for the names; returns them and whether they belong to one state of the file."""
+        """Wait for the names; returns them and whether they belong to one state of the file.
+
+        Raises FileNotFoundError when it changed, and is no plain file any more.
+        """
         named = self._collect()
         for _ in range(TRIES):
             if self._unchanged():
@@ -46,8 +54,7 @@ class Reading:
             self._names = self._submit(pool, key)
             if self._collect() == named and os.fstat(self._fd).st_size >= self.first.st_size:
                 return named, True
-            if not self._reopen():
-                return named, False
+            self._reopen()
             self.start(pool, key)
             named = self._collect()
         return named, self._unchanged()
@@ -59,15 +66,11 @@ class Reading:
     def close(self) -> None:
         os.close(self._fd)
 
-    def _reopen(self) -> bool:
-        """Take what the path names now; False when that is nothing."""
-        try:
-            fresh = _open(self._full)
-        except FileNotFoundError:
-            return False
+    def _reopen(self) -> None:
+        """Take what the path names now."""
+        fresh = open_file(self._full)
         os.close(self._fd)
         self._fd, self.first = fresh
-        return True
 
     def _submit(self, pool: ThreadPoolExecutor, key: bytes) -> "List[Future[str]]":
         self.bytes_read += sum(length for _, length in self._grid)
@@ -82,12 +85,6 @@ class Reading:
 
     def _unchanged(self) -> bool:
         return _mark(os.fstat(self._fd)) == self.mark()
-
-
-def _open(path: str) -> Tuple[int, os.stat_result]:
-    # No following: the path was a plain file a moment ago, and a link put in its place leads elsewhere.
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    return fd, os.fstat(fd)
 
 
 def _mark(found: os.stat_result) -> List[int]:

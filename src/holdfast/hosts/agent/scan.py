@@ -102,6 +102,9 @@ class _Scanner:
         try:
             named, stable = reading.settle(self._pool, self._key)
             settled = stable and reading.is_left_alone()
+        except FileNotFoundError:
+            reading.entry["vanished"] = True
+            return
         finally:
             reading.close()
         if not stable:

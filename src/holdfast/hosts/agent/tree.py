@@ -1,9 +1,10 @@
 """Walking a workspace: what stands in it, without following a link and without what is excluded."""
 
+import errno
 import fnmatch
 import os
 import stat
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 # Ours, inside a workspace while a restore prepares; never saved, never removed by the restore that needs it.
 STAGING = ".holdfast-staging"
@@ -14,6 +15,9 @@ KINDS = (FILE, FOLDER, LINK)  # what is saved
 OTHER = "other"
 # Of a mode. Bits that lend the owner's rights to whoever runs a file are for people to set, not for checkpoints.
 PERMISSIONS = 0o777
+
+# What an open says when there is a link, a folder, a socket or a file in the way where a plain file was.
+_SOMETHING_ELSE = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENOTDIR)
 
 Entry = Dict[str, Any]
 
@@ -69,6 +73,27 @@ def _names(root: str, folder: str) -> List[str]:
         return []
 
 
+def open_file(full: str) -> Tuple[int, os.stat_result]:
+    """Open a plain file for reading, and say what was opened.
+
+    No following: a link put in its place leads elsewhere. No waiting: a pipe put there may never have a writer.
+
+    Raises:
+        FileNotFoundError: there is no plain file any more.
+    """
+    try:
+        fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _SOMETHING_ELSE:
+            raise FileNotFoundError(error.errno, "no plain file any more", full) from error
+        raise
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        raise FileNotFoundError(errno.ENOENT, "no plain file any more", full)
+    return fd, found
+
+
 def describe(root: str, path: str) -> Any:
     """The entry at a path, or None when it has vanished since its folder was listed."""
     full = os.path.join(root, path)
@@ -76,7 +101,7 @@ def describe(root: str, path: str) -> Any:
         found = os.lstat(full)
         if stat.S_ISLNK(found.st_mode):
             return {"path": path, "kind": LINK, "mtime": found.st_mtime_ns, "target": os.readlink(full)}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     kind = FILE if stat.S_ISREG(found.st_mode) else FOLDER if stat.S_ISDIR(found.st_mode) else OTHER
     return {"path": path, "kind": kind, "mode": found.st_mode & PERMISSIONS, "mtime": found.st_mtime_ns}

@@ -21,6 +21,7 @@ from .methods import Ask, Json, Note
 from .packs import MOST_CHUNKS, TARGET, Pack
 from .parallel import each, seldom
 from .scan import DEFAULT_HOME
+from .tree import open_file
 
 STREAMS = 8
 
@@ -122,8 +123,7 @@ class _Courier:
     def _pack(self, pack: Pack, place: Place) -> None:
         chunk, path, offset, length = place
         try:
-            # No following: a link put in the file's place would send what lies elsewhere.
-            fd = os.open(os.path.join(self._root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd, _ = open_file(os.path.join(self._root, path))
         except OSError:
             self._changed.add(path)
             return

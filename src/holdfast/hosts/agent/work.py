@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from typing import Any, Dict, Optional, Set
+from typing import Any, Dict, List, Optional, Set
 
 from . import launch, record
 from .failures import DISK_FULL, AgentFailure
@@ -56,7 +56,7 @@ class Work:
         with self._starting:
             known = self.record()
             if known is None or known.token != order["token"]:
-                if known is not None and not known.over:
+                if known is not None and self.goes_on(known):
                     raise AgentFailure("already_running", f"work {known.token} still runs here")
                 self._launch(order)
         return self._await_started(order["token"], note)
@@ -112,12 +112,40 @@ class Work:
     def stop(self, grace: float) -> Json:
         """End the work: SIGTERM, up to `grace` seconds, SIGKILL for all that is left. Idempotent."""
         known = self.record()
-        if known is not None and not known.over:
+        if known is not None and self.goes_on(known):
             self.thaw()
             self._terminate(known)
-            if not wait_ended(known.runner if is_alive(known.runner) else known.process or known.runner, grace):
+            if not self._wait_ended(known, grace):
                 self._kill(known)
         return self.view()
+
+    def goes_on(self, known: Record) -> bool:
+        """Whether anything of this work still runs: also what outlived both its runner and the shell that led it."""
+        return not known.over or bool(self._leaderless(known))
+
+    def _leaderless(self, known: Record) -> List[int]:
+        """Processes of the work's session without its leader. Known by their environment: a session's number may be
+        somebody else's by now."""
+        if known.process is None or known.alive:
+            return []
+        return [pid for pid in session_members(known.process.pid) if self._is_ours(pid)]
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            return environment_of(pid).get("HOLDFAST_PROGRESS_FILE") == self._home.file("progress")
+        except OSError:
+            return False
+
+    def _wait_ended(self, known: Record, grace: float) -> bool:
+        until = time.monotonic() + grace
+        leader = known.runner if is_alive(known.runner) else known.process or known.runner
+        if not wait_ended(leader, grace):
+            return False
+        while self._leaderless(known):
+            if time.monotonic() > until:
+                return False
+            time.sleep(_GLANCE)
+        return True
 
     def _terminate(self, known: Record) -> None:
         if is_alive(known.runner):
@@ -126,6 +154,9 @@ class Work:
             send(session_members(known.process.pid), signal.SIGTERM)
 
     def _kill(self, known: Record) -> None:
+        if left := self._leaderless(known):
+            send(left, signal.SIGKILL)
+            return
         runner = known.runner.pid
         session = known.process.pid if known.process else runner
         if not kill_tree(runner, session, spare={runner}):
