@@ -77,6 +77,11 @@ class RecordActivities:
             return sorted({each for name in workloads for each in self._records.live_manifests(name)})
 
     @activity.defn
+    def list_live_manifests(self, order: acts.ListLiveInput) -> acts.ListLiveResult:
+        with translated():
+            return self._records.live_after(order.after)
+
+    @activity.defn
     def record_incident(self, incident: Incident) -> None:
         with translated():
             self._records.record_incident(incident)

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import update
+from sqlalchemy import tuple_, update
 from sqlmodel import Session, col, select
 
-from holdfast.contracts.activities import CommitCheckpointInput
+from holdfast.contracts.activities import CheckpointPlace, CommitCheckpointInput, ListLiveResult
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.records import rows
 from holdfast.records.errors import Fenced, Superseded, UnknownWorkload
@@ -15,6 +15,8 @@ from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import CheckpointRow, WorkloadRow
 from holdfast.records.workloads import locked
 
+LIVE_TOLD = 2_500
+"""Manifests in one page: about as much as Temporal takes in one payload without a warning."""
 _CHECKPOINT: TypeAdapter[CheckpointRef] = TypeAdapter(CheckpointRef)
 
 
@@ -66,6 +68,23 @@ def live_manifests(session: Session, workload: str) -> frozenset[str]:
         CheckpointRow.workload == workload, col(CheckpointRow.retired_at).is_(None)
     )
     return frozenset(session.exec(query))
+
+
+def live_after(session: Session, after: CheckpointPlace | None) -> ListLiveResult:
+    """A page of the manifests that were not retired, of all workloads and generations.
+
+    Rows keep their place, so a checkpoint that lives from the first page to the last is told exactly once.
+    """
+    place = (col(CheckpointRow.workload), col(CheckpointRow.generation), col(CheckpointRow.sequence))
+    query = select(*place, col(CheckpointRow.manifest)).where(col(CheckpointRow.retired_at).is_(None))
+    if after is not None:
+        query = query.where(tuple_(*place) > (after.workload, after.generation, after.sequence))
+    found = session.exec(query.order_by(*place).limit(LIVE_TOLD)).all()
+    last = None
+    if len(found) == LIVE_TOLD:
+        workload, generation, sequence, _ = found[-1]
+        last = CheckpointPlace(workload=workload, generation=generation, sequence=sequence)
+    return ListLiveResult(manifests=tuple(manifest for *_, manifest in found), last=last)
 
 
 def mark_verified(session: Session, workload: str, manifest: str, at: datetime) -> None:

@@ -14,11 +14,13 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from holdfast.contracts.activities import (
+    CheckpointPlace,
     ClaimEpochInput,
     ClaimEpochResult,
     CloseLeaseInput,
     CloseWorkloadInput,
     CommitCheckpointInput,
+    ListLiveResult,
     OpenWorkloadInput,
     OpenWorkloadResult,
     ReportInput,
@@ -143,6 +145,11 @@ class Records:
         """Every manifest of the name, in any generation, that was not retired: what garbage collection must spare."""
         with self._reading() as session:
             return checkpoints.live_manifests(session, workload)
+
+    def live_after(self, after: CheckpointPlace | None) -> ListLiveResult:
+        """A page of every manifest, of any name and generation, that was not retired."""
+        with self._reading() as session:
+            return checkpoints.live_after(session, after)
 
     def mark_verified(self, workload: str, manifest: str, at: datetime) -> None:
         """Note that the checkpoint's chunks were all read back and found sound."""

@@ -35,6 +35,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.commit_checkpoint,
                 acts.mark_verified,
                 acts.live_manifests,
+                acts.list_live_manifests,
                 acts.record_incident,
                 acts.record_decision,
                 acts.close_workload,
