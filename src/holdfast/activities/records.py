@@ -71,6 +71,11 @@ class RecordActivities:
             self._records.mark_verified(order.workload, order.manifest, order.verified_at)
 
     @activity.defn
+    def forget_checkpoints(self, order: acts.ForgetInput) -> acts.ForgetResult | None:
+        with translated():
+            return self._records.forget_checkpoints(order)
+
+    @activity.defn
     def live_manifests(self) -> list[str]:
         with translated():
             workloads = self._records.workload_names()

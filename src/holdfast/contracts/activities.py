@@ -83,6 +83,18 @@ class MarkVerifiedInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForgetInput:
+    workload: str
+    keep: int  # so many of the newest of its last run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetResult:
+    forgotten: int
+    kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointPlace:
     """Where a checkpoint stands among all that are on record; it keeps its place."""
 
@@ -137,6 +149,12 @@ async def commit_checkpoint(order: CommitCheckpointInput) -> CheckpointRef:
 @activity.defn
 async def mark_verified(order: MarkVerifiedInput) -> None:
     """Note that every chunk of a committed checkpoint was read back and found sound."""
+    raise _stub()
+
+
+@activity.defn
+async def forget_checkpoints(order: ForgetInput) -> ForgetResult | None:
+    """Retire what earlier runs of the name left, and of an ended last run what is not kept. None: no such name."""
     raise _stub()
 
 

@@ -20,6 +20,8 @@ from holdfast.contracts.activities import (
     CloseLeaseInput,
     CloseWorkloadInput,
     CommitCheckpointInput,
+    ForgetInput,
+    ForgetResult,
     ListLiveResult,
     OpenWorkloadInput,
     OpenWorkloadResult,
@@ -160,6 +162,13 @@ class Records:
         """Take checkpoints of the newest generation out of use, never its head. Returns those retired by this call."""
         with self._writing() as session:
             return checkpoints.retire_checkpoints(session, workload, sequences, self._clock())
+
+    def forget_checkpoints(self, order: ForgetInput) -> ForgetResult | None:
+        """Take out of use what an ended workload, or earlier runs of the name, have saved; None for no such name."""
+        with self._writing() as session:
+            if session.get(WorkloadRow, order.workload) is None:
+                return None
+            return checkpoints.forget_checkpoints(session, order, self._clock())
 
     # --- the journal ---
 

@@ -34,6 +34,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.close_lease,
                 acts.commit_checkpoint,
                 acts.mark_verified,
+                acts.forget_checkpoints,
                 acts.live_manifests,
                 acts.list_live_manifests,
                 acts.record_incident,
