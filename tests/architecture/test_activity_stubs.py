@@ -10,6 +10,7 @@ import pytest
 from temporalio import activity
 
 from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
+from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.machines import MachineActivities
@@ -24,6 +25,7 @@ ROOMS = (
     HostActivities,
     MachineWatch,
     CheckpointActivities,
+    GarbageActivities,
     VerifyActivities,
 )
 

@@ -18,6 +18,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from holdfast.contracts import names
 from holdfast.contracts.activities import (
+    ForgetInput,
+    ForgetResult,
     MarkVerifiedInput,
     ReadLogsInput,
     ReadLogsResult,
@@ -305,6 +307,12 @@ class World:
         return a_report(order.workload) if order.workload in self.recorded else None
 
     @activity.defn
+    async def forget_checkpoints(self, order: ForgetInput) -> ForgetResult | None:
+        if self.records is not None:
+            return self.records.forget_checkpoints(order)
+        return ForgetResult(forgotten=2 - order.keep, kept=order.keep) if order.workload in self.recorded else None
+
+    @activity.defn
     async def read_logs(self, order: ReadLogsInput) -> ReadLogsResult:
         start = int(order.cursor or 0)
         text = self.log[start : start + 10]  # a small piece, so that readers must ask again
@@ -326,7 +334,7 @@ class World:
 async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
     """Workers on every queue, under the real names."""
     activities: dict[str, list[Callable[..., Any]]] = {
-        names.CONTROL_QUEUE: [world.report_workload, world.mark_verified],
+        names.CONTROL_QUEUE: [world.report_workload, world.forget_checkpoints, world.mark_verified],
         names.HOSTS_QUEUE: [world.read_logs, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],
         names.provider_queue("vast"): [world.search_offers],

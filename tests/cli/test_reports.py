@@ -62,6 +62,15 @@ async def test_verify_says_by_its_exit_code_whether_a_checkpoint_is_sound(
     assert (await online("checkpoint", "verify", known, "--sequence", "9")).code == 15
 
 
+async def test_forget_says_how_many_checkpoints_it_gave_up(online: Run, known: str) -> None:
+    assert "1 checkpoint given up, 1 kept" in (await online("checkpoint", "forget", known)).err
+    assert (await online("checkpoint", "forget", known, "--keep", "0", "--json")).document == {
+        "forgotten": 2,
+        "kept": 0,
+    }
+    assert (await online("checkpoint", "forget", "nobody")).code == 4
+
+
 async def test_restore_refuses_a_folder_that_holds_something(online: Run, known: str, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")

@@ -89,10 +89,20 @@ class RecordActivities:
             self._records.mark_verified(order.workload, order.manifest, order.verified_at)
 
     @activity.defn
+    def forget_checkpoints(self, order: acts.ForgetInput) -> acts.ForgetResult | None:
+        with translated():
+            return self._records.forget_checkpoints(order)
+
+    @activity.defn
     def live_manifests(self) -> list[str]:
         with translated():
             workloads = self._records.workload_names()
             return sorted({each for name in workloads for each in self._records.live_manifests(name)})
+
+    @activity.defn
+    def list_live_manifests(self, order: acts.ListLiveInput) -> acts.ListLiveResult:
+        with translated():
+            return self._records.live_after(order.after)
 
     @activity.defn
     def record_incident(self, incident: Incident) -> None:

@@ -9,6 +9,7 @@ marked from. If not, it finds the expired condemnation after writing its manifes
 The grace must therefore be longer than the longest save.
 """
 
+import asyncio
 import gzip
 import json
 import secrets
@@ -20,6 +21,9 @@ from typing import Any
 from holdfast.checkpoints.errors import CheckpointCorrupt, NoCheckpoint
 from holdfast.checkpoints.format import GARBAGE, MANIFESTS, PACKS, VERSION, Manifest, ManifestKey, canonical
 from holdfast.checkpoints.stores.base import Store, StoredObject
+
+_READ_AT_ONCE = 16
+"""Manifests. There may be a hundred thousand of them, and each is one more journey to the store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +95,13 @@ async def _marked(
         raise NoCheckpoint(f"a committed manifest is not in the store: {lost[0]}; nothing was collected")
     kept = set(live) | {key for key, each in stored.items() if each.modified > old or _is_protected(key, protected)}
     needed = set(kept)
-    for key in sorted(kept):
-        data = await store.get(key)
-        if data is None:
-            raise NoCheckpoint(f"{key} vanished while it was read; nothing was collected")
-        needed.update(Manifest.decode(key, data).packs)
+    keys = sorted(kept)
+    for start in range(0, len(keys), _READ_AT_ONCE):
+        some = keys[start : start + _READ_AT_ONCE]
+        for key, data in zip(some, await asyncio.gather(*map(store.get, some)), strict=True):
+            if data is None:
+                raise NoCheckpoint(f"{key} vanished while it was read; nothing was collected")
+            needed.update(Manifest.decode(key, data).packs)
     return needed
 
 

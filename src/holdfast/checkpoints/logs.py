@@ -1,9 +1,13 @@
 """Output of the work, kept in segments whose keys carry their epoch and first offset."""
 
+import asyncio
 from dataclasses import dataclass
 
 from holdfast.checkpoints.format import LOGS
 from holdfast.checkpoints.stores.base import Store
+
+_AT_ONCE = 64
+"""Pieces of one page, read side by side: quiet work makes a thousand small ones, too many for one after another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,14 @@ class _Segment:
     @property
     def end(self) -> int:
         return self.offset + self.size
+
+
+@dataclass(frozen=True)
+class _Piece:
+    key: str
+    skip: int  # of the segment
+    length: int
+    end: int  # in the epoch's output
 
 
 class LogBook:
@@ -57,20 +69,12 @@ class LogBook:
             return LogPage(data=b"", cursor=cursor, epoch=segments[-1].epoch if segments else None)
         if ahead[0].epoch != epoch:
             epoch, offset = ahead[0].epoch, 0
-        data = bytearray()
-        for segment in ahead:
-            if segment.epoch != epoch or len(data) >= max_bytes:
-                break
-            if segment.end <= offset:  # two couriers cut the same output in different places
-                continue
-            offset = max(offset, segment.offset)  # a gap is output that no machine had time to send
-            piece = await self._piece(segment, offset - segment.offset, max_bytes - len(data))
-            data += piece
-            offset += len(piece)
-        return LogPage(data=bytes(data), cursor=f"{epoch}:{offset}", epoch=epoch)
+        pieces = _cut([each for each in ahead if each.epoch == epoch], offset, max_bytes)
+        read = await asyncio.gather(*map(self._piece, pieces))
+        return LogPage(data=b"".join(read), cursor=f"{epoch}:{pieces[-1].end if pieces else offset}", epoch=epoch)
 
-    async def _piece(self, segment: _Segment, skip: int, limit: int) -> bytes:
-        return await self._store.get(segment.key, start=skip, length=min(segment.size - skip, limit)) or b""
+    async def _piece(self, piece: _Piece) -> bytes:
+        return await self._store.get(piece.key, start=piece.skip, length=piece.length) or b""
 
     async def _segments(self, workload: str) -> list[_Segment]:
         prefix = f"{LOGS}{workload}/"
@@ -79,6 +83,21 @@ class LogBook:
             epoch, _, offset = stored.key.removeprefix(prefix).partition("/")
             found.append(_Segment(int(epoch), int(offset), stored.size, stored.key))
         return found
+
+
+def _cut(segments: list[_Segment], offset: int, room: int) -> list[_Piece]:
+    """What to read, in order, of one epoch's output: at most so many bytes, and pieces."""
+    pieces: list[_Piece] = []
+    for segment in segments:
+        if room <= 0 or len(pieces) == _AT_ONCE:
+            break
+        if segment.end <= offset:  # two couriers cut the same output in different places
+            continue
+        start = max(offset, segment.offset)  # a gap is output that no machine had time to send
+        length = min(segment.end - start, room)
+        pieces.append(_Piece(segment.key, start - segment.offset, length, start + length))
+        offset, room = start + length, room - length
+    return pieces
 
 
 def _parse(cursor: str) -> tuple[int, int]:

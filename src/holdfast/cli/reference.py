@@ -38,6 +38,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `checkpoint save` | the new checkpoint, as in `ls` |
 | `checkpoint verify` | `chunks`, `bytes_read`, `corrupt` (empty: sound), `duration` |
 | `checkpoint restore` | `files`, `bytes_total`, `bytes_fetched`, `duration` |
+| `checkpoint forget` | `forgotten`, `kept`: how many |
 | `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
 | `sim instances`, `sim offers`, `sim bill` | the market's own truth |
 """

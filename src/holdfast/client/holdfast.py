@@ -249,6 +249,26 @@ class Holdfast:
             await self._note_verified(name, checkpoint)
         return summary
 
+    async def forget(self, name: str, *, keep: int) -> activities.ForgetResult:
+        """Retire what earlier runs of the name have saved, and all but `keep` of the newest of the last run.
+
+        Of a workload that still runs only earlier runs are touched. Nothing that was retired can be restored; its
+        bytes go with the garbage, a day or two later.
+
+        Raises:
+            UnknownWorkload: nothing is recorded under this name.
+        """
+        done = await ask(
+            self._client,
+            activities.forget_checkpoints,
+            activities.ForgetInput(workload=name, keep=keep),
+            queue=names.CONTROL_QUEUE,
+            summary=f"forget checkpoints of {name}",
+        )
+        if done is None:
+            raise UnknownWorkload(f"there is no workload {name!r}")
+        return done
+
     # --- inside ----------------------------------------------------------------------------------------------
 
     async def _note_verified(self, name: str, checkpoint: CheckpointRef) -> None:

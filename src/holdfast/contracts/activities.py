@@ -91,6 +91,38 @@ class MarkVerifiedInput:
     verified_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForgetInput:
+    workload: str
+    keep: int  # so many of the newest of its last run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetResult:
+    forgotten: int
+    kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointPlace:
+    """Where a checkpoint stands among all that are on record; it keeps its place."""
+
+    workload: str
+    generation: int
+    sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListLiveInput:
+    after: CheckpointPlace | None = None  # where the last page ended; None begins
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListLiveResult:
+    manifests: tuple[str, ...]
+    last: CheckpointPlace | None  # None: that was all
+
+
 def _stub() -> NotImplementedError:
     return NotImplementedError("a stub: the body is registered by a worker under this name")
 
@@ -142,8 +174,20 @@ async def mark_verified(order: MarkVerifiedInput) -> None:
 
 
 @activity.defn
+async def forget_checkpoints(order: ForgetInput) -> ForgetResult | None:
+    """Retire what earlier runs of the name left, and of an ended last run what is not kept. None: no such name."""
+    raise _stub()
+
+
+@activity.defn
 async def live_manifests() -> list[str]:
-    """The manifest of every checkpoint of every workload that was not retired."""
+    """The manifest of every checkpoint of every workload that was not retired. For runs of an older release."""
+    raise _stub()
+
+
+@activity.defn
+async def list_live_manifests(order: ListLiveInput) -> ListLiveResult:
+    """A page of the manifests of every checkpoint, of every run of every workload, that was not retired."""
     raise _stub()
 
 
@@ -448,11 +492,23 @@ class CollectGarbageResult:
     condemned: int  # to be deleted by a later run, if still unnamed
     deleted: int
     bytes_deleted: int
+    live: int = 0  # checkpoints
 
 
 @activity.defn
 async def collect_garbage(order: CollectGarbageInput) -> CollectGarbageResult:
-    """Delete what no live checkpoint names and an earlier run condemned."""
+    """Delete what no live checkpoint names and an earlier run condemned. For runs of an older release."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectUnneededInput:
+    grace: timedelta  # longer than the longest save
+
+
+@activity.defn
+async def collect_unneeded(order: CollectUnneededInput) -> CollectGarbageResult:
+    """Ask the records which checkpoints live, and delete what none names and an earlier run condemned."""
     raise _stub()
 
 

@@ -4,17 +4,25 @@ from collections.abc import Collection
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import update
+from sqlalchemy import tuple_, update
 from sqlmodel import Session, col, select
 
-from holdfast.contracts.activities import CommitCheckpointInput
+from holdfast.contracts.activities import (
+    CheckpointPlace,
+    CommitCheckpointInput,
+    ForgetInput,
+    ForgetResult,
+    ListLiveResult,
+)
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.records import rows
 from holdfast.records.errors import Fenced, Superseded, UnknownWorkload
 from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import CheckpointRow, WorkloadRow
-from holdfast.records.workloads import locked
+from holdfast.records.workloads import locked, newest_generation
 
+LIVE_TOLD = 2_500
+"""Manifests in one page: about as much as Temporal takes in one payload without a warning."""
 _CHECKPOINT: TypeAdapter[CheckpointRef] = TypeAdapter(CheckpointRef)
 
 
@@ -68,6 +76,23 @@ def live_manifests(session: Session, workload: str) -> frozenset[str]:
     return frozenset(session.exec(query))
 
 
+def live_after(session: Session, after: CheckpointPlace | None) -> ListLiveResult:
+    """A page of the manifests that were not retired, of all workloads and generations.
+
+    Rows keep their place, so a checkpoint that lives from the first page to the last is told exactly once.
+    """
+    place = (col(CheckpointRow.workload), col(CheckpointRow.generation), col(CheckpointRow.sequence))
+    query = select(*place, col(CheckpointRow.manifest)).where(col(CheckpointRow.retired_at).is_(None))
+    if after is not None:
+        query = query.where(tuple_(*place) > (after.workload, after.generation, after.sequence))
+    found = session.exec(query.order_by(*place).limit(LIVE_TOLD)).all()
+    last = None
+    if len(found) == LIVE_TOLD:
+        workload, generation, sequence, _ = found[-1]
+        last = CheckpointPlace(workload=workload, generation=generation, sequence=sequence)
+    return ListLiveResult(manifests=tuple(manifest for *_, manifest in found), last=last)
+
+
 def mark_verified(session: Session, workload: str, manifest: str, at: datetime) -> None:
     """Note that every chunk of this checkpoint was read back and found sound; the newest time stands."""
     query = select(CheckpointRow).where(CheckpointRow.workload == workload, CheckpointRow.manifest == manifest)
@@ -95,6 +120,24 @@ def retire_checkpoints(session: Session, name: str, sequences: Collection[int], 
     for row in retired:
         row.retired_at = at
     return [rows.checkpoint(row) for row in retired]
+
+
+def forget_checkpoints(session: Session, order: ForgetInput, at: datetime) -> ForgetResult:
+    """Retire whatever earlier generations left, and all but the newest of the last one, if that has ended.
+
+    What a run that goes on has saved is its own to retire.
+    """
+    workload = locked(session, order.workload)
+    query = select(CheckpointRow).where(
+        CheckpointRow.workload == order.workload, col(CheckpointRow.retired_at).is_(None)
+    )
+    live = session.exec(query.order_by(col(CheckpointRow.sequence))).all()
+    last = [row for row in live if row.generation == workload.generation]
+    ended = newest_generation(session, workload).closed_at is not None
+    kept = min(order.keep, len(last)) if ended else len(last)
+    for row in [*(row for row in live if row.generation != workload.generation), *last[: len(last) - kept]]:
+        row.retired_at = at
+    return ForgetResult(forgotten=len(live) - kept, kept=kept)
 
 
 def _move_head(session: Session, wanted: CheckpointRef, seen: int | None) -> bool:

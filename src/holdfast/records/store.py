@@ -14,11 +14,15 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from holdfast.contracts.activities import (
+    CheckpointPlace,
     ClaimEpochInput,
     ClaimEpochResult,
     CloseLeaseInput,
     CloseWorkloadInput,
     CommitCheckpointInput,
+    ForgetInput,
+    ForgetResult,
+    ListLiveResult,
     OpenWorkloadInput,
     OpenWorkloadResult,
     ReportInput,
@@ -144,6 +148,11 @@ class Records:
         with self._reading() as session:
             return checkpoints.live_manifests(session, workload)
 
+    def live_after(self, after: CheckpointPlace | None) -> ListLiveResult:
+        """A page of every manifest, of any name and generation, that was not retired."""
+        with self._reading() as session:
+            return checkpoints.live_after(session, after)
+
     def mark_verified(self, workload: str, manifest: str, at: datetime) -> None:
         """Note that the checkpoint's chunks were all read back and found sound."""
         with self._writing() as session:
@@ -153,6 +162,13 @@ class Records:
         """Take checkpoints of the newest generation out of use, never its head. Returns those retired by this call."""
         with self._writing() as session:
             return checkpoints.retire_checkpoints(session, workload, sequences, self._clock())
+
+    def forget_checkpoints(self, order: ForgetInput) -> ForgetResult | None:
+        """Take out of use what an ended workload, or earlier runs of the name, have saved; None for no such name."""
+        with self._writing() as session:
+            if session.get(WorkloadRow, order.workload) is None:
+                return None
+            return checkpoints.forget_checkpoints(session, order, self._clock())
 
     # --- the journal ---
 

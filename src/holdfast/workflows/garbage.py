@@ -1,7 +1,7 @@
 """Delete from the store what no checkpoint needs any more. Started by a schedule; one run at a time.
 
-The records say which manifests live; the store is then searched in two phases, a grace apart, so that nothing that a
-save in flight is about to name is ever deleted.
+The records say, page by page, which manifests live; the store is then searched in two phases, a grace apart, so that
+nothing that a save in flight is about to name is ever deleted.
 """
 
 from datetime import timedelta
@@ -19,10 +19,12 @@ GRACE = timedelta(hours=24)
 class GarbageWorkflow:
     @workflow.run
     async def run(self) -> CollectGarbageResult:
-        live = await steps.live_manifests()
-        done = await steps.collect_garbage(live, GRACE)
+        if workflow.patched("the-collector-asks-what-lives"):
+            done = await steps.collect_unneeded(GRACE)
+        else:
+            done = await steps.collect_garbage(await steps.live_manifests(), GRACE)
         workflow.set_current_details(
-            f"{len(live)} checkpoints live; {done.deleted} objects deleted ({done.bytes_deleted:,} bytes), "
+            f"{done.live} checkpoints live; {done.deleted} objects deleted ({done.bytes_deleted:,} bytes), "
             f"{done.condemned} condemned, {done.kept} kept"
         )
         return done

@@ -355,3 +355,15 @@ async def collect_garbage(live: list[str], grace: timedelta) -> acts.CollectGarb
         retry_policy=_FOR_EVER,
         summary=f"collect garbage beside {len(live)} live checkpoints",
     )
+
+
+async def collect_unneeded(grace: timedelta) -> acts.CollectGarbageResult:
+    return await workflow.execute_activity(
+        acts.collect_unneeded,
+        acts.CollectUnneededInput(grace=grace),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_FOR_EVER,
+        summary="delete what no checkpoint needs",
+    )

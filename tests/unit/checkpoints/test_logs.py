@@ -1,5 +1,7 @@
 """Output survives its machine, in order, without gaps of our making and without repeats."""
 
+import asyncio
+
 import pytest
 
 from holdfast.checkpoints.engine import CheckpointEngine
@@ -71,3 +73,30 @@ async def test_output_that_no_machine_could_send_is_jumped_over(store: FolderSto
 async def test_a_foreign_cursor_is_refused(store: FolderStore) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         await CheckpointEngine(store).read_logs("train", "nonsense")
+
+
+class Slow(FolderStore):
+    """Answers the reads that are under way only when no more of them come."""
+
+    asked, under_way, most = 0, 0, 0
+
+    async def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes | None:
+        self.asked += 1
+        self.under_way += 1
+        before = 0
+        while before != self.asked:
+            before = self.asked
+            await asyncio.sleep(0)
+        self.most = max(self.most, self.under_way)
+        self.under_way -= 1
+        return await super().get(key, start=start, length=length)
+
+
+async def test_a_page_of_very_small_pieces_takes_one_journey_to_the_store(store: FolderStore) -> None:
+    engine, slow = CheckpointEngine(store), Slow(store.root)
+    at = 0
+    for number in range(1_000):
+        at = await engine.append_log("train", 1, at, b"%03d\n" % number)
+    first = await CheckpointEngine(slow).read_logs("train", "", 65_536)
+    assert slow.asked == slow.most < 100 < len(first.data)
+    assert b"".join(data for _, data in await read_all(engine)) == b"".join(b"%03d\n" % n for n in range(1_000))

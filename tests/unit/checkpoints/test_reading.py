@@ -87,7 +87,7 @@ def test_a_file_that_never_holds_still_is_called_unstable(tmp_path: Path) -> Non
     assert not stable
 
 
-def test_a_file_that_vanishes_while_it_changes_is_unstable(tmp_path: Path) -> None:
+def test_a_file_that_vanishes_while_it_changes_has_vanished(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"0123")
 
@@ -96,8 +96,17 @@ def test_a_file_that_vanishes_while_it_changes_is_unstable(tmp_path: Path) -> No
             path.write_bytes(b"9")
             path.unlink()
 
-    _, stable = read(path, shrink_and_vanish)
-    assert not stable
+    with pytest.raises(FileNotFoundError):
+        read(path, shrink_and_vanish)
+
+
+@pytest.mark.parametrize("becomes", [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/hostname", path)])
+def test_what_is_no_plain_file_any_more_is_neither_waited_for_nor_followed(
+    tmp_path: Path, becomes: Callable[[Path], None]
+) -> None:
+    becomes(tmp_path / "f")
+    with pytest.raises(FileNotFoundError):
+        tree.open_file(str(tmp_path / "f"))
 
 
 def test_unchanged_files_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """A workload with very many of everything. To record one after another would take minutes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,6 +36,11 @@ def live_long(records: Records, many: int, name: str = "train", *, offers: int =
     _multiply(records, many, CheckpointRow, lambda number: {"sequence": number})
     _multiply(records, many, IncidentRow, _renumbered(TypeAdapter(Incident), loss, "epoch_lost"))
     _multiply(records, many, DecisionRow, _renumbered(TypeAdapter(Decision), ranking, "epoch"))
+
+
+def many_checkpoints(records: Records, manifests: Sequence[str]) -> None:
+    """Rows like the only one there is, whose manifest is the first of these."""
+    _multiply(records, len(manifests), CheckpointRow, lambda n: {"sequence": n, "manifest": manifests[n - 1]})
 
 
 def _multiply(records: Records, many: int, table: type[Table], change: Change) -> None:

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from holdfast.contracts.activities import CloseWorkloadInput, ForgetInput
+from holdfast.contracts.workload import Phase
 from holdfast.records.errors import Fenced, Superseded, UnknownWorkload
 from holdfast.records.store import Records
 from tests.unit.records.makers import NOON, checkpoint, claim, commit, opening
@@ -104,3 +106,37 @@ def test_manifests_of_earlier_generations_stay_alive_until_they_are_retired(runn
     running.claim_epoch(claim(2))
     new = running.commit_checkpoint(commit(1, epoch=2))
     assert running.live_manifests("train") == {old.manifest, new.manifest}
+
+
+def forgotten(records: Records, keep: int) -> tuple[int, int]:
+    done = records.forget_checkpoints(ForgetInput(workload="train", keep=keep))
+    assert done is not None
+    return done.forgotten, done.kept
+
+
+def test_an_ended_workload_keeps_its_checkpoints_until_it_is_told_to_forget_them(running: Records) -> None:
+    for sequence in (1, 2, 3):
+        running.commit_checkpoint(commit(sequence, on=sequence - 1 or None))
+    running.close_workload(
+        CloseWorkloadInput(workload="train", phase=Phase.FINISHED, reason="done", closed_at=NOON + timedelta(hours=1))
+    )
+    assert len(running.live_manifests("train")) == 3
+    assert forgotten(running, keep=1) == (2, 1)
+    assert [each.sequence for each in running.list_checkpoints("train")] == [3]
+    assert forgotten(running, keep=1) == (0, 1)
+    assert forgotten(running, keep=0) == (1, 0)
+    assert running.live_manifests("train") == frozenset()
+
+
+def test_a_workload_that_runs_forgets_only_what_earlier_runs_have_left(running: Records) -> None:
+    running.commit_checkpoint(commit(1))
+    running.open_workload(opening(run_id="run-2"))
+    running.claim_epoch(claim(2))
+    new = running.commit_checkpoint(commit(1, epoch=2))
+    assert forgotten(running, keep=0) == (1, 1)
+    assert running.live_manifests("train") == {new.manifest}
+    running.commit_checkpoint(commit(2, epoch=2, on=1))
+
+
+def test_there_is_nothing_to_forget_of_a_name_never_opened(records: Records) -> None:
+    assert records.forget_checkpoints(ForgetInput(workload="nobody", keep=1)) is None

@@ -6,12 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from holdfast.contracts.activities import ReportInput
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.reports import Part, WorkloadReport
+from holdfast.records.checkpoints import LIVE_TOLD
 from holdfast.records.store import Records
+from holdfast.records.tables import CheckpointRow, WorkloadRow
 from tests.unit.records.longlived import live_long
 from tests.unit.records.makers import (
     NOON,
@@ -80,6 +83,29 @@ def test_a_list_alone_is_read_page_by_page_to_its_beginning(old: Records, part: 
         read[:0] = getattr(report, part)
         old.record_decision(decision(MANY + len(read)))  # what comes meanwhile does not move the pages
     assert [getattr(each, NUMBERED_BY[part]) for each in read] == list(range(1, MANY + 1))
+
+
+def test_live_checkpoints_are_told_page_by_page_whatever_happens_meanwhile(records: Records) -> None:
+    for name in ("a", "b"):
+        records.open_workload(opening(name))
+        records.claim_epoch(claim(1, name))
+        records.commit_checkpoint(commit(1, name=name))
+    records.open_workload(opening("a", run_id="run-2"))  # what the run before has saved stays
+    with records._writing() as session:
+        row = session.get_one(CheckpointRow, ("b", 1, 1)).model_dump()
+        session.execute(insert(CheckpointRow), [row | {"sequence": n, "manifest": f"b/{n}"} for n in range(2, 100_001)])
+        session.get_one(WorkloadRow, "b").head_sequence = 100_000
+    told: list[str] = []
+    page = records.live_after(None)
+    while page.last:
+        told += page.manifests
+        if len(told) < LIVE_TOLD * 2:
+            records.retire_checkpoints("b", [2])  # told already
+            records.commit_checkpoint(commit(100_001, name="b", on=100_000))
+        page = records.live_after(page.last)
+    told += page.manifests
+    assert len(told) == len(set(told)) == 100_002
+    assert {"a/manifests/1-1", "b/2", "b/100000", "b/manifests/100001-1"} <= set(told)
 
 
 def nothing_fits(minute: int, **changes: Any) -> Decision:

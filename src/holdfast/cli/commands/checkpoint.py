@@ -1,4 +1,4 @@
-"""`holdfast checkpoint save|ls|verify|restore`."""
+"""`holdfast checkpoint save|ls|verify|restore|forget`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
 
 app = typer.Typer(
-    help="Save, list, verify and restore checkpoints.",
+    help="Save, list, verify, restore and forget checkpoints.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -115,6 +115,30 @@ def restore(
         f"{words.count(summary.files, 'file')}, {words.size(summary.bytes_total)} restored to {to} "
         f"in {words.duration(summary.duration)}"
     )
+
+
+@app.command("forget")
+def forget(
+    name: Name,
+    keep: Annotated[int, typer.Option("--keep", min=0, help="So many of the newest of its last run stay.")] = 1,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Give up the checkpoints of a workload that has ended, and those of earlier runs of its name.
+
+    A workload that still runs keeps its own. What is given up cannot be restored; the space is free after a day or
+    two.
+
+    \b
+    Examples:
+      holdfast checkpoint forget train
+      holdfast checkpoint forget train --keep 0
+    """
+    done = with_holdfast(data_dir, lambda holdfast: holdfast.forget(name, keep=keep))
+    if as_json:
+        console.print_json(done)
+        return
+    console.say(f"{words.count(done.forgotten, 'checkpoint')} given up, {done.kept} kept")
 
 
 def _row(each: CheckpointRef) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from temporalio.worker import Worker
 
 from holdfast.activities.checkpoints import CheckpointActivities
+from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.secrets import SecretSource
@@ -26,6 +27,7 @@ async def crew(shop: Shop) -> list[Worker]:
     acts = HostActivities(pool, secrets=SecretSource(shop.settings.data_dir / "secrets"), sightings=sightings)
     watch = MachineWatch(pool, engine, shop.client, sightings=sightings, interval=hosts.heartbeat_interval)
     state = CheckpointActivities(pool, engine, metrics=shop.metrics)
+    garbage = GarbageActivities(engine)
     return [
         shop.worker(
             names.HOSTS_QUEUE,
@@ -40,6 +42,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 state.restore_checkpoint,
                 state.read_logs,
                 state.collect_garbage,
+                garbage.collect_unneeded,
             ],
             # Watches mostly sleep; each workload has one.
             max_concurrent_activities=1000,
