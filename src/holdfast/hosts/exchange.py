@@ -49,7 +49,9 @@ class Exchange:
     async def _next(self, timeout: timedelta | None) -> Message:
         seconds = None if timeout is None else timeout.total_seconds()
         try:
-            return await asyncio.wait_for(self._messages.get(), seconds)
+            # Not `wait_for`: before Python 3.12 it swallows a cancel that comes together with the message.
+            async with asyncio.timeout(seconds):
+                return await self._messages.get()
         except TimeoutError as late:
             raise ChannelLost(f"the agent said nothing for {seconds:.0f} s") from late
 

@@ -48,7 +48,8 @@ class Conductor:
                 log.exception("following the market failed; trying again")
                 due = None
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._pause(due))
+                async with asyncio.timeout(self._pause(due)):
+                    await self._changed.wait()
 
     def wake(self) -> None:
         """Something changed: look at once."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.hosts.agent import chunks, memory, pages
+from holdfast.hosts.agent import chunks, memory, pages, tree
 from holdfast.hosts.agent.failures import AgentFailure
 from holdfast.hosts.agent.reading import Reading
 from holdfast.hosts.agent.scan import scan
