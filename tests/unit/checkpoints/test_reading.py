@@ -100,7 +100,7 @@ def test_a_file_that_vanishes_while_it_changes_has_vanished(tmp_path: Path) -> N
         read(path, shrink_and_vanish)
 
 
-@pytest.mark.parametrize("becomes", [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/hostname", path)])
+@pytest.mark.parametrize("becomes", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/etc/hostname")])
 def test_what_is_no_plain_file_any_more_is_neither_waited_for_nor_followed(
     tmp_path: Path, becomes: Callable[[Path], None]
 ) -> None:
