@@ -1,7 +1,9 @@
 """Work under an agent's supervision, from start to exit code."""
 
 import asyncio
+import json
 import os
+import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -134,6 +136,23 @@ async def test_a_setup_that_ends_well_when_it_is_stopped_does_not_start_the_comm
     with pytest.raises(AgentError, match="setup was stopped"):
         await starting
     assert not (machine.home / "workspace/never").exists()
+
+
+async def test_what_outlived_its_runner_and_its_shell_is_found_stopped_and_fenced(
+    channel: AgentChannel, machine: Machine
+) -> None:
+    await channel.call("start", order("sleep 1000 & echo $! > child; wait"))
+    child = machine.home / "workspace/child"
+    await until(lambda: child.exists() and child.read_text().strip())
+    record = json.loads((machine.home / ".holdfast/train.e3/work.json").read_text())
+    for leader in (record["runner"], record["process"]):
+        os.kill(leader[0], signal.SIGKILL)
+        await until(lambda leader=leader: identify(leader[0]) is None)
+    with pytest.raises(AgentError) as refusal:  # the two would write into one workspace
+        await channel.call("start", order("true", token="t2"))
+    assert refusal.value.kind == "already_running"
+    assert (await channel.call("fence", {"epoch": 4}))["stopped"] is True
+    assert identify(int(child.read_text())) is None
 
 
 async def test_what_a_finished_command_left_behind_is_ended(channel: AgentChannel, machine: Machine) -> None:

@@ -1,0 +1,91 @@
+"""The dead man's thread survives what it meets: odd answers, work that cannot be stopped."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.hosts.agent import deadman
+from holdfast.hosts.agent.failures import AgentFailure
+from holdfast.hosts.agent.home import Home
+from tests.unit.hosts.machine import until
+
+YES = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+NO = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"success":false}'
+GARBAGE = b"what?\r\n\r\n"
+
+
+class Provider:
+    """Answers one call after the other as it was told, then always yes."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.asked = 0
+        self._answers = [*answers]
+        self._door = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def hook(self) -> dict[str, str]:
+        return {"url": f"http://127.0.0.1:{self._door.getsockname()[1]}/", "method": "DELETE", "token_env": "NONE"}
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                caller, _ = self._door.accept()
+            except OSError:
+                return
+            with caller:
+                caller.recv(65_536)
+                self.asked += 1
+                caller.sendall(self._answers.pop(0) if self._answers else YES)
+
+    def close(self) -> None:
+        self._door.close()
+
+
+@pytest.fixture
+def provider() -> Iterator[Callable[..., Provider]]:
+    made: list[Provider] = []
+
+    def make(*answers: bytes) -> Provider:
+        made.append(Provider(*answers))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(autouse=True)
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadman, "_RETRY", 0.05)
+    monkeypatch.setattr(deadman, "_GLANCE", 0.02)
+
+
+@pytest.mark.parametrize("odd", [GARBAGE, NO], ids=["no HTTP", "no, with status 200"])
+async def test_a_machine_is_ended_although_the_provider_answers_oddly_at_first(
+    tmp_path: Path, provider: Callable[..., Provider], odd: bytes
+) -> None:
+    asked = provider(odd, odd)
+    deadman.DeadMan(Home(str(tmp_path)), lambda grace: None).lease(0.01, 1, asked.hook)
+    await until(lambda: asked.asked == 3)
+
+
+async def test_work_that_cannot_be_stopped_at_once_keeps_the_machine_from_nothing(
+    tmp_path: Path, provider: Callable[..., Provider]
+) -> None:
+    tries: list[float] = []
+
+    def stop(grace: float) -> None:
+        tries.append(grace)
+        if len(tries) < 3:
+            raise AgentFailure("failed", "some process of the work outlives SIGKILL")
+
+    asked = provider()
+    man = deadman.DeadMan(Home(str(tmp_path)), stop)
+    man.lease(0.01, 1, asked.hook)
+    await until(lambda: len(tries) == 3 and asked.asked == 1)
+    man.lease(0.01, 2, None)  # a lease that is set later runs out, too
+    await until(lambda: tries[-1] == 2)
