@@ -237,16 +237,25 @@ def test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running(stack:
     stack.terminate("cut-off")
     told = stack("status", "cut-off")
     assert "state       terminated; its last word: running" in told.out
-    assert "hint: `holdfast run` under the same name lets its machine go" in told.err
-    assert stack("status", "cut-off", "--json").document["ended_by_force"] == "terminated"
     (left,) = stack.alive("cut-off.e1")
+    assert f"what may still bill: vast {left} (cut-off.e1); `holdfast run` under the same name lets go" in told.err
+    document = stack("status", "cut-off", "--json").document
+    assert (document["ended_by_force"], document["left_behind"]) == ("terminated", [f"vast {left} (cut-off.e1)"])
+    refused = stack("stop", "cut-off")
+    assert (refused.code, "has ended (terminated)" in refused.err) == (10, True)
+    assert "hint: `holdfast status cut-off` tells which machine of it may still cost money" in refused.err
     stack.runs("cut-off")
     until(lambda: left not in stack.alive("cut-off.e1"))
     stack.terminate("cut-off", forget=True)
     until(lambda: stack("status", "cut-off", "--json").document["ended_by_force"] == "forgotten")
+    told = stack("status", "cut-off")
+    assert "forgotten: Temporal no longer knows it" in told.out
+    assert "what may still bill: vast " in told.err
     for line in (["logs", "cut-off"], ["report", "cut-off"]):
         assert stack(*line).code == 0, line
-    assert stack("stop", "cut-off").code == 4, "the server does not know it"
+    for line in (["stop"], ["pause"], ["checkpoint", "save"]):
+        refused = stack(*line, "cut-off")
+        assert (refused.code, "has ended (forgotten)" in refused.err) == (10, True), line
     stack.runs("cut-off")
     assert stack("stop", "cut-off", "--no-save").code == 0
     assert not [label for label in stack.labels_alive() if label.startswith("cut-off.")]

@@ -1,6 +1,6 @@
 """What is known about one workload at this moment, from the best source that answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
@@ -20,10 +20,12 @@ class WorkloadView:
     live: Telemetry | None  # None while no machine is watched
     started_at: datetime
     closed_at: datetime | None
-    from_records: bool = False  # True when the server has forgotten it and the records answered
+    from_records: bool = False  # True when the server can no longer tell it and the records answered
     run_id: str = ""
     ended_by_force: str = ""
     """How its run ended without an end of its own: `terminated`, say. Its machine may still cost money. Else empty."""
+    left_behind: tuple[str, ...] = ()
+    """Then: the machines that the records hold open, each by its provider, its id there and its label."""
 
 
 async def telemetry_of(description: WorkflowExecutionDescription) -> Telemetry | None:
@@ -56,11 +58,29 @@ def view_of_record(report: WorkloadReport) -> WorkloadView:
         closed_at=report.closed_at,
         from_records=True,
         ended_by_force="forgotten" if report.phase == OPEN else "",
+        left_behind=left_behind(report) if report.phase == OPEN else (),
     )
+
+
+def left_behind(report: WorkloadReport) -> tuple[str, ...]:
+    """The machines that nobody has seen gone, in the words by which a person finds them at their provider."""
+    still = (each for each in report.leases if each.closed_at is None)
+    return tuple(f"{each.provider} {each.instance_id or 'of an unknown id'} ({each.label})" for each in still)
+
+
+def view_without_history(report: WorkloadReport, description: WorkflowExecutionDescription) -> WorkloadView:
+    """A view for a run that is over and whose history no worker can play: the server knows how it ended, no more."""
+    view = view_of_record(report)
+    forced = _word(description) if report.phase == OPEN else ""
+    return replace(view, run_id=description.run_id, closed_at=description.close_time, ended_by_force=forced)
 
 
 def end_by_force(description: WorkflowExecutionDescription, status: WorkloadStatus) -> str:
     """The server's word on a run that is over, when the workload itself had come to no end; else empty."""
     if status.phase.is_final or description.status in (None, WorkflowExecutionStatus.RUNNING):
         return ""
-    return description.status.name.lower().replace("_", " ")
+    return _word(description)
+
+
+def _word(description: WorkflowExecutionDescription) -> str:
+    return description.status.name.lower().replace("_", " ") if description.status else ""
