@@ -25,7 +25,7 @@ from typer.core import TyperGroup
 from holdfast.cli.app import cli
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.specs import read_spec
-from holdfast.client.status import WorkloadView
+from holdfast.client.status import SaveTrouble, WorkloadView
 from holdfast.contracts import activities as acts
 from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
@@ -43,6 +43,7 @@ DOCUMENTS = (
     *(
         WorkloadLine,
         WorkloadView,
+        SaveTrouble,
         WorkloadStatus,
         Lease,
         SshAddress,

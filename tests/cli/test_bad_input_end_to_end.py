@@ -290,6 +290,26 @@ def test_a_store_that_hangs_is_told_and_nothing_starts_until_it_is_back(stack: S
     assert stack("stop", "stored", "--no-save").code == 0
 
 
+def test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way(stack: Stack) -> None:
+    stack.runs("saved", command="while :; do echo alive; sleep 0.2; done", more="checkpoint: {every: 1d}\n")
+    with stack.frozen("store"):
+        saving = stack.start("checkpoint", "save", "saved")
+        assert saving.stderr is not None
+        assert saving.stderr.readline() == "still saving saved; Ctrl-C leaves the save under way\n"
+        told = saving.stderr.readline()
+        assert told.startswith("the store does not answer: ") and "(attempt 2); still trying" in told
+        assert "saving      attempt " in stack("status", "saved").out
+        trouble = stack("status", "saved", "--json").document["save_trouble"]
+        assert trouble["attempt"] >= 2 and "the store does not answer" in trouble["reason"]
+        saving.send_signal(signal.SIGINT)
+        out, err = saving.communicate(timeout=60)
+        assert (saving.returncode, out) == (130, "")
+        assert "the save of saved goes on; `holdfast status saved`" in err
+    until(lambda: stack("checkpoint", "ls", "saved", "--json").document != [])
+    assert stack("status", "saved", "--json").document["save_trouble"] is None
+    assert stack("stop", "saved", "--no-save").code == 0
+
+
 def test_workers_that_hang_are_told_and_lose_nothing(stack: Stack) -> None:
     stack.runs("patient")
     with stack.frozen("worker-1"):

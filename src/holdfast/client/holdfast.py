@@ -23,10 +23,12 @@ from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkloa
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
 from holdfast.client.status import (
+    SaveTrouble,
     WorkloadView,
     end_by_force,
     left_behind,
     telemetry_of,
+    trouble_with_saves,
     view_of_record,
     view_without_history,
 )
@@ -183,6 +185,7 @@ class Holdfast:
             run_id=description.run_id,
             ended_by_force=forced,
             left_behind=left_behind(await self.report(name)) if forced else (),
+            save_trouble=await self.save_trouble(name),
         )
 
     async def timeline(self, name: str) -> list[Event]:
@@ -231,6 +234,10 @@ class Holdfast:
     async def save(self, name: str) -> CheckpointRef:
         """Save now; answers when the checkpoint is committed."""
         return await self._order(name, "checkpoint", CheckpointRef)
+
+    async def save_trouble(self, name: str) -> SaveTrouble | None:
+        """What the newest save struggles with, such as a store that does not answer; None while all is well."""
+        return await trouble_with_saves(self._client, name)
 
     async def checkpoints(self, name: str) -> tuple[CheckpointRef, ...]:
         """The committed checkpoints that can be restored, oldest first."""

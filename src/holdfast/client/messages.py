@@ -1,5 +1,6 @@
 """Orders to a running workload, and questions to it: Temporal updates and queries under their wire names."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -46,6 +47,8 @@ async def order(client: Client, name: str, update: str, answer: type[Answer], *a
     except WorkflowUpdateFailedError as err:
         raise from_failure(err.cause, doing=update, queue=names.CONTROL_QUEUE).about(name) from err
     except WorkflowUpdateRPCTimeoutOrCancelledError as err:
+        if isinstance(err.__cause__, asyncio.CancelledError):  # it was our caller who gave up, with Ctrl-C say
+            raise err.__cause__ from None
         raise NoWorker(f"no worker took the order {update!r} for {name!r} in time") from err
     except RPCError as err:
         raise await _why_refused(handle, name, err, client) from err

@@ -13,7 +13,7 @@ from holdfast.cli.session import DataDir, Json, Name, with_holdfast
 
 if TYPE_CHECKING:
     from holdfast.client.holdfast import Holdfast
-    from holdfast.client.status import WorkloadView
+    from holdfast.client.status import SaveTrouble, WorkloadView
     from holdfast.contracts.activities import Telemetry
     from holdfast.contracts.machines import Lease
     from holdfast.contracts.workload import WorkloadStatus
@@ -75,6 +75,8 @@ def describe(view: WorkloadView) -> dict[str, str]:
             f"{head.sequence} ({head.reason.value}), taken {words.age(head.taken_at)}, "
             f"{words.count(head.files, 'file')}, {words.size(head.bytes_total)}"
         ) + (f", at {head.progress}" if head.progress else "")
+    if view.save_trouble:
+        facts["saving"] = _trouble(view.save_trouble)
     if view.live:
         facts.update(_live(view.live))
     if view.from_records:
@@ -101,6 +103,11 @@ def _state(told: WorkloadStatus) -> str:
     since = age if told.phase.is_final else f"for {age.removesuffix(' ago')}"
     reason = words.without_raw_words(told.reason)
     return f"{told.phase.value} {since}" + (f": {reason}" if reason else "")
+
+
+def _trouble(trouble: SaveTrouble) -> str:
+    when = f"attempt {trouble.attempt}" if trouble.attempt is not None else "the last one was given up"
+    return f"{when}: {console.one_line(trouble.reason)}"
 
 
 def _machine(lease: Lease | None) -> str:
