@@ -1,11 +1,16 @@
 """Fixtures for every test."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.simmarket import RunningMarket, run_market
+
+# The server programs are static Go: without these they do not start for a uid that has no name, as containers like it.
+os.environ["USER"] = os.environ.get("USER") or "holdfast"
+os.environ["HOME"] = os.environ.get("HOME") or "/"
 
 
 @pytest.fixture

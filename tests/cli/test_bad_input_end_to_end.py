@@ -237,16 +237,25 @@ def test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running(stack:
     stack.terminate("cut-off")
     told = stack("status", "cut-off")
     assert "state       terminated; its last word: running" in told.out
-    assert "hint: `holdfast run` under the same name lets its machine go" in told.err
-    assert stack("status", "cut-off", "--json").document["ended_by_force"] == "terminated"
     (left,) = stack.alive("cut-off.e1")
+    assert f"what may still bill: vast {left} (cut-off.e1); `holdfast run` under the same name lets go" in told.err
+    document = stack("status", "cut-off", "--json").document
+    assert (document["ended_by_force"], document["left_behind"]) == ("terminated", [f"vast {left} (cut-off.e1)"])
+    refused = stack("stop", "cut-off")
+    assert (refused.code, "has ended (terminated)" in refused.err) == (10, True)
+    assert "hint: `holdfast status cut-off` tells which machine of it may still cost money" in refused.err
     stack.runs("cut-off")
     until(lambda: left not in stack.alive("cut-off.e1"))
     stack.terminate("cut-off", forget=True)
     until(lambda: stack("status", "cut-off", "--json").document["ended_by_force"] == "forgotten")
+    told = stack("status", "cut-off")
+    assert "forgotten: Temporal no longer knows it" in told.out
+    assert "what may still bill: vast " in told.err
     for line in (["logs", "cut-off"], ["report", "cut-off"]):
         assert stack(*line).code == 0, line
-    assert stack("stop", "cut-off").code == 4, "the server does not know it"
+    for line in (["stop"], ["pause"], ["checkpoint", "save"]):
+        refused = stack(*line, "cut-off")
+        assert (refused.code, "has ended (forgotten)" in refused.err) == (10, True), line
     stack.runs("cut-off")
     assert stack("stop", "cut-off", "--no-save").code == 0
     assert not [label for label in stack.labels_alive() if label.startswith("cut-off.")]
@@ -279,6 +288,26 @@ def test_a_store_that_hangs_is_told_and_nothing_starts_until_it_is_back(stack: S
     restored = stack("checkpoint", "restore", "stored", "--to", str(tmp_path / "back"), "--sequence", "0")
     assert "1 file, 15 B restored to" in restored.err
     assert stack("stop", "stored", "--no-save").code == 0
+
+
+def test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way(stack: Stack) -> None:
+    stack.runs("saved", command="while :; do echo alive; sleep 0.2; done", more="checkpoint: {every: 1d}\n")
+    with stack.frozen("store"):
+        saving = stack.start("checkpoint", "save", "saved")
+        assert saving.stderr is not None
+        assert saving.stderr.readline() == "still saving saved; Ctrl-C leaves the save under way\n"
+        told = saving.stderr.readline()
+        assert told.startswith("the store does not answer: ") and "(attempt 2); still trying" in told
+        assert "saving      attempt " in stack("status", "saved").out
+        trouble = stack("status", "saved", "--json").document["save_trouble"]
+        assert trouble["attempt"] >= 2 and "the store does not answer" in trouble["reason"]
+        saving.send_signal(signal.SIGINT)
+        out, err = saving.communicate(timeout=60)
+        assert (saving.returncode, out) == (130, "")
+        assert "the save of saved goes on; `holdfast status saved`" in err
+    until(lambda: stack("checkpoint", "ls", "saved", "--json").document != [])
+    assert stack("status", "saved", "--json").document["save_trouble"] is None
+    assert stack("stop", "saved", "--no-save").code == 0
 
 
 def test_workers_that_hang_are_told_and_lose_nothing(stack: Stack) -> None:

@@ -1,8 +1,18 @@
 """A workload's life at the command line, against a real server."""
 
+import asyncio
 from pathlib import Path
 
-from .conftest import Run
+import pytest
+from temporalio.client import Client
+
+from holdfast.client.errors import InvalidState
+from holdfast.client.holdfast import Holdfast
+from holdfast.client.specs import read_spec
+from holdfast.contracts import names
+from holdfast.contracts.workload import Phase, WorkloadInput
+
+from .conftest import SPEC, Run
 from .standins import World
 
 
@@ -71,6 +81,31 @@ async def test_an_ended_workload_takes_no_orders(online: Run, spec: Path, name: 
     late = await online("pause", name)
     assert late.code == 10
     assert "has ended" in late.err
+
+
+async def test_whoever_waits_for_a_workload_hears_that_it_was_ended_by_force(
+    online: Run, holdfast: Holdfast, spec: Path, name: str, world: World
+) -> None:
+    await online("run", str(spec))
+    world.recorded.add(name)
+    assert (await holdfast.status(name)).status.phase is Phase.RUNNING
+    waiting = asyncio.create_task(holdfast.settled(name, lambda _: False))
+    await holdfast.temporal.get_workflow_handle(names.workload_id(name)).terminate()
+    with pytest.raises(InvalidState, match="has ended \\(terminated\\)"):
+        await waiting
+
+
+async def test_a_run_that_was_ended_before_any_worker_had_it_is_told_by_its_record(
+    online: Run, server: Client, name: str, world: World
+) -> None:
+    """Nobody serves the queue it waits on: there is no history that a query could be asked of."""
+    given = WorkloadInput(spec=read_spec(SPEC.format(name=name)))
+    lost = await server.start_workflow(names.WORKLOAD, given, id=names.workload_id(name), task_queue="nobody")
+    await lost.terminate()
+    assert (await online("status", name)).code == 4
+    world.recorded.add(name)
+    told = await online("status", name, "--json")
+    assert (told.code, told.document["from_records"], told.document["run_id"]) == (0, True, lost.first_execution_run_id)
 
 
 async def test_an_unknown_name_is_its_own_exit_code(online: Run, name: str) -> None:

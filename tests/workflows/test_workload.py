@@ -454,3 +454,15 @@ async def test_work_whose_last_save_can_never_succeed_is_given_up_instead_of_bil
     assert story.world.alive == []
     assert story.world.ended is not None
     assert "its last save fails: there is no folder" in story.world.ended[1]
+
+
+async def test_a_save_of_a_workspace_that_never_holds_still_ends_and_names_the_file(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.restless = "log.txt"
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        async with asyncio.timeout(30):
+            await story.save_now(handle)
+    assert "changed whenever they were read: log.txt" in str(refused.value.cause)
+    story.world.restless = ""
+    assert (await story.save_now(handle)).sequence == 1

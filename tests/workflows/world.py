@@ -76,6 +76,7 @@ class World:
         self.search_fails = False
         self.search_is_down = False
         self.save_fails = False
+        self.restless = ""  # a file that changes whenever it is read
         self.api_is_down = False
         self.key_is_refused = False
         self.setup_fails = False
@@ -341,6 +342,8 @@ class World:
     async def save_checkpoint(self, order: acts.SaveInput) -> CheckpointRef:
         if self.save_fails:
             raise ApplicationError("there is no folder", type=ErrorType.AGENT_FAILED)
+        if self.restless:
+            raise ApplicationError(f"changed whenever they were read: {self.restless}", type=ErrorType.SOURCE_UNSTABLE)
         if self.store_is_down:
             raise ApplicationError("the store does not answer", type=ErrorType.STORE_UNAVAILABLE)
         self._machine(order.lease)

@@ -8,7 +8,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from holdfast.contracts.channel import AgentError, Channel, Json
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.spec import Quiesce
 
-# Scans before a workspace that changes between scan and upload is given up.
+# Scans before a workspace that changes whenever it is read, or before it is sent, is given up.
 ROUNDS = 3
 HOOK_PATIENCE = timedelta(minutes=5)
 # The agent thaws the work by itself after so long, should we vanish.
@@ -93,14 +93,18 @@ class Save:
         )
 
     async def _scan_and_upload(self) -> Scan:
-        changed: list[str] = []
-        for _ in range(ROUNDS):
-            async with self._quiesced():
-                scan = await self._scan()
-            changed = await self._upload(scan)
-            if not changed:
-                return scan
-        raise SourceUnstable(f"changed between scan and upload, {ROUNDS} times: {_few(changed)}", tuple(changed))
+        """Whatever changes under our hands is read anew, a few times."""
+        for _ in range(ROUNDS - 1):
+            with suppress(SourceUnstable):
+                return await self._round()
+        return await self._round()
+
+    async def _round(self) -> Scan:
+        async with self._quiesced():
+            scan = await self._scan()
+        if changed := await self._upload(scan):
+            raise SourceUnstable(f"changed between scan and upload: {_few(changed)}", tuple(changed))
+        return scan
 
     @asynccontextmanager
     async def _quiesced(self) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -19,10 +19,19 @@ from temporalio.service import RPCError, RPCStatusCode
 from holdfast.client import listing, market, messages, reports, starting
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
-from holdfast.client.errors import NoCheckpoint, UnknownWorkload
+from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
-from holdfast.client.status import WorkloadView, end_by_force, telemetry_of, view_of_record
+from holdfast.client.status import (
+    SaveTrouble,
+    WorkloadView,
+    end_by_force,
+    left_behind,
+    telemetry_of,
+    trouble_with_saves,
+    view_of_record,
+    view_without_history,
+)
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
@@ -32,6 +41,8 @@ from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
 from holdfast.settings import Settings, load_settings
+
+Answer = TypeVar("Answer")
 
 LOOK_EVERY = timedelta(seconds=1)
 VERIFY_WITHIN = timedelta(hours=2)
@@ -112,27 +123,33 @@ class Holdfast:
 
     async def pause(self, name: str) -> Ack:
         """Save, then stop the machine at its provider; the disk is kept and billed."""
-        return await messages.order(self._client, name, "pause", Ack)
+        return await self._order(name, "pause", Ack)
 
     async def resume(self, name: str) -> Ack:
         """Start a paused workload's machine again, or find another one."""
-        return await messages.order(self._client, name, "resume", Ack)
+        return await self._order(name, "resume", Ack)
 
     async def failover(self, name: str, *, reason: str = "requested", save_first: bool = True) -> Ack:
         """Leave this machine for another; the answer's phase is `failing_over`."""
         request = FailoverRequest(reason=reason, save_first=save_first)
-        return await messages.order(self._client, name, "failover", Ack, request)
+        return await self._order(name, "failover", Ack, request)
 
     async def stop(self, name: str, *, reason: str = "requested", save: bool = True) -> Ack:
         """End the work, save its state unless told otherwise, and let the machine go."""
-        return await messages.order(self._client, name, "stop", Ack, StopRequest(reason=reason, save=save))
+        return await self._order(name, "stop", Ack, StopRequest(reason=reason, save=save))
 
     async def settled(self, name: str, reached: Callable[[WorkloadStatus], bool]) -> WorkloadStatus:
-        """Wait, however long, until the status is as wanted or the workload is over; looks once a second."""
+        """Wait, however long, until the status is as wanted or the workload is over; looks once a second.
+
+        Raises:
+            InvalidState: it was ended from outside, and will never come to what is waited for.
+        """
         while True:
-            now = (await self.status(name)).status
-            if reached(now) or now.phase.is_final:
-                return now
+            view = await self.status(name)
+            if reached(view.status) or view.status.phase.is_final:
+                return view.status
+            if view.ended_by_force:
+                raise messages.ended(name, view.ended_by_force)
             await asyncio.sleep(LOOK_EVERY.total_seconds())
 
     # --- looking ---------------------------------------------------------------------------------------------
@@ -153,14 +170,22 @@ class Holdfast:
         description = await self._describe(name)
         if description is None:
             return view_of_record(await self.report(name))
-        status = await messages.query(self._client, name, "status", WorkloadStatus)
+        try:
+            status = await messages.query(self._client, name, "status", WorkloadStatus)
+        except OperationFailed:  # its history cannot be played again; of a run that is over the records tell as well
+            if description.status is WorkflowExecutionStatus.RUNNING:
+                raise
+            return view_without_history(await self.report(name), description)
+        forced = end_by_force(description, status)
         return WorkloadView(
             status=status,
             live=await telemetry_of(description),
             started_at=description.start_time,
             closed_at=description.close_time,
             run_id=description.run_id,
-            ended_by_force=end_by_force(description, status),
+            ended_by_force=forced,
+            left_behind=left_behind(await self.report(name)) if forced else (),
+            save_trouble=await self.save_trouble(name),
         )
 
     async def timeline(self, name: str) -> list[Event]:
@@ -208,7 +233,11 @@ class Holdfast:
 
     async def save(self, name: str) -> CheckpointRef:
         """Save now; answers when the checkpoint is committed."""
-        return await messages.order(self._client, name, "checkpoint", CheckpointRef)
+        return await self._order(name, "checkpoint", CheckpointRef)
+
+    async def save_trouble(self, name: str) -> SaveTrouble | None:
+        """What the newest save struggles with, such as a store that does not answer; None while all is well."""
+        return await trouble_with_saves(self._client, name)
 
     async def checkpoints(self, name: str) -> tuple[CheckpointRef, ...]:
         """The committed checkpoints that can be restored, oldest first."""
@@ -270,6 +299,14 @@ class Holdfast:
         return done
 
     # --- inside ----------------------------------------------------------------------------------------------
+
+    async def _order(self, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
+        """As `messages.order`; what only the records remember has ended, and is no unknown workload."""
+        try:
+            return await messages.order(self._client, name, update, answer, *args)
+        except UnknownWorkload as err:
+            await self.report(name)
+            raise messages.ended(name, "forgotten") from err
 
     async def _note_verified(self, name: str, checkpoint: CheckpointRef) -> None:
         await ask(

@@ -1,5 +1,6 @@
 """Orders to a running workload, and questions to it: Temporal updates and queries under their wire names."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ Answer = TypeVar("Answer")
 # A worker that was killed leaves its cached workflows unreachable for ten seconds (the sticky queue's timeout);
 # an answer that takes longer than this has nobody to give it.
 TAKEN_WITHIN = timedelta(seconds=25)
+_BY_FORCE = ("terminated", "timed out", "forgotten")
 
 
 async def order(client: Client, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
@@ -45,6 +47,8 @@ async def order(client: Client, name: str, update: str, answer: type[Answer], *a
     except WorkflowUpdateFailedError as err:
         raise from_failure(err.cause, doing=update, queue=names.CONTROL_QUEUE).about(name) from err
     except WorkflowUpdateRPCTimeoutOrCancelledError as err:
+        if isinstance(err.__cause__, asyncio.CancelledError):  # it was our caller who gave up, with Ctrl-C say
+            raise err.__cause__ from None
         raise NoWorker(f"no worker took the order {update!r} for {name!r} in time") from err
     except RPCError as err:
         raise await _why_refused(handle, name, err, client) from err
@@ -72,6 +76,13 @@ async def query(client: Client, name: str, question: str, answer: type[Answer]) 
         raise from_rpc(err, client.service_client.config.target_host) from err
 
 
+def ended(name: str, how: str) -> InvalidState:
+    """The refusal of an order for a workload that is over; `how` in the server's words."""
+    told = "tells which machine of it may still cost money" if how in _BY_FORCE else "tells how it went"
+    ask = "status" if how in _BY_FORCE else "report"
+    return InvalidState(f"the workload {name!r} has ended ({how})", remedy=f"`holdfast {ask} {name}` {told}")
+
+
 async def _why_refused(handle: WorkflowHandle[Any, Any], name: str, err: RPCError, client: Client) -> HoldfastError:
     """NOT_FOUND stands for both a name never used and a workload that has ended: the caller's next step differs."""
     if err.status is RPCStatusCode.NOT_FOUND:
@@ -79,10 +90,7 @@ async def _why_refused(handle: WorkflowHandle[Any, Any], name: str, err: RPCErro
             description = await handle.describe()
         except RPCError:
             return UnknownWorkload(f"there is no workload {name!r}")
-        word = description.status.name.lower().replace("_", " ") if description.status else "over"
-        return InvalidState(
-            f"the workload {name!r} has ended ({word})", remedy=f"`holdfast report {name}` tells how it went"
-        )
+        return ended(name, description.status.name.lower().replace("_", " ") if description.status else "over")
     if is_timeout(err):
         return NoWorker(f"no worker took the order for {name!r} in time")
     return from_rpc(err, client.service_client.config.target_host)

@@ -1,5 +1,6 @@
 """Read a workload's spec from YAML, and name every mistake in it by line and column."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,19 +9,22 @@ from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from holdfast.client.errors import SpecInvalid, SpecProblem
-from holdfast.contracts.spec import NAME_PATTERN, WorkloadSpec
+from holdfast.contracts.spec import NAME_PATTERN, SECRET_PATTERN, WorkloadSpec
 
 Location = tuple[str | int, ...]
 _PLAIN = {  # pydantic's kinds of mistakes, in words for somebody who writes YAML and no Python
     "missing": "is required",
     "extra_forbidden": "is not a field of a spec; check its spelling",
     "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
     "string_type": "should be text",
+    "model_type": "should be a mapping of fields",
     "decimal_parsing": "should be a number, such as 0.45",
     "decimal_type": "should be a number, such as 0.45",
 }
 _PATTERNS = {
     NAME_PATTERN: "use lower-case letters, digits and dashes, 48 at most, none of them a dash at either end",
+    SECRET_PATTERN: "a secret's name has letters, digits and underscores, 64 at most, no digit first",
 }
 
 
@@ -97,7 +101,14 @@ def _problem(root: MappingNode, location: Location, kind: str, message: str) -> 
 def _plain(kind: str, message: str) -> str:
     if kind == "string_pattern_mismatch":
         return next((words for pattern, words in _PATTERNS.items() if pattern in message), message)
-    return _PLAIN.get(kind) or message.removeprefix("Value error, ").replace("Input should", "should")
+    return _PLAIN.get(kind) or _without_python(message.removeprefix("Value error, "))
+
+
+def _without_python(message: str) -> str:
+    """Pydantic's own words about a limit, without those on how it was found."""
+    told = re.sub(r"^(Input|String|Dictionary|Tuple|Decimal input|Value) should", "should", message)
+    told = re.sub(r" after validation, not .*$", "", told)
+    return told.replace("less than or equal to", "at most").replace("greater than or equal to", "at least")
 
 
 def _locate(root: MappingNode, location: Location) -> tuple[Node, Location]:

@@ -1,15 +1,33 @@
 """What is known about one workload at this moment, from the best source that answers."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+)
+from temporalio.service import RPCError
 
-from holdfast.contracts.activities import Telemetry, watch_machine
+from holdfast.contracts import names
+from holdfast.contracts.activities import Telemetry, save_checkpoint, watch_machine
+from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.reports import Part, WorkloadReport
-from holdfast.contracts.workload import Phase, WorkloadStatus
+from holdfast.contracts.workload import Catalog, Phase, WorkloadStatus
 
+TOLD_WITHIN = timedelta(seconds=10)
 OPEN = "open"  # in the records, of a run that has not closed its record
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveTrouble:
+    """Why the newest save has not come to a checkpoint yet."""
+
+    reason: str
+    attempt: int | None  # of the save that is under way; None when it was given up until the next is due
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +38,13 @@ class WorkloadView:
     live: Telemetry | None  # None while no machine is watched
     started_at: datetime
     closed_at: datetime | None
-    from_records: bool = False  # True when the server has forgotten it and the records answered
+    from_records: bool = False  # True when the server can no longer tell it and the records answered
     run_id: str = ""
     ended_by_force: str = ""
     """How its run ended without an end of its own: `terminated`, say. Its machine may still cost money. Else empty."""
+    left_behind: tuple[str, ...] = ()
+    """Then: the machines that the records hold open, each by its provider, its id there and its label."""
+    save_trouble: SaveTrouble | None = None
 
 
 async def telemetry_of(description: WorkflowExecutionDescription) -> Telemetry | None:
@@ -34,6 +55,27 @@ async def telemetry_of(description: WorkflowExecutionDescription) -> Telemetry |
             beat: Telemetry = decoded[0]
             return beat
     return None
+
+
+async def trouble_with_saves(client: Client, name: str) -> SaveTrouble | None:
+    """What its saver struggles with at this moment, as far as somebody can tell; None while saves succeed."""
+    saver = client.get_workflow_handle(names.checkpoints_id(name))
+    try:
+        description = await saver.describe()
+        if description.status is not WorkflowExecutionStatus.RUNNING:
+            return None
+        for pending in description.raw_description.pending_activities:
+            if pending.activity_type.name == save_checkpoint.__name__ and pending.HasField("last_failure"):
+                return SaveTrouble(reason=_in_words(pending.last_failure), attempt=pending.attempt)
+        catalog = await saver.query("catalog", result_type=Catalog, rpc_timeout=TOLD_WITHIN)
+    except (RPCError, WorkflowQueryFailedError):
+        return None
+    return SaveTrouble(reason=catalog.last_error, attempt=None) if catalog.last_error else None
+
+
+def _in_words(failure: Failure) -> str:
+    of_the_store = failure.application_failure_info.type == ErrorType.STORE_UNAVAILABLE
+    return f"the store does not answer: {failure.message}" if of_the_store else failure.message
 
 
 def view_of_record(report: WorkloadReport) -> WorkloadView:
@@ -56,11 +98,29 @@ def view_of_record(report: WorkloadReport) -> WorkloadView:
         closed_at=report.closed_at,
         from_records=True,
         ended_by_force="forgotten" if report.phase == OPEN else "",
+        left_behind=left_behind(report) if report.phase == OPEN else (),
     )
+
+
+def left_behind(report: WorkloadReport) -> tuple[str, ...]:
+    """The machines that nobody has seen gone, in the words by which a person finds them at their provider."""
+    still = (each for each in report.leases if each.closed_at is None)
+    return tuple(f"{each.provider} {each.instance_id or 'of an unknown id'} ({each.label})" for each in still)
+
+
+def view_without_history(report: WorkloadReport, description: WorkflowExecutionDescription) -> WorkloadView:
+    """A view for a run that is over and whose history no worker can play: the server knows how it ended, no more."""
+    view = view_of_record(report)
+    forced = _word(description) if report.phase == OPEN else ""
+    return replace(view, run_id=description.run_id, closed_at=description.close_time, ended_by_force=forced)
 
 
 def end_by_force(description: WorkflowExecutionDescription, status: WorkloadStatus) -> str:
     """The server's word on a run that is over, when the workload itself had come to no end; else empty."""
     if status.phase.is_final or description.status in (None, WorkflowExecutionStatus.RUNNING):
         return ""
-    return description.status.name.lower().replace("_", " ")
+    return _word(description)
+
+
+def _word(description: WorkflowExecutionDescription) -> str:
+    return description.status.name.lower().replace("_", " ") if description.status else ""

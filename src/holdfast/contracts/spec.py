@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from holdfast.contracts.machines import Requirements, Terms
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
+SECRET_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"  # noqa: S105 (how one is called, not what it is)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -40,8 +41,10 @@ def parse_duration(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 # Limits far above every use: what is longer is a slip of the pen, and no clock can be set to it.
 HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
+Objective = Annotated[timedelta, Field(gt=timedelta(), le=MONTH), BeforeValidator(parse_duration)]
 LONGEST_TEXT = 32_768  # characters of a command or a variable's value: some systems pass no longer ones on
 MOST_VARIABLES = 200
+MOST_TOGETHER = 131_072  # characters of all variables: a history holds many copies of a spec
 
 
 def _variable_name(name: str) -> str:
@@ -52,14 +55,25 @@ def _variable_name(name: str) -> str:
     return name
 
 
-def _no_nul(text: str) -> str:
-    if "\0" in text:
+def _carried(text: Any) -> Any:
+    if isinstance(text, str) and "\0" in text:
         raise ValueError("holds a NUL character, which neither a command line nor an environment can carry")
+    if isinstance(text, str) and any("\ud800" <= each <= "\udfff" for each in text):
+        raise ValueError("holds half of a character, which no message can carry")
     return text
 
 
+def _country_code(region: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2}", region):
+        raise ValueError(f"{region!r} is not a two-letter country code such as US or DE")
+    return region.upper()
+
+
+Word = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(_carried)]
+Line = Annotated[str, Field(min_length=1, max_length=1024), BeforeValidator(_carried)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT), BeforeValidator(_carried)]
+Region = Annotated[str, AfterValidator(_country_code)]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
-VariableValue = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_no_nul)]
 
 
 class _Strict(BaseModel):
@@ -69,28 +83,18 @@ class _Strict(BaseModel):
 class ResourcesSpec(_Strict):
     """The machine that is wanted."""
 
-    gpu: str | None = Field(
-        default=None, min_length=1, max_length=100, description="GPU model, such as RTX 4090; leave out for any"
-    )
+    gpu: Word | None = Field(default=None, description="GPU model, such as RTX 4090; leave out for any")
     gpu_count: int = Field(default=1, ge=1, le=16)
     gpu_memory_gb: float = Field(default=0, ge=0, le=4096)
     cpu_cores: float = Field(default=0, ge=0, le=4096)
     memory_gb: float = Field(default=0, ge=0, le=65_536)
     disk_gb: int = Field(default=20, ge=8, le=16_384)
     terms: Terms = Field(default=Terms.INTERRUPTIBLE)
-    regions: tuple[str, ...] = Field(
+    regions: tuple[Region, ...] = Field(
         default=(), max_length=250, description="two-letter country codes, in order of preference"
     )
     min_reliability: float = Field(default=0, ge=0, le=1)
     min_download_mbps: float = Field(default=0, ge=0, le=1_000_000)
-
-    @field_validator("regions")
-    @classmethod
-    def _country_codes(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
-        for region in regions:
-            if not re.fullmatch(r"[A-Za-z]{2}", region):
-                raise ValueError(f"{region!r} is not a two-letter country code such as US or DE")
-        return tuple(region.upper() for region in regions)
 
 
 class Quiesce(StrEnum):
@@ -106,14 +110,11 @@ class CheckpointSpec(_Strict):
 
     every: Duration = Field(default=timedelta(minutes=10), ge=timedelta(seconds=1), le=MONTH)
     quiesce: Quiesce = Quiesce.NONE
-    hook: str | None = Field(
-        default=None,
-        max_length=LONGEST_TEXT,
-        validate_default=True,
-        description="shell command that makes the work write its state",
+    hook: Text | None = Field(
+        default=None, validate_default=True, description="shell command that makes the work write its state"
     )
-    exclude: tuple[str, ...] = Field(
-        default=(), max_length=1000, description="glob patterns under the workspace that are not saved"
+    exclude: tuple[Line, ...] = Field(
+        default=(), max_length=250, description="glob patterns under the workspace that are not saved"
     )
     keep: int = Field(default=5, ge=1, le=1000, description="newest checkpoints kept; checkpoint zero always is")
 
@@ -121,7 +122,7 @@ class CheckpointSpec(_Strict):
     @classmethod
     def _hook_is_named(cls, hook: str | None, others: ValidationInfo) -> str | None:
         if others.data.get("quiesce") is Quiesce.HOOK and not hook:
-            raise ValueError("is needed by quiesce: hook")
+            raise ValueError("a hook is needed by quiesce: hook")
         return hook
 
 
@@ -163,40 +164,34 @@ class FailoverSpec(_Strict):
 class ObjectivesSpec(_Strict):
     """What `holdfast report` measures against."""
 
-    rto: Duration | None = Field(
-        default=None, gt=timedelta(), le=MONTH, description="longest time without progress after a loss"
-    )
-    rpo: Duration | None = Field(
-        default=None, gt=timedelta(), le=MONTH, description="most work, in time, that a loss may cost"
-    )
+    rto: Objective | None = Field(default=None, description="longest time without progress after a loss")
+    rpo: Objective | None = Field(default=None, description="most work, in time, that a loss may cost")
 
 
 class PriceSpec(_Strict):
     """The limit on what is paid."""
 
-    max_hourly: Decimal = Field(gt=0, le=1000, description="USD per hour for the whole machine, disk included")
+    max_hourly: Decimal = Field(
+        gt=0, le=1000, max_digits=20, description="USD per hour for the whole machine, disk included"
+    )
 
 
 class SecretRef(_Strict):
     """The name of a secret that the host worker looks up; its value never enters a spec or a history."""
 
-    secret: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    secret: str = Field(pattern=SECRET_PATTERN)
 
 
 class WorkloadSpec(_Strict):
     """Work that must survive the death of its machine."""
 
     name: str = Field(pattern=NAME_PATTERN, description="lower-case letters, digits and dashes")
-    image: str = Field(default="pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime", min_length=1, max_length=1024)
-    command: str = Field(min_length=1, max_length=LONGEST_TEXT, description="run by /bin/sh in the workspace")
-    setup: str | None = Field(
-        default=None, max_length=LONGEST_TEXT, description="run once on each new machine, before the command"
-    )
-    workdir: str | None = Field(default=None, description="local folder saved as checkpoint zero")
-    workspace: str = Field(
-        default="workspace", max_length=1024, description="folder on the machine, under the login's home"
-    )
-    environment: dict[VariableName, VariableValue | SecretRef] = Field(default_factory=dict, max_length=MOST_VARIABLES)
+    image: Line = Field(default="pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime")
+    command: Text = Field(min_length=1, description="run by /bin/sh in the workspace")
+    setup: Text | None = Field(default=None, description="run once on each new machine, before the command")
+    workdir: Line | None = Field(default=None, description="local folder saved as checkpoint zero")
+    workspace: Line = Field(default="workspace", description="folder on the machine, under the login's home")
+    environment: dict[VariableName, Text | SecretRef] = Field(default_factory=dict, max_length=MOST_VARIABLES)
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
     price: PriceSpec
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
@@ -205,7 +200,7 @@ class WorkloadSpec(_Strict):
     stop_grace: Duration = Field(
         default=timedelta(seconds=30), ge=timedelta(), le=HOUR, description="between SIGTERM and SIGKILL"
     )
-    providers: tuple[str, ...] = Field(default=(), description="empty: every configured provider")
+    providers: tuple[Word, ...] = Field(default=(), max_length=16, description="empty: every configured provider")
 
     @field_validator("workspace")
     @classmethod
@@ -215,10 +210,13 @@ class WorkloadSpec(_Strict):
             raise ValueError("must be a folder below the login's home, such as workspace or work/train")
         return workspace.rstrip("/")
 
-    @field_validator("command", "setup", "workspace", "image", "workdir")
+    @field_validator("environment")
     @classmethod
-    def _can_be_carried(cls, text: str | None) -> str | None:
-        return text if text is None else _no_nul(text)
+    def _not_too_much(cls, environment: dict[str, str | SecretRef]) -> dict[str, str | SecretRef]:
+        together = sum(len(name) + len(value) for name, value in environment.items() if isinstance(value, str))
+        if together > MOST_TOGETHER:
+            raise ValueError(f"should have at most {MOST_TOGETHER} characters together, not {together}")
+        return environment
 
     def requirements(self) -> Requirements:
         """The machine that offers are searched for."""

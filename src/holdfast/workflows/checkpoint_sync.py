@@ -20,6 +20,7 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease
+from holdfast.contracts.spec import MONTH
 from holdfast.contracts.workload import AttachMessage, Catalog, SaveAnswer, SaveRequest, SyncInput
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
@@ -102,8 +103,10 @@ class CheckpointSyncWorkflow:
 
     @change_cadence.validator
     def _check_cadence(self, every: timedelta) -> None:
-        if every < timedelta(seconds=1):
-            raise ApplicationError("a cadence is at least one second", type=ErrorType.REQUEST_REJECTED)
+        if not timedelta(seconds=1) <= every <= MONTH:
+            raise ApplicationError(
+                f"a cadence lasts from one second to {MONTH.days} days", type=ErrorType.REQUEST_REJECTED
+            )
 
     @workflow.query
     def catalog(self) -> Catalog:

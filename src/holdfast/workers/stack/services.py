@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -173,8 +172,12 @@ def _worker(plan: Plan, home: Home, name: str) -> Service:
 
 
 def _inherited(**more: str) -> dict[str, str]:
-    """Our environment. A server in it wants to know who it is, also where a container gave us a uid without a name."""
-    return {"USER": "holdfast", "HOME": tempfile.gettempdir()} | dict(os.environ) | more
+    """Our environment. A static Go program refuses to run for a uid without a name, unless both variables are there.
+
+    Nobody else can put a profile into the home that they then have, as in a temporary folder.
+    """
+    named = {"USER": os.environ.get("USER") or "holdfast", "HOME": os.environ.get("HOME") or "/"}
+    return dict(os.environ) | named | more
 
 
 def _repeat(flag: str, values: list[str] | tuple[str, ...]) -> list[str]:
