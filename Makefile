@@ -13,8 +13,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Extra arguments for pytest: make test ARGS="-k settings"
 ARGS ?=
-# Two workers unless the machine has more to give; `make test JOBS=0` runs in one process.
-JOBS ?= 2
+# Most of the long tests wait for servers, so three workers keep two cores busy; `make test JOBS=0` runs in one process.
+JOBS ?= 3
 
 .PHONY: help demo setup test check lint format chaos bench gpu lock clean
 
