@@ -145,6 +145,9 @@ def test_an_unknown_workload_has_no_log_and_nothing_to_restore(stack: Stack, tmp
     assert stack("checkpoint", "restore", "x", "--to", str(tmp_path / "new")).code == 4
     assert not (tmp_path / "new").exists()
     assert stack("status", "No such/../name").code == 4
+    for line in (["status"], ["report"], ["stop"], ["logs"], ["checkpoint", "save"]):
+        refused = stack(*line, "n" * 600)
+        assert (refused.code, len(refused.err.splitlines())) == (4, 2), line
 
 
 def test_no_offer_under_the_limit_names_the_nearest_and_rents_nothing(stack: Stack) -> None:
@@ -285,9 +288,21 @@ def test_a_store_that_hangs_is_told_and_nothing_starts_until_it_is_back(stack: S
     assert stack("run", spec).code == 0
     assert stack("checkpoint", "verify", "stored").code == 0
     assert stack("checkpoint", "ls", "stored", "--json").document[0]["verified_at"] is not None
+    refused = stack("checkpoint", "restore", "stored", "--to", "/proc/x")
+    assert (refused.code, "hint: give a folder on this computer that you may write to" in refused.err) == (2, True)
     restored = stack("checkpoint", "restore", "stored", "--to", str(tmp_path / "back"), "--sequence", "0")
     assert "1 file, 15 B restored to" in restored.err
     assert stack("stop", "stored", "--no-save").code == 0
+
+
+def test_a_store_that_hangs_is_the_doctor_s_finding_and_not_his_end(stack: Stack) -> None:
+    with stack.frozen("store"):
+        told = stack("doctor", "--json")
+    assert told.code == 1
+    found = {each["what"]: each for each in told.document}
+    assert "the store did not answer within" in found["store"]["detail"]
+    assert (found["clock"]["verdict"], found["clock"]["remedy"]) == ("warn", "see the check of the store")
+    assert found["workers"]["verdict"] == "ok"
 
 
 def test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way(stack: Stack) -> None:
@@ -342,9 +357,10 @@ def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     assert "the data directory /proc/nope cannot be used" in refused.err
     assert "hint: choose another one with --data-dir" in refused.err
     (tmp_path / "file").touch()
-    refused = Stack(tmp_path / "file")("up", "--port", "auto")
-    assert (refused.code, refused.out) == (78, "")
-    assert "is a file; choose another with --data-dir" in refused.err
+    for line in (["up"], ["down"], ["ps"], ["status", "x"], ["sim", "instances"]):
+        refused = Stack(tmp_path / "file")(*line)
+        assert (refused.code, refused.out) == (78, ""), line
+        assert "is a file; choose another with --data-dir" in refused.err
 
 
 def test_one_port_for_two_servers_is_refused(tmp_path: Path) -> None:
