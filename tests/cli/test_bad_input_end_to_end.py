@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.embedded import start_time
+
 from .embedded import Stack, taken_port, until
 
 NAMED = ["status", "logs", "report", "why", "stop", "pause", "resume", "failover"]
@@ -319,10 +321,16 @@ def test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way(stack: St
         saving.send_signal(signal.SIGINT)
         out, err = saving.communicate(timeout=60)
         assert (saving.returncode, out) == (130, "")
-        assert "the save of saved goes on; `holdfast status saved`" in err
+        assert "saving saved goes on; `holdfast status saved`" in err
     until(lambda: stack("checkpoint", "ls", "saved", "--json").document != [])
     assert stack("status", "saved", "--json").document["save_trouble"] is None
-    assert stack("stop", "saved", "--no-save").code == 0
+    with stack.frozen("store"):
+        stopping = stack.start("stop", "saved")
+        until(lambda: stack.phase("saved") == "stopping")
+        stopping.send_signal(signal.SIGINT)
+        _, err = stopping.communicate(timeout=60)
+        assert (stopping.returncode, "stopping saved goes on; `holdfast status saved`" in err) == (130, True)
+    until(lambda: stack.phase("saved") == "stopped")
 
 
 def test_workers_that_hang_are_told_and_lose_nothing(stack: Stack) -> None:
@@ -361,6 +369,19 @@ def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         refused = Stack(tmp_path / "file")(*line)
         assert (refused.code, refused.out) == (78, ""), line
         assert "is a file; choose another with --data-dir" in refused.err
+
+
+@pytest.mark.parametrize("line", [["up", "--detach", "--port", "auto"], ["demo"]], ids=" ".join)
+def test_ctrl_c_while_a_stack_starts_leaves_nothing_running(tmp_path: Path, line: list[str]) -> None:
+    fresh = Stack(tmp_path / "data")
+    starting = fresh.start(*line, "--data-dir", str(fresh.home))
+    until(lambda: (fresh.home / "stack.json").exists() and fresh.state()["processes"] != {})
+    started = [each["pid"] for each in fresh.state()["processes"].values()]
+    starting.send_signal(signal.SIGINT)
+    _, err = starting.communicate(timeout=120)
+    assert (starting.returncode, "Traceback" in err) == (130, False), err
+    assert fresh.state()["phase"] == "stopped"
+    assert not [pid for pid in started if start_time(pid)]
 
 
 def test_one_port_for_two_servers_is_refused(tmp_path: Path) -> None:

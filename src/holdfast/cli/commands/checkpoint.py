@@ -42,7 +42,7 @@ def save(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     """
 
     async def order(holdfast: Holdfast) -> CheckpointRef:
-        with console.working(f"saving {name}"), only_watching(name, "the save"):
+        with console.working(f"saving {name}"), only_watching(name, "saving"):
             telling = asyncio.create_task(_tell_trouble(holdfast, name))
             try:
                 return await holdfast.save(name)
