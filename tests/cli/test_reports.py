@@ -92,6 +92,7 @@ async def test_doctor_tells_what_is_missing_and_what_to_do(online: Run) -> None:
     assert found["search attributes"]["verdict"] == "ok"
     assert found["provider vast"]["verdict"] == "ok"
     assert (found["records"]["verdict"], found["records"]["remedy"]) == ("FAIL", "`holdfast records migrate`")
+    assert "hint: records: there are none yet: `holdfast records migrate`" in (await online("doctor")).err
 
 
 async def test_records_are_set_up_by_one_command_and_then_found_sound(cli: Run, tmp_path: Path) -> None:
