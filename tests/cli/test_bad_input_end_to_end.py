@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.embedded import start_time
+
 from .embedded import Stack, taken_port, until
 
 NAMED = ["status", "logs", "report", "why", "stop", "pause", "resume", "failover"]
@@ -145,6 +147,9 @@ def test_an_unknown_workload_has_no_log_and_nothing_to_restore(stack: Stack, tmp
     assert stack("checkpoint", "restore", "x", "--to", str(tmp_path / "new")).code == 4
     assert not (tmp_path / "new").exists()
     assert stack("status", "No such/../name").code == 4
+    for line in (["status"], ["report"], ["stop"], ["logs"], ["checkpoint", "save"]):
+        refused = stack(*line, "n" * 600)
+        assert (refused.code, len(refused.err.splitlines())) == (4, 2), line
 
 
 def test_no_offer_under_the_limit_names_the_nearest_and_rents_nothing(stack: Stack) -> None:
@@ -285,9 +290,21 @@ def test_a_store_that_hangs_is_told_and_nothing_starts_until_it_is_back(stack: S
     assert stack("run", spec).code == 0
     assert stack("checkpoint", "verify", "stored").code == 0
     assert stack("checkpoint", "ls", "stored", "--json").document[0]["verified_at"] is not None
+    refused = stack("checkpoint", "restore", "stored", "--to", "/proc/x")
+    assert (refused.code, "hint: give a folder on this computer that you may write to" in refused.err) == (2, True)
     restored = stack("checkpoint", "restore", "stored", "--to", str(tmp_path / "back"), "--sequence", "0")
     assert "1 file, 15 B restored to" in restored.err
     assert stack("stop", "stored", "--no-save").code == 0
+
+
+def test_a_store_that_hangs_is_the_doctor_s_finding_and_not_his_end(stack: Stack) -> None:
+    with stack.frozen("store"):
+        told = stack("doctor", "--json")
+    assert told.code == 1
+    found = {each["what"]: each for each in told.document}
+    assert "the store did not answer within" in found["store"]["detail"]
+    assert (found["clock"]["verdict"], found["clock"]["remedy"]) == ("warn", "see the check of the store")
+    assert found["workers"]["verdict"] == "ok"
 
 
 def test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way(stack: Stack) -> None:
@@ -304,10 +321,16 @@ def test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way(stack: St
         saving.send_signal(signal.SIGINT)
         out, err = saving.communicate(timeout=60)
         assert (saving.returncode, out) == (130, "")
-        assert "the save of saved goes on; `holdfast status saved`" in err
+        assert "saving saved goes on; `holdfast status saved`" in err
     until(lambda: stack("checkpoint", "ls", "saved", "--json").document != [])
     assert stack("status", "saved", "--json").document["save_trouble"] is None
-    assert stack("stop", "saved", "--no-save").code == 0
+    with stack.frozen("store"):
+        stopping = stack.start("stop", "saved")
+        until(lambda: stack.phase("saved") == "stopping")
+        stopping.send_signal(signal.SIGINT)
+        _, err = stopping.communicate(timeout=60)
+        assert (stopping.returncode, "stopping saved goes on; `holdfast status saved`" in err) == (130, True)
+    until(lambda: stack.phase("saved") == "stopped")
 
 
 def test_workers_that_hang_are_told_and_lose_nothing(stack: Stack) -> None:
@@ -342,9 +365,23 @@ def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     assert "the data directory /proc/nope cannot be used" in refused.err
     assert "hint: choose another one with --data-dir" in refused.err
     (tmp_path / "file").touch()
-    refused = Stack(tmp_path / "file")("up", "--port", "auto")
-    assert (refused.code, refused.out) == (78, "")
-    assert "is a file; choose another with --data-dir" in refused.err
+    for line in (["up"], ["down"], ["ps"], ["status", "x"], ["sim", "instances"]):
+        refused = Stack(tmp_path / "file")(*line)
+        assert (refused.code, refused.out) == (78, ""), line
+        assert "is a file; choose another with --data-dir" in refused.err
+
+
+@pytest.mark.parametrize("line", [["up", "--detach", "--port", "auto"], ["demo"]], ids=" ".join)
+def test_ctrl_c_while_a_stack_starts_leaves_nothing_running(tmp_path: Path, line: list[str]) -> None:
+    fresh = Stack(tmp_path / "data")
+    starting = fresh.start(*line, "--data-dir", str(fresh.home))
+    until(lambda: (fresh.home / "stack.json").exists() and fresh.state()["processes"] != {})
+    started = [each["pid"] for each in fresh.state()["processes"].values()]
+    starting.send_signal(signal.SIGINT)
+    _, err = starting.communicate(timeout=120)
+    assert (starting.returncode, "Traceback" in err) == (130, False), err
+    assert fresh.state()["phase"] == "stopped"
+    assert not [pid for pid in started if start_time(pid)]
 
 
 def test_one_port_for_two_servers_is_refused(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Reports, decisions, checkpoints, offers and logs: for people, and as one JSON document."""
 
+import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from holdfast.cli.commands.report import bar
 from holdfast.contracts.incidents import Phases
@@ -98,12 +101,28 @@ async def test_doctor_tells_what_is_missing_and_what_to_do(online: Run) -> None:
     assert found["search attributes"]["verdict"] == "ok"
     assert found["provider vast"]["verdict"] == "ok"
     assert (found["records"]["verdict"], found["records"]["remedy"]) == ("FAIL", "`holdfast records migrate`")
+    assert "hint: records: there are none yet: `holdfast records migrate`" in (await online("doctor")).err
 
 
 async def test_records_are_set_up_by_one_command_and_then_found_sound(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     assert (await cli("records", "migrate")).code == 0
     assert (await cli("records", "current", "--json")).code == 0
+
+
+async def test_logs_end_quietly_when_their_reader_has_seen_enough(
+    server: Client, known: str, world: World, tmp_path: Path
+) -> None:
+    world.log = "a line\n" * 20_000
+    command = f"{Path(sys.executable).with_name('holdfast')} logs {known} | head -1; echo ${{PIPESTATUS[0]}}"
+    environ = os.environ | {
+        "TEMPORAL_ADDRESS": server.service_client.config.target_host,
+        "HOLDFAST_DATA_DIR": str(tmp_path),
+    }
+    ran = await asyncio.to_thread(
+        subprocess.run, ["bash", "-c", command], env=environ, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert (ran.stdout, ran.stderr) == ("a line\n141\n", "")
 
 
 def test_the_installed_script_answers_and_survives_a_reader_that_leaves() -> None:

@@ -1,5 +1,6 @@
 """The checks behind `holdfast doctor`: each looks at one thing and says what to do about it."""
 
+import asyncio
 import shutil
 import sys
 import sysconfig
@@ -15,7 +16,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 
-from holdfast.cli import words
+from holdfast.cli import console, words
 from holdfast.client.calls import is_served
 from holdfast.client.folders import probe_store
 from holdfast.client.holdfast import Holdfast
@@ -27,6 +28,7 @@ from holdfast.settings import Settings, unknown_variables
 LEAST_PYTHON = (3, 11)
 LEAST_DISK = 2 * 2**30
 MOST_SKEW = timedelta(minutes=5)  # S3 refuses signatures that are 15 minutes off
+PATIENCE = timedelta(seconds=30)  # with one check, whatever hangs
 ATTRIBUTE_HELP = "`temporal operator search-attribute create` adds them; `holdfast up` does so for its own server"
 
 
@@ -154,8 +156,11 @@ async def clock(settings: Settings) -> Check:
     endpoint = settings.store.endpoint
     if settings.store.kind != "s3" or endpoint is None:
         return ok("clock", "nothing to compare it with")
-    async with httpx.AsyncClient(timeout=5, trust_env=True) as http:
-        told = (await http.head(endpoint)).headers.get("date")
+    try:
+        async with httpx.AsyncClient(timeout=3, trust_env=True) as http:
+            told = (await http.head(endpoint)).headers.get("date")
+    except httpx.HTTPError:
+        return warn("clock", "nobody to compare it with: the store does not answer", "see the check of the store")
     if told is None:
         return ok("clock", "the store does not tell its own")
     skew = abs(datetime.now(UTC) - parsedate_to_datetime(told))
@@ -167,7 +172,10 @@ async def clock(settings: Settings) -> Check:
 async def attempt(what: str, look: Callable[[], Awaitable[Check]]) -> Check:
     """Run a check; one that cannot be carried out has failed, with the reason and remedy of its error."""
     try:
-        return await look()
+        with console.working(f"checking {what}"):
+            return await asyncio.wait_for(look(), PATIENCE.total_seconds())
+    except TimeoutError:
+        return fail(what, f"no answer within {PATIENCE.total_seconds():.0f} s", "look at its server; then check again")
     except Exception as err:  # a doctor reports every finding, also one that nobody foresaw
         return fail(what, str(err) or type(err).__name__, getattr(err, "remedy", ""))
 

@@ -33,6 +33,7 @@ MIGRATE: Final = "`holdfast records migrate` sets them up; `holdfast doctor` che
 TABLE: Final = (
     Row("typer._click.exceptions.ClickException", USAGE, "the command line cannot be understood"),
     Row("holdfast.client.errors.FolderNotEmpty", USAGE, "the folder to restore into holds something"),
+    Row("holdfast.client.errors.FolderUnusable", USAGE, "the folder to restore into cannot be written"),
     Row("holdfast.client.errors.SpecInvalid", 3, "the spec has mistakes; nothing was rented"),
     Row("holdfast.client.errors.UnknownWorkload", 4, "no workload of this name"),
     Row("holdfast.client.errors.NoOffers", 5, "no machine fits within the limits; nothing was rented"),
@@ -58,11 +59,13 @@ TABLE: Final = (
     Row("holdfast.workers.stack.errors.StackError", 20, "the embedded stack cannot start or stop"),
     Row("holdfast.client.errors.HoldfastError", 1, "the operation was tried and failed"),
     Row("holdfast.settings.SettingsError", 78, "a setting cannot be used"),
+    Row("holdfast.embedded.StackUnreadable", 78, "a setting cannot be used"),
 )
 OTHER_CODES: Final = {
     0: "done",
     1: "the operation was tried and failed; the workload failed; a check of `doctor` failed",
     INTERNAL: "an error nobody foresaw; the traceback is in the log that is named",
+    BROKEN_PIPE: "who read the output, such as `head`, wanted no more of it",
     INTERRUPTED: "interrupted from the keyboard; what was ordered goes on",
 }
 
@@ -90,10 +93,10 @@ def report(err: BaseException, *, debug: bool) -> int:
     """Print an error for a person, on stderr, and return the exit code it stands for."""
     if isinstance(err, KeyboardInterrupt):
         return INTERRUPTED
+    if isinstance(err, BrokenPipeError) or isinstance(err.__context__, BrokenPipeError):
+        return BROKEN_PIPE  # the parser makes a mere failure of it
     if isinstance(err, SystemExit):
         return err.code if isinstance(err.code, int) else 1
-    if isinstance(err, BrokenPipeError):
-        return BROKEN_PIPE
     row = row_for(err)
     if row is None:
         return _report_unforeseen(err, debug)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.cli import console, words
-from holdfast.cli.session import with_holdfast
+from holdfast.cli.session import only_watching, with_holdfast
 from holdfast.contracts.workload import Ack, Phase, WorkloadStatus
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def carry_out(
 
     async def work(holdfast: Holdfast) -> tuple[Ack, bool]:
         before = (await holdfast.status(name)).status
-        with console.working(f"{doing} {name}"):
+        with console.working(f"{doing} {name}"), only_watching(name, doing):
             ack = await order(holdfast)
             if not wait:
                 return ack, True

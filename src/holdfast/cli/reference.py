@@ -28,7 +28,8 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 |---|---|
 | `run` | `name`, `run_id`, `cheapest` (an offer), `workdir` (checkpoint zero or `null`); with `--follow` how it ended |
 | `ps` | a list: `name`, `phase`, `running`, `provider`, `gpu`, `epoch`, `hourly`, `started_at`, `closed_at` |
-| `status` | `status` (phase, reason, epoch, `lease`, `head`), `live` (telemetry or `null`), `from_records`, times |
+| `status` | `status` (phase, reason, epoch, `lease`, `head`), `live` (telemetry or `null`), `save_trouble`, times |
+| ↳ ended from outside | `ended_by_force`, `left_behind` (machines that may still cost money), `from_records` |
 | `pause`, `resume`, `failover`, `stop` | `phase` that was reached, `detail` |
 | `report` | totals against `rto` and `rpo`, `cost`, and lists: `incidents`, `leases`, `checkpoints`, `decisions` |
 | ↳ an incident | `cause`, `reason`, `strategy`, `phases` (seconds), `recovery_time`, `work_lost`, `cost`, `attempts` |
@@ -41,6 +42,9 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `checkpoint forget` | `forgotten`, `kept`: how many |
 | `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
 | `sim instances`, `sim offers`, `sim bill` | the market's own truth |
+| `sim kill` and the other levers | `instances`: the ids that were hit |
+| `records current` | `found`, `needed` |
+| `version` | versions by name, `null` for what is not installed |
 """
 
 

@@ -54,13 +54,13 @@ def with_holdfast(data_dir: Path | None, work: Callable[["Holdfast"], Awaitable[
 
 
 @contextmanager
-def only_watching(name: str, what: str = "") -> Iterator[None]:
-    """Ctrl-C inside ends the watching, not the work (nor what was ordered, `what`), and says so."""
+def only_watching(name: str, doing: str = "") -> Iterator[None]:
+    """Ctrl-C inside ends the watching, not the work, nor what is being done to it, and says so."""
     try:
         yield
     except asyncio.CancelledError:  # how Ctrl-C arrives in a coroutine
-        if what:
-            console.say(f"\n{what} of {name} goes on; `holdfast status {name}` tells how it fares")
+        if doing:
+            console.say(f"\n{doing} {name} goes on; `holdfast status {name}` tells how it fares")
         else:
             console.say(f"\n{name} goes on; `holdfast logs {name} --follow` watches it, `holdfast stop {name}` ends it")
         raise

@@ -143,6 +143,12 @@ class FolderNotEmpty(HoldfastError):
     remedy_by_default = "give a new or empty folder; nothing is overwritten"
 
 
+class FolderUnusable(HoldfastError):
+    """A folder to restore into cannot be made or written."""
+
+    remedy_by_default = "give a folder on this computer that you may write to"
+
+
 class OperationFailed(HoldfastError):
     """The operation was tried and failed; the message carries the worker's own reason."""
 

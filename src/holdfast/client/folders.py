@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from holdfast.checkpoints import errors
 from holdfast.checkpoints.engine import CheckpointEngine
@@ -16,6 +17,7 @@ from holdfast.checkpoints.stores.opening import open_store
 from holdfast.client.errors import (
     CheckpointCorrupt,
     FolderNotEmpty,
+    FolderUnusable,
     HoldfastError,
     NoCheckpoint,
     OperationFailed,
@@ -28,7 +30,7 @@ from holdfast.settings import Settings
 
 # A person waits: a store that is there answers one small question far sooner, one that hangs may do so for minutes.
 ANSWERS_WITHIN = timedelta(seconds=8)
-PROBED_WITHIN = timedelta(seconds=20)  # several questions, one after the other
+PROBED_WITHIN = timedelta(seconds=10)  # several questions, one after the other
 _TRANSLATION: tuple[tuple[type[Exception], type[HoldfastError], str], ...] = (
     (errors.StoreUnavailable, StoreUnavailable, "the store does not answer"),
     (errors.StoreRefused, StoreUnavailable, "the store refuses"),
@@ -66,6 +68,7 @@ async def restore_folder(checkpoint: CheckpointRef, folder: Path, *, settings: S
 
     Raises:
         FolderNotEmpty: the folder holds something; a restore would remove it.
+        FolderUnusable: nothing can be written there.
         StoreUnavailable, NoCheckpoint, CheckpointCorrupt: the folder is as it was.
     """
     workspace = await asyncio.to_thread(_empty, folder)
@@ -82,6 +85,7 @@ async def probe_store(settings: Settings) -> str:
     with _translated():
         store = open_store(settings)
         try:
+            await _greet(store)
             async with _patience(PROBED_WITHIN):
                 facts = await store.probe()
         finally:
@@ -92,9 +96,14 @@ async def probe_store(settings: Settings) -> str:
 
 def _empty(folder: Path) -> str:
     """The absolute path of a folder that may be restored into."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FolderNotEmpty(f"{folder} is not an empty folder")
-    return str(folder.resolve())
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise FolderNotEmpty(f"{folder} is not an empty folder")
+        there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        with TemporaryDirectory(prefix=".holdfast-", dir=there):  # only a try tells: not every refusal is in the mode
+            return str(folder.resolve())
+    except OSError as err:
+        raise FolderUnusable(f"{folder} cannot be written: {err.strerror}") from err
 
 
 @asynccontextmanager

@@ -319,7 +319,7 @@ class Holdfast:
 
     async def _describe(self, name: str) -> WorkflowExecutionDescription | None:
         try:
-            return await self._client.get_workflow_handle(names.workload_id(name)).describe()
+            return await messages.handle_of(self._client, name).describe()
         except RPCError as err:
             if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
                 return None

@@ -1,6 +1,7 @@
 """Orders to a running workload, and questions to it: Temporal updates and queries under their wire names."""
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,13 +18,31 @@ from temporalio.service import RPCError, RPCStatusCode
 from holdfast.client.errors import HoldfastError, InvalidState, NoWorker, OperationFailed, UnknownWorkload
 from holdfast.client.translation import from_failure, from_rpc, is_timeout
 from holdfast.contracts import names
+from holdfast.contracts.spec import NAME_PATTERN
 
 Answer = TypeVar("Answer")
 
 # A worker that was killed leaves its cached workflows unreachable for ten seconds (the sticky queue's timeout);
 # an answer that takes longer than this has nobody to give it.
 TAKEN_WITHIN = timedelta(seconds=25)
+SHOWN = 60  # characters of what cannot be a name
 _BY_FORCE = ("terminated", "timed out", "forgotten")
+
+
+def handle_of(client: Client, name: str) -> WorkflowHandle[Any, Any]:
+    """The workload's workflow.
+
+    Raises:
+        UnknownWorkload: nothing can be called so; a server refuses a very long name in words of its own.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UnknownWorkload(f"there is no workload {shortened(name)!r}")
+    return client.get_workflow_handle(names.workload_id(name))
+
+
+def shortened(name: str) -> str:
+    """A name as far as a person wants to read it."""
+    return name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
 
 
 async def order(client: Client, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
@@ -34,7 +53,7 @@ async def order(client: Client, name: str, update: str, answer: type[Answer], *a
         InvalidState: it has ended, or refuses the order as it is now.
         NoWorker: nobody took the order in time; it may still happen when a worker is back.
     """
-    handle = client.get_workflow_handle(names.workload_id(name))
+    handle = handle_of(client, name)
     try:
         taken = await handle.start_update(
             update,
@@ -62,7 +81,7 @@ async def query(client: Client, name: str, question: str, answer: type[Answer]) 
         UnknownWorkload: no such workload.
         NoWorker: nobody answers for it.
     """
-    handle = client.get_workflow_handle(names.workload_id(name))
+    handle = handle_of(client, name)
     try:
         told: Answer = await handle.query(question, result_type=answer, rpc_timeout=TAKEN_WITHIN)
         return told

@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio.client import Client
 
+from holdfast.client import messages
 from holdfast.client.calls import ask
 from holdfast.client.errors import UnknownWorkload
 from holdfast.contracts import activities, names
@@ -21,6 +22,7 @@ async def read(client: Client, name: str, *, part: Part | None = None, oldest: i
     Raises:
         UnknownWorkload: nothing is recorded under this name.
     """
+    messages.handle_of(client, name)
     found = await ask(
         client,
         activities.report_workload,

@@ -42,7 +42,7 @@ def save(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     """
 
     async def order(holdfast: Holdfast) -> CheckpointRef:
-        with console.working(f"saving {name}"), only_watching(name, "the save"):
+        with console.working(f"saving {name}"), only_watching(name, "saving"):
             telling = asyncio.create_task(_tell_trouble(holdfast, name))
             try:
                 return await holdfast.save(name)
@@ -73,7 +73,7 @@ def ls(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
         console.print_json(found)
     elif found:
         headers = ("SEQUENCE", "EPOCH", "WHY", "TAKEN", "FILES", "SIZE", "SENT", "TOOK", "PROGRESS", "VERIFIED")
-        console.table(headers, [_row(each) for each in found])
+        console.table(headers, [_row(each) for each in found], spare=("SENT", "TOOK", "VERIFIED", "EPOCH"))
     else:
         console.say(f"{name} has no checkpoint yet")
 

@@ -31,7 +31,11 @@ def doctor(as_json: Json = False, data_dir: DataDir = None) -> int:
     if as_json:
         console.print_json(found)
     else:
-        console.table(("CHECK", "VERDICT", "FINDING", "REMEDY"), [_row(check) for check in found])
+        headers = ("CHECK", "VERDICT", "FINDING", "REMEDY")
+        console.table(headers, [_row(check) for check in found], spare=("REMEDY",))
+        for check in found:
+            if check.remedy:  # in full: a narrow terminal has cut what stands in the table
+                console.say(f"hint: {check.what}: {check.detail}: {check.remedy}")
     worst = max(found, key=lambda check: _ORDER[check.verdict])
     return 1 if worst.verdict is Verdict.FAIL else 0
 

@@ -138,4 +138,4 @@ def _show_leases(found: WorkloadReport) -> None:
         )
         for lease in found.leases
     ]
-    console.table(headers, rows)
+    console.table(headers, rows, spare=("PROVIDER", "GPU"))

@@ -34,8 +34,21 @@ class Finding:
 
 
 def run_demo(*, data_dir: Path | None, keep: bool, port: str) -> int:
-    """Play it in `data_dir`, or in a fresh folder that is removed after a success."""
+    """Play it in `data_dir`, or in a fresh folder that is removed after a success.
+
+    Whatever interrupts it, no process is left behind, unless asked to keep everything.
+    """
     home = data_dir or Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
+    held = False
+    try:
+        held = _play(home, port=port, keep=keep)
+    finally:
+        _leave(home, remove=held and not keep and data_dir is None, runs=keep)
+    return 0 if held else 1
+
+
+def _play(home: Path, *, port: str, keep: bool) -> bool:
+    """Whether everything held that the demo promises."""
     began = time.monotonic()
     with _stack(home, port=port, keep=keep):
         findings = asyncio.run(_show(home))
@@ -44,8 +57,7 @@ def run_demo(*, data_dir: Path | None, keep: bool, port: str) -> int:
         console.answer(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.what}: {finding.detail}")
     held = all(finding.holds for finding in findings)
     console.say(f"\ndemo {'passed' if held else 'FAILED'} in {time.monotonic() - began:.0f} s")
-    _leave(home, keep=keep or data_dir is not None or not held)
-    return 0 if held else 1
+    return held
 
 
 @contextmanager
@@ -109,8 +121,10 @@ def _nothing_left(stage: Stage) -> Finding:
     return Finding("no machine is left alive or billing", not alive and not open_ones, detail)
 
 
-def _leave(home: Path, *, keep: bool) -> None:
-    if keep:
+def _leave(home: Path, *, remove: bool, runs: bool) -> None:
+    if remove:
+        shutil.rmtree(home)
+    elif runs:
         console.say(f"everything is kept in {home}; `holdfast down --data-dir {home}` ends what runs")
     else:
-        shutil.rmtree(home)
+        console.say(f"nothing runs any more; what was written is kept in {home}")

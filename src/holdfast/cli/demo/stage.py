@@ -46,6 +46,11 @@ class Undisturbed:
             raise RuntimeError(f"the undisturbed run ended with code {code}; see {self._weights.with_name('log')}")
         return digest(self._weights)
 
+    def end(self) -> None:
+        """It does not outlive the play."""
+        self._run.kill()
+        self._run.wait()
+
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -59,8 +64,11 @@ def set_stage(data_dir: Path, market_dir: Path) -> Iterator[Stage]:
     assert workdir is not None, "the example has a workdir"
     spec = spec.model_copy(update={"command": f"python3 train.py --steps {STEPS} --pace {PACE}"})
     undisturbed = Undisturbed(example / "train.py", data_dir / "undisturbed")
-    with SimControl.of_data_dir(market_dir) as market:
-        yield Stage(spec, workdir, market, undisturbed)
+    try:
+        with SimControl.of_data_dir(market_dir) as market:
+            yield Stage(spec, workdir, market, undisturbed)
+    finally:
+        undisturbed.end()
 
 
 def find_example() -> Path:

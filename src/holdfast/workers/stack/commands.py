@@ -47,7 +47,8 @@ def up(options: UpOptions, say: Callable[[str], None]) -> int:
     """Start the stack, print where things are when it is ready, and stay until it is stopped.
 
     With `detach` returns as soon as everything is ready. A stack that ran here before carries on, with the
-    processes that still live. Returns 0; raises `StackError` if it cannot start, with nothing left running.
+    processes that still live. Returns 0; raises `StackError` if it cannot start, with nothing left running, and
+    `KeyboardInterrupt` after a signal that came before it was ready.
     """
     home = Home(options.data_dir)
     home.create()
@@ -92,6 +93,10 @@ def _launch(options: UpOptions, home: Home, lock_fd: int, say: Callable[[str], N
         raise NotReady(told[Kind.FAILED], remedy="correct that and run `holdfast up` again; the data is kept")
     if Kind.READY not in told or not options.detach:
         say("stopped; the data is kept")
+    if Kind.READY not in told:
+        if keeper.asked_to_stop:
+            raise KeyboardInterrupt
+        raise NotReady("the stack was stopped before it was ready", remedy="run `holdfast up` again")
     return 0
 
 

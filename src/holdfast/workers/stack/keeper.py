@@ -32,7 +32,7 @@ class Keeper:
         self._home = home
         self._lock_fd = lock_fd
         self._say = say
-        self._asked_to_stop = False
+        self.asked_to_stop = False  # by a signal
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def keep(self, reports: IO[bytes] | None = None, *, detach: bool = False) -> None:
@@ -79,7 +79,7 @@ class Keeper:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(log)
             os.close(write_end)
-        if self._asked_to_stop:
+        if self.asked_to_stop:
             self._tell(signal.SIGTERM)
         return os.fdopen(read_end, "rb")
 
@@ -101,8 +101,8 @@ class Keeper:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._tell(signal.SIGINT if self._asked_to_stop and number == signal.SIGINT else signal.SIGTERM)
-        self._asked_to_stop = True
+        self._tell(signal.SIGINT if self.asked_to_stop and number == signal.SIGINT else signal.SIGTERM)
+        self.asked_to_stop = True
 
     def _tell(self, number: int) -> None:
         if self._supervisor:
