@@ -112,6 +112,7 @@ class LaunchOrder:
     ssh_public_key: str
     onstart: str = ""  # shell script that the provider runs at each start of the machine
     repeated: bool = False  # an earlier try may have rented it a moment ago, and it may not be listed yet
+    from_snapshot: str = ""  # the disk begins as this copy; "": as the image says
 
 
 @dataclass(frozen=True, kw_only=True)

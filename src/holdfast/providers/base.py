@@ -9,10 +9,11 @@ What holds for every driver, and is tested by the conformance suite:
 - No verb retries by itself beyond what its own pacing needs; Temporal does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from holdfast.contracts.machines import Instance, LaunchOrder, LaunchResult, Offer, Requirements
@@ -25,6 +26,10 @@ class Capabilities:
     interruptible: bool = False
     pauses: bool = False  # implements `Pauses`
     changes_bid: bool = False  # implements `ChangesBid`
+    snapshots: bool = False  # implements `KeepsSnapshots`
+    tells_prices: bool = False  # implements `TellsPrices`
+    advises_capacity: bool = False  # implements `AdvisesCapacity`
+    runs_images: bool = True  # `LaunchOrder.image` is a container image; else a machine image of its settings is used
     notice: timedelta | None = None  # warning given before an interruption; None: none
     finds_by_label: bool = True  # `list_owned` can be trusted to show labels
     listing_lag: timedelta = timedelta()  # how long a new instance may be missing from listings
@@ -90,4 +95,76 @@ class ChangesBid(Protocol):
 
     async def change_bid(self, instance_id: str, hourly: Decimal) -> None:
         """Bid `hourly` USD for the whole machine from now on."""
+        ...
+
+
+class SnapshotState(StrEnum):
+    CREATING = "creating"
+    READY = "ready"
+    FAILED = "failed"
+    GONE = "gone"  # the provider does not know it (any more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskSnapshot:
+    """A copy of a machine's disk, kept apart from the machine. Billed until it is dropped."""
+
+    name: str
+    state: SnapshotState
+    disk_gb: float | None = None
+    taken_at: datetime | None = None
+    detail: str = ""  # the provider's own words, for people
+
+
+@runtime_checkable
+class KeepsSnapshots(Protocol):
+    """A machine's disk can be copied, and a machine be rented elsewhere that begins with that copy.
+
+    `LaunchOrder.from_snapshot` names the copy. Use it only when READY.
+    """
+
+    async def take_snapshot(self, instance_id: str, name: str) -> DiskSnapshot:
+        """Ask for a copy under this name; the same name again is the same copy."""
+        ...
+
+    async def find_snapshot(self, name: str) -> DiskSnapshot:
+        """The provider's present word; state GONE when it does not know it."""
+        ...
+
+    async def list_snapshots(self) -> Sequence[DiskSnapshot]:
+        """Every copy that wears our mark. Complete, or an error."""
+        ...
+
+    async def drop_snapshot(self, name: str) -> bool:
+        """Ask for its end. True once the provider does not know it; call again until then."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricePoint:
+    """What a kind of machine cost at a moment, in USD per hour and GPU."""
+
+    at: datetime
+    gpu: str
+    region: str = ""  # "" where the feed is of the whole market
+    hourly: Decimal  # the median, or the only price that the feed tells
+    low: Decimal | None = None  # the 10th percentile
+    high: Decimal | None = None  # the 90th percentile
+
+
+@runtime_checkable
+class TellsPrices(Protocol):
+    """The provider has a feed of its past prices."""
+
+    async def price_history(self, gpu: str, since: datetime) -> Sequence[PricePoint]:
+        """Oldest first; empty when the feed has nothing of this GPU."""
+        ...
+
+
+@runtime_checkable
+class AdvisesCapacity(Protocol):
+    """The provider estimates whether an offer could be rented now."""
+
+    async def obtainability(self, offers: Sequence[Offer]) -> Mapping[str, float]:
+        """From offer id to a likelihood between 0 and 1, for those of which the provider says anything."""
         ...
