@@ -7,6 +7,10 @@ from pathlib import Path
 
 from holdfast.simcloud.hosts.folder import write_private
 
+FIRST = "vast"
+"""The provider whose market bears no name in the folder: it was there before the others."""
+INSTANCES = "instances"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimConfig:
@@ -22,10 +26,9 @@ class SimConfig:
     api_key: str | None = None
     orphan_after: timedelta | None = None
 
-    @property
-    def database(self) -> Path:
-        """The market's memory."""
-        return self.data_dir / "market.db"
+    def database(self, provider: str) -> Path:
+        """The memory of one provider's market."""
+        return self.data_dir / ("market.db" if provider == FIRST else f"market-{provider}.db")
 
     @property
     def pid_file(self) -> Path:
@@ -37,10 +40,9 @@ class SimConfig:
         """Holds the port of the running market, for those who let it choose."""
         return self.data_dir / "market.port"
 
-    @property
-    def instances(self) -> Path:
-        """One folder per machine."""
-        return self.data_dir / "instances"
+    def instances(self, provider: str) -> Path:
+        """One folder per machine of a provider."""
+        return self.data_dir / (INSTANCES if provider == FIRST else f"{INSTANCES}-{provider}")
 
     def tenant_key(self) -> str:
         """The account's API key: the given one, else the kept one, else a fresh one."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import httpx
 
+from holdfast.simcloud.config import FIRST
 from holdfast.simcloud.model import Flaw, Trouble
 
 Report = dict[str, Any]
@@ -160,13 +161,20 @@ class SimControl:
         lasting: timedelta | None = None,
         status: int = 502,
         seconds: float = 0.0,
+        provider: str = FIRST,
     ) -> Report:
         """Script an API failure: the next ``times`` calls, or all while ``lasting``; with neither, the next call.
 
         ``endpoint`` is a name from the wire layer's table, such as ``rent`` or ``list``; None means all. ``status`` is
         for HTTP_ERROR, ``seconds`` for LATENCY.
         """
-        body: dict[str, object] = {"trouble": trouble, "endpoint": endpoint, "status": status, "seconds": seconds}
+        body: dict[str, object] = {
+            "provider": provider,
+            "trouble": trouble,
+            "endpoint": endpoint,
+            "status": status,
+            "seconds": seconds,
+        }
         if lasting is not None:
             body["lasting"] = lasting.total_seconds()
         if times is not None or lasting is not None:
@@ -181,13 +189,13 @@ class SimControl:
         """Forget all scripted API failures."""
         self._call("DELETE", "/sim/faults")
 
-    def set_listing_lag(self, lag: timedelta) -> None:
+    def set_listing_lag(self, lag: timedelta, *, provider: str = FIRST) -> None:
         """From now on, new instances appear in listings only after this time."""
-        self._call("PATCH", "/sim/account", json={"listing_lag": lag.total_seconds()})
+        self._call("PATCH", "/sim/account", json={"provider": provider, "listing_lag": lag.total_seconds()})
 
-    def set_credit(self, credit: Decimal) -> None:
+    def set_credit(self, credit: Decimal, *, provider: str = FIRST) -> None:
         """Set the account's credit before the bill."""
-        self._call("PATCH", "/sim/account", json={"credit": str(credit)})
+        self._call("PATCH", "/sim/account", json={"provider": provider, "credit": str(credit)})
 
     def _pull(self, target: str | int, lever: str, **options: object) -> list[int]:
         given = {name: value for name, value in options.items() if value is not None}

@@ -1,7 +1,11 @@
-"""The control API: ``/sim/...`` beside the providers' APIs, opened by the token in ``control.token``."""
+"""The control API: ``/sim/...`` beside the providers' APIs, opened by the token in ``control.token``.
+
+Targets are looked for in the markets of all providers, whose numbers never meet. What is about a market as a whole
+(a new offer, a fault, the account) names its provider, or means the first one.
+"""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,9 +24,9 @@ Call = Callable[[Request], Awaitable[Any]]
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def routes(sim: Sim) -> list[Route]:
-    """The control API of a market."""
-    panel = _Panel(sim)
+def routes(sims: Sequence[Sim]) -> list[Route]:
+    """The control API over the markets of all providers."""
+    panel = _Panel(sims)
     table: list[tuple[str, str, Call]] = [
         ("GET", "/sim/instances", panel.instances),
         ("DELETE", "/sim/instances", panel.destroy_all),
@@ -37,13 +41,14 @@ def routes(sim: Sim) -> list[Route]:
         ("DELETE", "/sim/faults", panel.clear_faults),
         ("PATCH", "/sim/account", panel.account),
     ]
-    return [Route(path, _guarded(sim, call), methods=[method]) for method, path, call in table]
+    token = sims[0].control_token
+    return [Route(path, _guarded(token, call), methods=[method]) for method, path, call in table]
 
 
-def _guarded(sim: Sim, call: Call) -> Answer:
+def _guarded(token: str, call: Call) -> Answer:
     async def answer(request: Request) -> Response:
         given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {sim.control_token}".encode()):
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             return JSONResponse({"error": "the control token is missing or wrong"}, status_code=401)
         try:
             return JSONResponse(await call(request))
@@ -60,112 +65,142 @@ def _guarded(sim: Sim, call: Call) -> Answer:
 class _Panel:
     """One method per call. Each returns when the market's machines have followed the change."""
 
-    def __init__(self, sim: Sim) -> None:
-        self._sim = sim
-        self._levers = Levers(sim)
-        self._pulls: dict[str, Callable[..., None]] = {
-            "kill": self._levers.kill,
-            "outbid": self._levers.outbid,
-            "take": self._levers.take,
-            "release": self._levers.release,
-            "partition": self._levers.partition,
-            "slow": self._levers.slow,
-            "heal": self._levers.heal,
-            "offline": self._levers.offline,
-            "online": self._levers.online,
-            "end-contract": self._levers.end_contract,
-            "gpu-load": self._gpu_load,
-        }
+    def __init__(self, sims: Sequence[Sim]) -> None:
+        self._sims = {sim.provider: sim for sim in sims}
 
     async def pull(self, request: Request) -> Any:
         """Pull one lever on all instances that the target names."""
-        lever = self._pulls.get(request.path_params["lever"])
-        if lever is None:
-            raise NothingMatches(f"no such lever; there are: {', '.join(self._pulls)}")
+        target, lever = request.path_params["target"], request.path_params["lever"]
         options = await _options(request)
-        found = self._levers.find(request.path_params["target"])
-        for instance in found:
-            lever(instance, **options)
-        await self._sim.conductor.follow()
-        return {"instances": [instance.id for instance in found]}
+        found: list[int] = []
+        for sim in self._sims.values():
+            pulls = _pulls(sim)
+            if lever not in pulls:
+                raise NothingMatches(f"no such lever; there are: {', '.join(pulls)}")
+            hit = Levers(sim).find(target)
+            for instance in hit:
+                pulls[lever](instance, **options)
+            if hit:
+                await sim.conductor.follow()
+                found += [instance.id for instance in hit]
+        if not found:
+            raise NothingMatches(f"no living instance is called {target!r}")
+        return {"instances": found}
 
     async def instances(self, _request: Request) -> Any:
         """The living instances: the truth, and what the provider says."""
-        return {"instances": [self._instance(instance) for instance in self._sim.store.instances()]}
+        everyone = ((sim, instance) for sim in self._sims.values() for instance in sim.store.instances())
+        return {"instances": [_told(sim, instance) for sim, instance in everyone]}
 
     async def destroy_all(self, _request: Request) -> Any:
         """End every tenancy."""
-        for instance in self._sim.store.instances():
-            self._sim.market.destroy(instance.id)
-        await self._sim.conductor.follow()
+        for sim in self._sims.values():
+            for instance in sim.store.instances():
+                sim.market.destroy(instance.id)
+            await sim.conductor.follow()
         return {}
 
     async def bill(self, _request: Request) -> Any:
         """The bill of everything that ever existed."""
-        return bill_report(self._sim.market.bill.lines(self._sim.clock.now()))
+        return bill_report({name: sim.market.bill.lines(sim.clock.now()) for name, sim in self._sims.items()})
 
     async def alive(self, request: Request) -> Any:
         """Which instances existed at a moment (``at``, ISO 8601; default now)."""
         at = request.query_params.get("at")
-        moment = datetime.fromisoformat(at) if at else self._sim.clock.now()
-        return audit_report(self._sim.market.bill, moment)
+        moment = datetime.fromisoformat(at) if at else self._first.clock.now()
+        return audit_report((sim.market.bill for sim in self._sims.values()), moment)
 
     async def offers(self, _request: Request) -> Any:
         """Every slot with its state, offered or not."""
-        tenancies = self._sim.store.instances()
-        return {"offers": [offer_report(slot, tenancies) for slot in self._sim.store.slots.all()]}
+        return {"offers": [offer for sim in self._sims.values() for offer in _offers(sim)]}
 
     async def add_offer(self, request: Request) -> Any:
-        """One more slot, described as in a profile."""
-        slot = self._levers.add_slot(SlotLine.model_validate(await _options(request)))
-        return offer_report(slot, [])
+        """One more slot, described as in a profile, at the provider that is named."""
+        options = await _options(request)
+        sim = self._named(options)
+        slot = Levers(sim).add_slot(SlotLine.model_validate(options))
+        return offer_report(sim.provider, slot, [])
 
     async def change_offer(self, request: Request) -> Any:
         """A slot's price, least bid, flaw, or whether it is on the market."""
-        slot = self._levers.change_slot(int(request.path_params["slot"]), await _options(request))
-        await self._sim.conductor.follow()
-        return offer_report(slot, self._sim.store.instances())
+        number = int(request.path_params["slot"])
+        options = await _options(request)
+        sim = next((sim for sim in self._sims.values() if sim.store.slots.get(number)), self._first)
+        slot = Levers(sim).change_slot(number, options)
+        await sim.conductor.follow()
+        return offer_report(sim.provider, slot, sim.store.instances())
 
     async def faults(self, _request: Request) -> Any:
         """The API faults that can still strike."""
-        return {"faults": [fault.model_dump(mode="json") for fault in self._sim.troubles.pending()]}
+        pending = ((name, fault) for name, sim in self._sims.items() for fault in sim.troubles.pending())
+        return {"faults": [{"provider": name} | fault.model_dump(mode="json") for name, fault in pending]}
 
     async def add_fault(self, request: Request) -> Any:
         """Script an API fault; ``lasting`` (seconds) instead of an end."""
         options = await _options(request)
+        sim = self._named(options)
         lasting = options.pop("lasting", None)
         fault = Fault.model_validate({"id": 0, **options})
         if lasting is not None:
-            fault.until = self._sim.clock.now() + timedelta(seconds=float(lasting))
+            fault.until = sim.clock.now() + timedelta(seconds=float(lasting))
             fault.times = options.get("times")
-        return self._sim.troubles.add(fault).model_dump(mode="json")
+        return sim.troubles.add(fault).model_dump(mode="json")
 
     async def clear_faults(self, _request: Request) -> Any:
         """Forget all API faults."""
-        self._sim.troubles.clear()
+        for sim in self._sims.values():
+            sim.troubles.clear()
         return {}
 
     async def account(self, request: Request) -> Any:
         """Set ``credit`` (USD) or ``listing_lag`` (seconds)."""
         options = await _options(request)
-        account = self._sim.store.account()  # not earlier: the bill may grow while a body comes slowly
+        sim = self._named(options)
+        account = sim.store.account()  # not earlier: the bill may grow while a body comes slowly
         for name, value in options.items():
             if name not in ("credit", "listing_lag"):
                 raise NotPossible(f"{name} of the account cannot be set")
             setattr(account, name, amount(value))
-        self._sim.store.put_account(account)
+        sim.store.put_account(account)
         return account.model_dump(mode="json")
 
-    def _instance(self, instance: Instance) -> dict[str, Any]:
-        slot = self._sim.market.slot(instance.slot_id)
-        return instance_report(instance, slot, self._sim.machines.folder(instance.id), self._sim.clock.now())
+    @property
+    def _first(self) -> Sim:
+        return next(iter(self._sims.values()))
 
-    def _gpu_load(self, instance: Instance, *, percent: int | None = None) -> None:
-        path = self._sim.machines.folder(instance.id).home / "bin" / ".gpu-load"
-        if percent is None:
-            path.unlink(missing_ok=True)
-        else:
-            path.write_text(str(percent))
+    def _named(self, options: dict[str, Any]) -> Sim:
+        """The market of the provider that the options name; it is taken out of them."""
+        name = options.pop("provider", self._first.provider)
+        if name not in self._sims:
+            raise NothingMatches(f"no provider {name!r} is simulated; there are: {', '.join(self._sims)}")
+        return self._sims[name]
+
+
+def _pulls(sim: Sim) -> dict[str, Callable[..., None]]:
+    levers = Levers(sim)
+    return {
+        "kill": levers.kill,
+        "outbid": levers.outbid,
+        "take": levers.take,
+        "release": levers.release,
+        "partition": levers.partition,
+        "slow": levers.slow,
+        "heal": levers.heal,
+        "offline": levers.offline,
+        "online": levers.online,
+        "end-contract": levers.end_contract,
+        "gpu-load": levers.gpu_load,
+    }
+
+
+def _told(sim: Sim, instance: Instance) -> dict[str, Any]:
+    slot, folder = sim.market.slot(instance.slot_id), sim.machines.folder(instance.id)
+    return instance_report(sim.provider, instance, slot, folder, sim.clock.now())
+
+
+def _offers(sim: Sim) -> list[dict[str, Any]]:
+    tenancies = sim.store.instances()
+    return [offer_report(sim.provider, slot, tenancies) for slot in sim.store.slots.all()]
 
 
 async def _options(request: Request) -> dict[str, Any]:

@@ -32,19 +32,16 @@ def amount(value: Any) -> Decimal:
 
 
 class Levers:
-    """Each lever takes an instance id, a label, or a workload's name, and pulls on every instance that it names."""
+    """Each lever pulls on one instance; `find` tells which go by a number, an alias, a label or a workload's name."""
 
     def __init__(self, sim: Sim) -> None:
         self._sim = sim
 
     def find(self, target: str) -> list[Instance]:
-        """The living instances that a target names. Raises NothingMatches."""
+        """The living instances that a target names."""
         instances = self._sim.store.instances()
-        exact = [one for one in instances if target in (str(one.id), one.label)]
-        found = exact or [one for one in instances if (one.label or "").startswith(f"{target}.e")]
-        if not found:
-            raise NothingMatches(f"no living instance is called {target!r}")
-        return found
+        exact = [one for one in instances if target in (str(one.id), one.alias, one.label)]
+        return exact or [one for one in instances if (one.label or "").startswith(f"{target}.e")]
 
     def kill(self, instance: Instance, *, word_lag: float = 0.0, word: str = "exited") -> None:
         """The host dies with everything on it. The provider notices ``word_lag`` seconds later and says ``word``."""
@@ -96,6 +93,14 @@ class Levers:
         instance.contract_end = self._sim.clock.now()
         self._sim.market.change(instance)
 
+    def gpu_load(self, instance: Instance, *, percent: int | None = None) -> None:
+        """Make nvidia-smi report this load; None lets it report the truth again."""
+        path = self._sim.machines.folder(instance.id).home / "bin" / ".gpu-load"
+        if percent is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(str(percent))
+
     def change_slot(self, number: int, change: dict[str, Any]) -> Slot:
         """Change price, min_bid, flaw or withdrawn of a slot. Raises NothingMatches, NotPossible, or ValueError."""
         slot = self._slot(number)
@@ -117,7 +122,9 @@ class Levers:
         if line.gpu not in self._sim.profile.gpus:
             raise NotPossible(f"the profile describes no GPU called {line.gpu!r}")
         dice = random.Random(f"{self._sim.profile.seed}/{line.machine}")  # noqa: S311 - a simulation, not a secret
-        slot = make_slot(self._sim.store, line, self._sim.profile, dice, self._sim.clock.now())
+        slot = make_slot(
+            self._sim.store, line, self._sim.profile, dice, self._sim.clock.now(), first_slot=self._sim.first_slot
+        )
         self._sim.market.change_slot(slot)
         return slot
 

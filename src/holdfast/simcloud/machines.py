@@ -4,14 +4,18 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from holdfast.simcloud.config import SimConfig
+from holdfast.simcloud.config import INSTANCES, SimConfig
 from holdfast.simcloud.hosts.folder import HostFolder, HostSpec, Link
 from holdfast.simcloud.hosts.processes import MARK, end_tree
 from holdfast.simcloud.model import Flaw, Instance, Slot
+
+Inside = Callable[[Instance, Slot], dict[str, str]]
+"""The variables that a provider sets inside its machines."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIE = ("NVIDIA GeForce GTX 1080", 8192)  # what a machine with the wrong GPU turns out to have
@@ -22,15 +26,22 @@ class Machines:
     """Makes and unmakes machine folders."""
 
     config: SimConfig
+    provider: str
     api_url: str
+    inside: Inside
+
+    @property
+    def place(self) -> Path:
+        """Where the folders are."""
+        return self.config.instances(self.provider)
 
     def folder(self, number: int) -> HostFolder:
         """The folder of an instance, whether it exists or not."""
-        return HostFolder(self.config.instances / str(number))
+        return HostFolder(self.place / str(number))
 
     def numbers(self) -> list[int]:
         """The instances that have a folder on disk."""
-        return [int(path.name) for path in self.config.instances.iterdir() if path.name.isdigit()]
+        return [int(path.name) for path in self.place.iterdir() if path.name.isdigit()]
 
     def prepare(self, instance: Instance, slot: Slot) -> HostFolder:
         """Make the folder ready for a boot. Idempotent; what the renter left in the home folder stays."""
@@ -62,10 +73,7 @@ class Machines:
             "LOGNAME": "root",
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-            "PUBLIC_IPADDR": slot.hardware.public_ip,
-            "VAST_CONTAINERLABEL": f"C.{instance.id}",
-            "CONTAINER_ID": str(instance.id),
-            "CONTAINER_API_KEY": instance.api_key,
+            **self.inside(instance, slot),
             "HOLDFAST_SIM_API": self.api_url,
             "HOLDFAST_SIM_GPU": f"{slot.hardware.gpus}x {slot.hardware.gpu}",
             MARK: folder.mark,
@@ -105,7 +113,6 @@ def end_all_hosts(data_dir: Path) -> None:
 
     A market that still runs takes it as the death of all its machines.
     """
-    instances = data_dir / "instances"
-    for path in instances.iterdir() if instances.exists() else ():
+    for path in data_dir.glob(f"{INSTANCES}*/*"):
         folder = HostFolder(path)
         end_tree(folder.last_process(), folder.mark)

@@ -18,14 +18,15 @@ from holdfast.simcloud.profile import FIRST_ASK, Profile
 from holdfast.simcloud.store import Store
 
 MONTH_HOURS = Decimal(30 * 24)
-_FIRST_INSTANCE = 29817701
+FIRST_INSTANCE = 29817701
 
 
 class Market:
     """Slots and their tenants."""
 
-    def __init__(self, store: Store, profile: Profile, clock: Clock) -> None:
+    def __init__(self, store: Store, profile: Profile, clock: Clock, *, first_instance: int = FIRST_INSTANCE) -> None:
         self._store = store
+        self._first_instance = first_instance
         self._profile = profile
         self._clock = clock
         self.bill = Bill(store)
@@ -189,7 +190,7 @@ class Market:
         used_ask, slot.ask_id = slot.ask_id, self._store.next_id("ask", FIRST_ASK)
         self._store.slots.put(slot)
         return Instance(
-            id=self._store.next_id("instance", _FIRST_INSTANCE),
+            id=self._store.next_id("instance", self._first_instance),
             slot_id=slot.id,
             machine_id=slot.machine_id,
             ask_id=used_ask,

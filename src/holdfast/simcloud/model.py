@@ -7,6 +7,7 @@ the GPUs are taken away. Rates are US dollars per hour, times are in UTC.
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -154,6 +155,8 @@ class Instance(BaseModel):
     port: int | None = None
     boots: int = 0
     wipe: bool = False  # its disk is to be emptied before it comes up again
+    alias: str = ""  # the name or UUID by which the provider's API calls it; "": by its number
+    notes: dict[str, Any] = Field(default_factory=dict)  # what only the provider's own wire layer keeps of it
     old_word: OldWord | None = None
     death_word: Container = Container.EXITED
     cut: bool = False

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from holdfast.simcloud.config import FIRST
 from holdfast.simcloud.model import Flaw, Hardware, Slot
 from holdfast.simcloud.store import Store
 
 FIRST_ASK = 27410001
+_PROVIDERS = "providers"
 
 
 class BadProfile(Exception):
@@ -121,10 +123,14 @@ class Profile(_Strict):
         return timedelta(seconds=self.boot.draw(dice))
 
 
-def load(path: Path | None) -> Profile:
-    """Read a profile, or the default one. Raises BadProfile, which names every mistake."""
+def load(path: Path | None, provider: str = FIRST) -> Profile:
+    """Read a profile, or the default one, as it is for one provider. Raises BadProfile, which names every mistake.
+
+    A profile describes the first provider's market. Another's is the same, changed by what ships for that provider in
+    ``profiles/<provider>.yaml``, and then by what the profile says of it under ``providers``.
+    """
     try:
-        profile = Profile.model_validate(_read(path))
+        profile = Profile.model_validate(_of_provider(_read(path), provider))
     except (OSError, yaml.YAMLError, ValidationError) as wrong:
         raise BadProfile(f"the market's profile {path or 'default'} cannot be used: {wrong}") from wrong
     if unknown := {line.gpu for line in profile.slots} - profile.gpus.keys():
@@ -132,18 +138,20 @@ def load(path: Path | None) -> Profile:
     return profile
 
 
-def open_market(store: Store, profile: Profile, now: datetime) -> None:
+def open_market(store: Store, profile: Profile, now: datetime, *, first_slot: int = 1) -> None:
     """Put the profile's slots on an empty market."""
     dice = random.Random(profile.seed)  # noqa: S311 - a simulation, not a secret
     for line in profile.slots:
-        store.slots.put(make_slot(store, line, profile, dice, now))
+        store.slots.put(make_slot(store, line, profile, dice, now, first_slot=first_slot))
 
 
-def make_slot(store: Store, line: SlotLine, profile: Profile, dice: random.Random, now: datetime) -> Slot:
+def make_slot(
+    store: Store, line: SlotLine, profile: Profile, dice: random.Random, now: datetime, *, first_slot: int = 1
+) -> Slot:
     """A slot of the market from a line of a profile. It is not stored."""
     days = dice.uniform(profile.contract_days.low, profile.contract_days.high)
     return Slot(
-        id=store.next_id("slot", 1),
+        id=store.next_id("slot", first_slot),
         ask_id=store.next_id("ask", FIRST_ASK),
         machine_id=line.machine,
         host_id=line.host,
@@ -186,11 +194,22 @@ def _hardware(line: SlotLine, card: GpuType, dice: random.Random) -> Hardware:
     )
 
 
+def _of_provider(found: dict[str, Any], provider: str) -> dict[str, Any]:
+    theirs = found.pop(_PROVIDERS, None) or {}
+    if not isinstance(theirs, dict):
+        raise BadProfile("`providers` of the market's profile is not a map from a provider's name to its changes")
+    if provider == FIRST:
+        return found
+    shipped = yaml.safe_load(_shipped(provider))
+    return _merged(_merged(found, shipped), theirs.get(provider) or {})
+
+
+def _shipped(name: str) -> str:
+    return resources.files("holdfast.simcloud").joinpath(f"profiles/{name}.yaml").read_text()
+
+
 def _read(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        text = resources.files("holdfast.simcloud").joinpath("profiles/default.yaml").read_text()
-    else:
-        text = path.read_text()
+    text = _shipped("default") if path is None else path.read_text()
     found = yaml.safe_load(text)
     if not isinstance(found, dict):
         raise BadProfile(f"the market's profile {path} is not a map")

@@ -1,6 +1,6 @@
 """What the control API tells: the truth about instances, slots and money, as plain JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +11,13 @@ from holdfast.simcloud.model import Instance, Period, Slot
 Report = dict[str, Any]
 
 
-def instance_report(instance: Instance, slot: Slot, folder: HostFolder, now: datetime) -> Report:
+def instance_report(provider: str, instance: Instance, slot: Slot, folder: HostFolder, now: datetime) -> Report:
     """One living instance, as it is and as the provider has it."""
     running = folder.running()
     return {
+        "provider": provider,
         "id": instance.id,
+        "alias": instance.alias,
         "label": instance.label,
         "machine_id": instance.machine_id,
         "slot": slot.id,
@@ -37,9 +39,10 @@ def instance_report(instance: Instance, slot: Slot, folder: HostFolder, now: dat
     }
 
 
-def offer_report(slot: Slot, tenancies: Iterable[Instance]) -> Report:
+def offer_report(provider: str, slot: Slot, tenancies: Iterable[Instance]) -> Report:
     """One slot and who is on it."""
     return {
+        "provider": provider,
         "slot": slot.id,
         "offer": slot.ask_id,
         "machine_id": slot.machine_id,
@@ -55,14 +58,18 @@ def offer_report(slot: Slot, tenancies: Iterable[Instance]) -> Report:
     }
 
 
-def bill_report(lines: list[Line]) -> Report:
-    """The bill, each amount exact."""
-    return {"total": str(total(lines)), "lines": [_line(line) for line in lines]}
+def bill_report(bills: Mapping[str, list[Line]]) -> Report:
+    """The bills of all providers, each amount exact."""
+    lines = [(provider, line) for provider, found in bills.items() for line in found]
+    return {
+        "total": str(total(line for _, line in lines)),
+        "lines": [_line(provider, line) for provider, line in lines],
+    }
 
 
-def audit_report(bill: Bill, moment: datetime) -> Report:
+def audit_report(bills: Iterable[Bill], moment: datetime) -> Report:
     """Who existed at a moment."""
-    return {"at": moment.isoformat(), "instances": bill.alive_at(moment)}
+    return {"at": moment.isoformat(), "instances": [one for bill in bills for one in bill.alive_at(moment)]}
 
 
 def _period(period: Period) -> Report:
@@ -76,8 +83,9 @@ def _period(period: Period) -> Report:
     }
 
 
-def _line(line: Line) -> Report:
+def _line(provider: str, line: Line) -> Report:
     return {
+        "provider": provider,
         "instance": line.instance_id,
         "label": line.label,
         "gpu": str(line.gpu),

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import uvicorn
@@ -17,12 +17,19 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from holdfast.simcloud import control_api
-from holdfast.simcloud.config import SimConfig
+from holdfast.simcloud.config import FIRST, SimConfig
 from holdfast.simcloud.hosts.folder import write_private
-from holdfast.simcloud.sim import Sim, build
+from holdfast.simcloud.hosts.midwife import Midwife
+from holdfast.simcloud.market import FIRST_INSTANCE
+from holdfast.simcloud.sim import Place, Sim, build
+from holdfast.simcloud.vast import inside as vast_inside
 from holdfast.simcloud.vast import routes as vast
 
 _HOST = "127.0.0.1"
+WIRES: tuple[tuple[Place, Callable[[Sim], list[Route]]], ...] = (
+    (Place(provider=FIRST, first_instance=FIRST_INSTANCE, first_slot=1, inside=vast_inside.variables), vast.routes),
+)
+"""Each provider's market and the API that it is told in."""
 
 log = logging.getLogger(__name__)
 _connections: dict[tuple[str, int], asyncio.Transport] = {}
@@ -44,12 +51,13 @@ def serve(config: SimConfig) -> None:
     lock = _claim(config)
     listener = _listen(config.port)
     url = f"http://{_HOST}:{listener.getsockname()[1]}"
-    sim = build(config, url, _hang_up)
+    midwife = Midwife()
+    sims = [build(place, config, url, _hang_up, midwife) for place, _ in WIRES]
     write_private(config.pid_file, str(os.getpid()))
     write_private(config.port_file, str(listener.getsockname()[1]))
     server = uvicorn.Server(
         uvicorn.Config(
-            app(sim),
+            app(sims, midwife),
             http=_Connection,
             ws="none",
             log_level="warning",
@@ -64,7 +72,7 @@ def serve(config: SimConfig) -> None:
     os.close(lock)
 
 
-def app(sim: Sim) -> Starlette:
+def app(sims: Sequence[Sim], midwife: Midwife) -> Starlette:
     """The ASGI application: the providers' APIs, the control API and a health check."""
 
     async def health(_request: Request) -> Response:
@@ -72,17 +80,21 @@ def app(sim: Sim) -> Starlette:
 
     @asynccontextmanager
     async def life(_app: Starlette) -> AsyncIterator[None]:
-        await sim.midwife.open()
-        following = asyncio.create_task(sim.conductor.run())
-        following.add_done_callback(_end_with)
-        print(f"simulated market ready at {sim.url}", flush=True)  # noqa: T201 - the line that starters wait for
+        await midwife.open()
+        following = [asyncio.create_task(sim.conductor.run()) for sim in sims]
+        for task in following:
+            task.add_done_callback(_end_with)
+        print(f"simulated market ready at {sims[0].url}", flush=True)  # noqa: T201 - the line that starters wait for
         yield
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await sim.conductor.close()
-        await sim.midwife.close()
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        for sim in sims:
+            await sim.conductor.close()
+        await midwife.close()
 
-    routes = [Route("/healthz", health), *control_api.routes(sim), *vast.routes(sim)]
+    served = [route for sim, (_, routes) in zip(sims, WIRES, strict=True) for route in routes(sim)]
+    routes = [Route("/healthz", health), *control_api.routes(sims), *served]
     application = Starlette(routes=routes, lifespan=life)
     application.router.redirect_slashes = False  # a redirected PUT would hide a client's mistake
     return application

@@ -1,4 +1,4 @@
-"""The running market: its parts, wired once, and what the wire layers share."""
+"""The running market of one provider: its parts, wired once, and what its wire layer needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from holdfast.simcloud.clock import Clock
 from holdfast.simcloud.conductor import Conductor
 from holdfast.simcloud.config import SimConfig
 from holdfast.simcloud.hosts.midwife import Midwife
-from holdfast.simcloud.machines import Machines
+from holdfast.simcloud.machines import Inside, Machines
 from holdfast.simcloud.market import Market
 from holdfast.simcloud.model import Account
 from holdfast.simcloud.profile import Profile, load, open_market
@@ -23,6 +23,7 @@ HangUp = Callable[[Request], None]
 class Sim:
     """What a request handler may use."""
 
+    provider: str
     config: SimConfig
     profile: Profile
     clock: Clock
@@ -36,21 +37,33 @@ class Sim:
     control_token: str
     hang_up: HangUp  # closes a caller's connection without an answer
     url: str
+    first_slot: int
 
 
-def build(config: SimConfig, url: str, hang_up: HangUp) -> Sim:
-    """Open the market kept in the data directory, or a new one from its profile."""
-    config.instances.mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What tells one provider's market from another's. The numbers of all of them are kept apart."""
+
+    provider: str
+    first_instance: int
+    first_slot: int
+    inside: Inside
+
+
+def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: Midwife) -> Sim:
+    """Open one provider's market kept in the data directory, or a new one from its profile."""
+    config.instances(place.provider).mkdir(parents=True, exist_ok=True)
     config.data_dir.chmod(0o700)
-    profile, clock = load(config.profile), Clock()
-    store = Store(config.database)
+    profile, clock = load(config.profile, place.provider), Clock()
+    store = Store(config.database(place.provider))
     if store.is_new():
         with store.transaction():
             store.put_account(Account(credit=profile.credit, listing_lag=profile.listing_lag))
-            open_market(store, profile, clock.now())
-    market, midwife = Market(store, profile, clock), Midwife()
-    machines = Machines(config=config, api_url=url)
+            open_market(store, profile, clock.now(), first_slot=place.first_slot)
+    market = Market(store, profile, clock, first_instance=place.first_instance)
+    machines = Machines(config=config, provider=place.provider, api_url=url, inside=place.inside)
     return Sim(
+        provider=place.provider,
         config=config,
         profile=profile,
         clock=clock,
@@ -64,4 +77,5 @@ def build(config: SimConfig, url: str, hang_up: HangUp) -> Sim:
         control_token=config.control_token(),
         hang_up=hang_up,
         url=url,
+        first_slot=place.first_slot,
     )

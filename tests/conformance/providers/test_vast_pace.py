@@ -32,6 +32,7 @@ async def test_callers_at_the_same_time_are_all_answered_however_strict_the_mark
         words = await asyncio.gather(*(provider.inspect("4711") for _ in range(3)), provider.list_owned())
         assert [word.state for word in words[:3]] == [InstanceState.GONE] * 3
         assert words[3] == []
-        # A busy computer may bunch two calls together, and the driver bears it; as a rule none comes too early.
-        assert transport.statuses.count(429) <= 1
+        # A busy computer may bunch calls together on their way, so how many the market minded is not for a test to say
+        # (tests/unit/providers/test_pacing.py says when they leave); each of them was sent once more and no oftener.
+        assert len(transport.statuses) - transport.statuses.count(429) == len(words)
         await provider.close()
