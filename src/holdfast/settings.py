@@ -94,6 +94,8 @@ class ProviderSettings(_Section):
     pace: float = Field(default=1.0, ge=0)
     """Times the least intervals between calls that the provider documents. 0, no interval, is for a simulated market
     that asks for none."""
+    listing_lag: Duration | None = None
+    """How long a new machine may be missing from the provider's listings. Default: what its driver knows."""
 
 
 class HostSettings(_Section):

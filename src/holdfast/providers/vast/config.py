@@ -26,4 +26,5 @@ class VastConfig:
     def of(cls, settings: ProviderSettings) -> "VastConfig":
         """The configuration for a section of the settings."""
         url = (settings.base_url or PUBLIC_URL).rstrip("/")
-        return cls(api_key=settings.api_key, base_url=url, pace=settings.pace)
+        lag = settings.listing_lag or cls.listing_lag
+        return cls(api_key=settings.api_key, base_url=url, pace=settings.pace, listing_lag=lag)

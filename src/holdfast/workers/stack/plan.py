@@ -78,7 +78,8 @@ class Plan:
         if self.store:
             offered["store"] = {"kind": "s3", "endpoint": self.url("s3"), "bucket": BUCKET}
         if self.market:
-            offered["providers"] = {"vast": {"base_url": self.url("market")}}
+            # Our market shows a new machine at once, unless it is told otherwise.
+            offered["providers"] = {"vast": {"base_url": self.url("market"), "listing_lag": "2s"}}
             offered["market_url"] = self.url("market")
         return offered
 
