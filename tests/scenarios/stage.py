@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +15,8 @@ import yaml
 from holdfast.settings import Settings, load_settings
 from holdfast.simcloud.control import SimControl, SimError
 from holdfast.workers.stack.commands import down, status, up
-from holdfast.workers.stack.plan import MARKET, UpOptions
+from holdfast.workers.stack.plan import UpOptions
 from holdfast.workers.stack.services import MARKET_FOLDER
-from holdfast.workers.stack.state import write_private
 from tests.scenarios.witness import Witness
 
 PATIENCE = 90.0  # seconds for anything that must come true on a busy computer
@@ -66,24 +64,14 @@ class Stage:
 
     def up(self) -> None:
         """Start, or start again on what is there; returns when everything is ready."""
-        self._write_private_files()
-        market = (*MARKET, "--profile", str(self.home / "profile.yaml"))
+        profile = self.home / "profile.yaml"
+        self.home.mkdir(parents=True, exist_ok=True)
+        profile.write_text(yaml.safe_dump(QUICK_MARKET | {"slots": self.market_slots}))
         with _environment(QUICK_WORKERS):
-            up(UpOptions(data_dir=self.home, detach=True, auto_ports=True, market_command=market), print)
+            up(UpOptions(data_dir=self.home, detach=True, auto_ports=True, market_profile=profile), print)
 
     def down(self) -> None:
         down(self.home, print)
-
-    def _write_private_files(self) -> None:
-        """The market's profile, and the stack's keys with a provider account that needs no pauses."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "profile.yaml").write_text(yaml.safe_dump(QUICK_MARKET | {"slots": self.market_slots}))
-        if not (self.home / "secrets.json").exists():
-            key = secrets.token_hex(32)
-            store = {"access_key_id": secrets.token_hex(10), "secret_access_key": secrets.token_hex(20)}
-            vast = {"api_key": key, "pace": 0}
-            content = {"store": store, "providers": {"vast": vast}, "market_key": key}
-            write_private(self.home / "secrets.json", content)
 
     # Processes
 

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.settings import load_settings
 from holdfast.workers.stack import plan as planning
-from holdfast.workers.stack.errors import ProgramMissing
+from holdfast.workers.stack.errors import BadMarket, ProgramMissing
 from holdfast.workers.stack.plan import Plan, UpOptions, make_plan
 from holdfast.workers.stack.ports import LOOPBACK
 from holdfast.workers.stack.services import Service, services
@@ -103,6 +103,27 @@ def test_what_the_plan_offers_are_settings_that_can_be_read(home: Home, monkeypa
         market_url=offered["market_url"],
     )
     assert settings.store.bucket == "holdfast"
+
+
+def test_a_profile_of_the_market_is_passed_on_and_its_pace_kept_to(home: Home, tmp_path: Path) -> None:
+    profile = tmp_path / "quick.yaml"
+    profile.write_text("extends: default\nthreshold_scale: 0.5\n")
+    plan = make_plan(
+        UpOptions(data_dir=home.path, auto_ports=True, market_profile=profile),
+        load_settings(data_dir=home.path),
+        remembered={},
+        alive={},
+    )
+    assert plan.market_command[-2:] == ("--profile", str(profile))
+    assert plan.offered_settings()["providers"]["vast"]["pace"] == 0.5
+
+
+def test_a_profile_that_says_nonsense_is_refused_before_anything_starts(home: Home, tmp_path: Path) -> None:
+    profile = tmp_path / "broken.yaml"
+    profile.write_text("extends: default\nboots: at once\n")
+    options = UpOptions(data_dir=home.path, auto_ports=True, market_profile=profile)
+    with pytest.raises(BadMarket, match="boots"):
+        make_plan(options, load_settings(data_dir=home.path), remembered={}, alive={})
 
 
 def test_processes_that_still_live_keep_their_ports(home: Home) -> None:

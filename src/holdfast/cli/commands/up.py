@@ -26,6 +26,10 @@ def up(
             help=f"'auto' takes free ports; or set one: {', '.join(PORTS)}. Repeatable.",
         ),
     ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option("--profile", metavar="FILE", help="YAML of the simulated market: machines, prices, delays."),
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option("--data-dir", envvar="HOLDFAST_DATA_DIR", show_default=".holdfast", help="Where all state lives."),
@@ -41,10 +45,13 @@ def up(
       holdfast up --detach
       holdfast up --port auto --data-dir /tmp/try
       holdfast up --port temporal=7300 --port ui=8300
+      holdfast up --profile quick.yaml
     """
     auto, ports = _ports(port or [])
     chosen = load_settings(**({} if data_dir is None else {"data_dir": data_dir})).data_dir
-    options = UpOptions(data_dir=chosen, workers=workers, detach=detach, auto_ports=auto, ports=ports)
+    options = UpOptions(
+        data_dir=chosen, workers=workers, detach=detach, auto_ports=auto, ports=ports, market_profile=profile
+    )
     return start_stack(options, console.say)
 
 

@@ -4,6 +4,7 @@ StackError
 ├── AlreadyRunning    another `up` owns the data directory
 ├── PortBusy          somebody else listens where we want to
 ├── ProgramMissing    the `temporal` or `weed` program is not installed
+├── BadMarket         the profile of the simulated market cannot be used
 └── NotReady          a process of the stack did not come up
 """
 
@@ -27,6 +28,10 @@ class PortBusy(StackError):
 
 class ProgramMissing(StackError):
     """A server program is not installed."""
+
+
+class BadMarket(StackError):
+    """The simulated market's profile cannot be read or says something impossible."""
 
 
 class NotReady(StackError):

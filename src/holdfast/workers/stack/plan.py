@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.settings import Settings
 from holdfast.workers.stack import ports
-from holdfast.workers.stack.errors import ProgramMissing
+from holdfast.workers.stack.errors import BadMarket, ProgramMissing
 from holdfast.workers.stack.state import ProcessRecord
 
 BUCKET = "holdfast"
@@ -31,6 +31,8 @@ class UpOptions:
     """Take a free port wherever the remembered or default one is taken."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Ports asked for by name: `temporal`, `ui`, `s3`, `market`."""
+    market_profile: Path | None = None
+    """What the simulated market is like. Default: the profile that ships. A market that exists keeps its machines."""
     market_command: tuple[str, ...] = MARKET
     worker_command: tuple[str, ...] = WORKER
 
@@ -44,6 +46,8 @@ class Plan:
     market: bool
     workers: tuple[str, ...]
     ports: Mapping[str, int]
+    market_pace: float = 1.0
+    """Times the least intervals between calls that the provider documents: what the market's profile asks for."""
     market_command: tuple[str, ...]
     worker_command: tuple[str, ...]
 
@@ -79,7 +83,9 @@ class Plan:
             offered["store"] = {"kind": "s3", "endpoint": self.url("s3"), "bucket": BUCKET}
         if self.market:
             # Our market shows a new machine at once, unless it is told otherwise.
-            offered["providers"] = {"vast": {"base_url": self.url("market"), "listing_lag": "2s"}}
+            offered["providers"] = {
+                "vast": {"base_url": self.url("market"), "listing_lag": "2s", "pace": self.market_pace}
+            }
             offered["market_url"] = self.url("market")
         return offered
 
@@ -133,15 +139,26 @@ def make_plan(
         asked=options.ports,
         remembered=remembered,
     )
+    profile = options.market_profile
     return Plan(
         temporal=temporal,
         store=store,
         market=market,
         workers=workers,
         ports=chosen | {name: remembered[name] for name in kept},
-        market_command=options.market_command,
+        market_pace=1.0 if profile is None else _pace_of(profile),
+        market_command=(*options.market_command, *(() if profile is None else ("--profile", str(profile.absolute())))),
         worker_command=options.worker_command,
     )
+
+
+def _pace_of(profile: Path) -> float:
+    from holdfast.simcloud.profile import BadProfile, load  # noqa: PLC0415 - only for those who have one
+
+    try:
+        return load(profile).threshold_scale
+    except BadProfile as wrong:
+        raise BadMarket(str(wrong), remedy="correct the file, or leave --profile out") from wrong
 
 
 def find_program(name: str) -> str:
