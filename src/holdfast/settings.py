@@ -107,6 +107,15 @@ class HostSettings(_Section):
     """Between two listings of a provider's machines."""
 
 
+class SweepSettings(_Section):
+    """How machines that nobody owns are looked for."""
+
+    every: Duration = timedelta(minutes=5)
+    """Between two sweeps of a provider."""
+    grace: Duration = timedelta(minutes=10)
+    """From the first sighting of a stranger to its end. It must cover a launch whose answer was lost."""
+
+
 class TelemetrySettings(_Section):
     """Where a process serves its metrics and health. Port 0 takes a free one."""
 
@@ -138,6 +147,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     providers: dict[str, ProviderSettings] = {}
     hosts: HostSettings = HostSettings()
+    sweep: SweepSettings = SweepSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     embedded_temporal: EmbeddedTemporal | None = None
     """Set by a living stack, unless `TEMPORAL_*` variables say where the server is."""

@@ -16,10 +16,12 @@ from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.machines import MachineActivities
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.stock import StockActivities
 from holdfast.contracts import activities as contracts
 
 ROOMS = (
     RecordActivities,
+    StockActivities,
     MachineActivities,
     ProviderWatch,
     HostActivities,

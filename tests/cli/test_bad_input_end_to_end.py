@@ -251,6 +251,11 @@ def test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running(stack:
     assert f"what may still bill: vast {left} (cut-off.e1); `holdfast run` under the same name lets go" in told.err
     document = stack("status", "cut-off", "--json").document
     assert (document["ended_by_force"], document["left_behind"]) == ("terminated", [f"vast {left} (cut-off.e1)"])
+    swept = stack("sweep", "--dry-run", "--json")
+    assert swept.code == 0, swept.err
+    (finding,) = swept.document[0]["findings"]
+    assert (finding["instance_id"], finding["ruling"], finding["known"]) == (str(left), "wait", "abandoned")
+    assert "no run of its workload is left" in stack("sweep", "--dry-run").out
     refused = stack("stop", "cut-off")
     assert (refused.code, "has ended (terminated)" in refused.err) == (10, True)
     assert "hint: `holdfast status cut-off` tells which machine of it may still cost money" in refused.err

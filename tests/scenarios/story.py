@@ -159,9 +159,13 @@ class Story:
         await restore_folder(await self.holdfast.checkpoint(self.name), folder, settings=self.stage.settings)
         return digest(folder / WEIGHTS)
 
+    async def leaves_no_machine(self) -> None:
+        """By the market's own books."""
+        await asyncio.to_thread(eventually, lambda: not self.alive(), f"{self.name} has no machine any more")
+
     async def leaves_nothing(self) -> WorkloadReport:
         """By the market's own books: no machine of ours is alive, and none was billed after our books let it go."""
-        await asyncio.to_thread(eventually, lambda: not self.alive(), f"{self.name} has no machine any more")
+        await self.leaves_no_machine()
         lines = self.bill()
         report = await self._closed_report({line["label"] for line in lines})
         let_go = {lease.label: lease.closed_at for lease in report.leases}

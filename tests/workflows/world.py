@@ -27,6 +27,7 @@ from holdfast.contracts.machines import (
     LaunchResult,
     Lease,
     Offer,
+    OpenLease,
     Probe,
     SshAddress,
     Terms,
@@ -168,9 +169,9 @@ class World:
         self.lines[lease.label] = lease.instance_id
 
     @activity.defn
-    async def open_leases(self, workload: str) -> list[acts.OpenLease]:
+    async def open_leases(self, workload: str) -> list[OpenLease]:
         return [
-            acts.OpenLease(provider=PROVIDER, label=label, instance_id=instance_id)
+            OpenLease(provider=PROVIDER, label=label, instance_id=instance_id)
             for label, instance_id in self.lines.items()
             if label not in self.closed
         ]

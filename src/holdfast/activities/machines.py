@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import activity
@@ -11,12 +12,20 @@ from temporalio.exceptions import ApplicationError
 from holdfast.activities.beating import beating, waiting_since
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
+from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer
+from holdfast.contracts.sweeping import Look, LookInput, Stranger
+from holdfast.policy import sweeping
 from holdfast.providers.base import Pauses, Provider
+from holdfast.providers.errors import ProviderError
 
 OFFERS_PASSED_ON = 64
 """The cheapest offers of a search; more would only make the history unreadable."""
+STRANGERS_TOLD = 500
+"""In one answer; whoever sweeps ends these and finds the others the next time."""
+MISSING_ASKED = 5
+"""Of our machines that a listing lacks, so many are asked for: one that exists nevertheless spoils it."""
 _NEVER_RUNS = (InstanceState.FAILED, InstanceState.GONE, InstanceState.INTERRUPTED)
 # After a start the provider's last word on the previous stop may linger.
 _MAY_LINGER = (InstanceState.STOPPED, InstanceState.EXITED)
@@ -92,6 +101,35 @@ class MachineActivities:
                     await asyncio.sleep(1)
 
     @activity.defn
+    async def look_for_strangers(self, order: LookInput) -> Look:
+        with translated():
+            listing = await self._provider.list_owned()
+        activity.heartbeat(len(listing))
+        owned, launching = set(order.stock.owned), set(order.stock.launching)
+        ours = [each for each in listing if names.parse_label(each.label or "") is not None]
+        missing = sorted(owned - {each.instance_id for each in listing})
+        found = Look(listed=len(ours), foreign=len(listing) - len(ours), doubt=await self._doubt(missing))
+        if found.doubt:
+            return found
+        strangers = [each for each in ours if each.instance_id not in owned and each.label not in launching]
+        return replace(found, strangers=tuple(_stranger(each) for each in strangers[:STRANGERS_TOLD]))
+
+    async def _doubt(self, missing: Sequence[str]) -> str:
+        """Ask for some of our machines that a listing lacks, each by its id."""
+        asked = await asyncio.gather(
+            *(self._provider.inspect(each) for each in missing[:MISSING_ASKED]), return_exceptions=True
+        )
+        failed = [each for each in asked if isinstance(each, BaseException)]
+        if strange := next((each for each in failed if not isinstance(each, ProviderError)), None):
+            raise strange
+        words = [each for each in asked if isinstance(each, Instance)]
+        return sweeping.doubt(
+            missing=len(missing),
+            still_known=sum(1 for word in words if word.state is not InstanceState.GONE),
+            unanswered=len(failed),
+        )
+
+    @activity.defn
     async def stop_instance(self, order: acts.MachineInput) -> None:
         with translated():
             await self._pausing().stop(order.instance_id)
@@ -110,6 +148,7 @@ class MachineActivities:
             self.inspect,
             self.destroy,
             self.reap,
+            self.look_for_strangers,
             self.stop_instance,
             self.start_instance,
         )
@@ -132,3 +171,13 @@ def _is_settled(instance: Instance, waited: timedelta, restarted: bool) -> bool:
         return instance.ssh is not None
     lingers = restarted and waited < _LINGERS
     return instance.state in _NEVER_RUNS or (instance.state in _MAY_LINGER and not lingers)
+
+
+def _stranger(instance: Instance) -> Stranger:
+    return Stranger(
+        instance_id=instance.instance_id,
+        label=instance.label or "",
+        state=instance.state,
+        hourly=instance.hourly,
+        detail=instance.detail[:200],
+    )

@@ -9,7 +9,7 @@ from holdfast.contracts import activities as acts
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Lease
+from holdfast.contracts.machines import Lease, OpenLease
 from holdfast.contracts.reports import WorkloadReport
 from holdfast.policy.retention import retain
 from holdfast.records.store import Records
@@ -55,11 +55,11 @@ class RecordActivities:
             return self._records.close_lease(order)
 
     @activity.defn
-    def open_leases(self, workload: str) -> list[acts.OpenLease]:
+    def open_leases(self, workload: str) -> list[OpenLease]:
         with translated():
             found = self._records.open_leases(workload=workload)
         return [
-            acts.OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
+            OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
             for line in found[:LEASES_TOLD]
         ]
 

@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client import listing, market, messages, reports, starting
+from holdfast.client import listing, market, messages, reports, starting, sweeping
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
@@ -39,6 +39,7 @@ from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.sweeping import SweepResult
 from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
 from holdfast.settings import Settings, load_settings
 
@@ -297,6 +298,21 @@ class Holdfast:
         if done is None:
             raise UnknownWorkload(f"there is no workload {name!r}")
         return done
+
+    # --- money -----------------------------------------------------------------------------------------------
+
+    async def sweep(self, *, providers: tuple[str, ...] = (), dry_run: bool = False) -> tuple[SweepResult, ...]:
+        """Look for machines that no running workload owns, at these providers or at all, and end them by the rules.
+
+        A dry run ends and notes nothing. A provider whose listing cannot be believed is told so in its result.
+
+        Raises:
+            NoProvider: none is configured and none was named, or one that nobody serves.
+            NoWorker, TemporalUnavailable.
+        """
+        asked = market.providers_for(providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        return await sweeping.sweep(self._client, asked, grace=self._settings.sweep.grace, dry_run=dry_run)
 
     # --- inside ----------------------------------------------------------------------------------------------
 

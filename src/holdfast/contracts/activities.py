@@ -9,9 +9,10 @@ from temporalio import activity
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
-from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, Probe, Requirements
+from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, OpenLease, Probe, Requirements
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
 
 # --- records (queue: holdfast) ---------------------------------------------------------------------------------
@@ -65,15 +66,6 @@ class ReportInput:
     workload: str
     part: Part | None = None  # this list alone, as much of it as an answer holds; None: the newest of each
     oldest: int | None = None  # of the list only so many of the oldest, to page towards the beginning; None: all
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenLease:
-    """A cost line that is not closed: its machine may cost money."""
-
-    provider: str
-    label: str
-    instance_id: str  # "" when its launch was never heard of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +144,18 @@ async def close_lease(order: CloseLeaseInput) -> Decimal:
 @activity.defn
 async def open_leases(workload: str) -> list[OpenLease]:
     """The workload's cost lines that are not closed, of this run and of earlier ones, oldest first; some of many."""
+    raise _stub()
+
+
+@activity.defn
+async def take_stock(provider: str) -> Stock:
+    """What is owned at a provider: the open cost lines, told apart by whether their workload runs."""
+    raise _stub()
+
+
+@activity.defn
+async def judge_strangers(order: JudgeInput) -> list[Finding]:
+    """Say what becomes of machines that nobody owns, and remember them for the next sweep."""
     raise _stub()
 
 
@@ -290,6 +294,12 @@ async def destroy(order: MachineInput) -> None:
 @activity.defn
 async def reap(order: ReapInput) -> int:
     """Return how many machines were found and destroyed."""
+    raise _stub()
+
+
+@activity.defn
+async def look_for_strangers(order: LookInput) -> Look:
+    """List the provider's machines and return those under a label of ours that nobody owns, or why to doubt it."""
     raise _stub()
 
 

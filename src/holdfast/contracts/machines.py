@@ -147,6 +147,15 @@ class Lease:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OpenLease:
+    """A cost line that is not closed: its machine may cost money."""
+
+    provider: str
+    label: str
+    instance_id: str  # "" when its launch was never heard of
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gpu:
     name: str
     memory_mb: int

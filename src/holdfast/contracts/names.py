@@ -14,6 +14,7 @@ CHECKPOINT_SYNC: Final = "checkpoint_sync"
 WATCH: Final = "watch"
 RELEASE: Final = "release"
 GARBAGE: Final = "garbage"
+SWEEP: Final = "sweep"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -63,6 +64,11 @@ def release_id(label: str) -> str:
 
 def watch_id(provider: str) -> str:
     return f"watch/{provider}"
+
+
+def sweep_id(provider: str) -> str:
+    """The schedule's id, and the beginning of the ids of its runs."""
+    return f"sweep/{provider}"
 
 
 def label(workload: str, epoch: int) -> str:

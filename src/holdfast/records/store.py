@@ -32,7 +32,8 @@ from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
-from holdfast.records import checkpoints, journal, leases, reports, workloads
+from holdfast.contracts.sweeping import Finding, JudgeInput
+from holdfast.records import checkpoints, journal, leases, reports, sightings, workloads
 from holdfast.records.engine import make_engine, reader, translated
 from holdfast.records.patience import PATIENCE, Patience
 from holdfast.records.tables import WorkloadRow
@@ -127,6 +128,11 @@ class Records:
         """Lines that were not closed, oldest first, of one provider or of all. Each costs up to now."""
         with self._reading() as session:
             return [leases.line(row, self._clock()) for row in leases.open_leases(session, provider, workload)]
+
+    def judge_strangers(self, order: JudgeInput) -> list[Finding]:
+        """Say what becomes of machines that nobody owns, and remember them for the next sweep."""
+        with self._writing() as session:
+            return sightings.judge(session, order, self._clock())
 
     # --- checkpoints ---
 

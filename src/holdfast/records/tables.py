@@ -128,6 +128,19 @@ class IncidentRow(Table, table=True):
     document: dict[str, Any] = Field(sa_type=Document)
 
 
+class SightingRow(Table, table=True):
+    """A machine that nobody owned when it was last looked, and since when. Gone once it is gone or owned."""
+
+    __tablename__ = "sightings"
+
+    provider: str = Field(primary_key=True, sa_type=Text)
+    label: str = Field(primary_key=True, sa_type=Text)
+    instance_id: str = Field(primary_key=True, sa_type=Text)
+    first_seen: datetime = Field(sa_type=UtcDateTime)
+    last_seen: datetime = Field(sa_type=UtcDateTime)
+    times: int  # in a row
+
+
 class DecisionRow(Table, table=True):
     """Why a machine was chosen."""
 

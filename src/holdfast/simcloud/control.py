@@ -103,6 +103,10 @@ class SimControl:
         """Make nvidia-smi report this load; None lets it report the machine's real CPU use again."""
         return self._pull(target, "gpu-load", percent=percent)
 
+    def relabel(self, target: str | int, label: str) -> list[int]:
+        """Give a machine another label, as somebody else with the account's key could."""
+        return self._pull(target, "relabel", label=label)
+
     def instances(self) -> list[Report]:
         """The living instances: the truth (``state``) beside the provider's word (``said``)."""
         return list(self._call("GET", "/sim/instances")["instances"])

@@ -190,6 +190,7 @@ def _pulls(sim: Sim) -> dict[str, Callable[..., None]]:
         "online": levers.online,
         "end-contract": levers.end_contract,
         "gpu-load": levers.gpu_load,
+        "relabel": levers.relabel,
     }
 
 

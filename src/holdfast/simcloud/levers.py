@@ -101,6 +101,11 @@ class Levers:
         else:
             path.write_text(str(percent))
 
+    def relabel(self, instance: Instance, *, label: str) -> None:
+        """Somebody else with the account's key gives the machine another label."""
+        instance.label = label
+        self._sim.market.change(instance)
+
     def change_slot(self, number: int, change: dict[str, Any]) -> Slot:
         """Change price, min_bid, flaw or withdrawn of a slot. Raises NothingMatches, NotPossible, or ValueError."""
         slot = self._slot(number)

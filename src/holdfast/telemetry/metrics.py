@@ -34,6 +34,9 @@ class Metrics:
         self.registry = registry or process_registry()
         self._machines = self._gauge("holdfast_machines", "Machines we pay for.", "provider", "state")
         self._hourly = self._gauge("holdfast_hourly_usd", "What those machines cost in an hour, in USD.", "provider")
+        self._strangers = self._gauge(
+            "holdfast_strangers", "Machines that no running workload owns, at the last sweep.", "provider", "ruling"
+        )
         self._workloads = self._gauge("holdfast_workloads", "Workloads that have not ended.", "state")
         self._failovers = self._counter("holdfast_failovers", "Losses answered.", "cause", "strategy", "recovered")
         self._recovery_time = self._histogram(
@@ -52,6 +55,11 @@ class Metrics:
         self._calls = self._histogram(
             "holdfast_provider_call_seconds", "Calls of provider APIs.", _CALL, "provider", "verb", "outcome"
         )
+
+    def strangers(self, provider: str, rulings: Mapping[str, int]) -> None:
+        """Replace what the last sweep found at a provider: machines that nobody owns, by what is done about them."""
+        for ruling, count in rulings.items():
+            self._strangers.labels(provider, ruling).set(count)
 
     def fleet(self, provider: str, machines: Mapping[str, int], hourly: float) -> None:
         """Replace the picture of what is rented at one provider: machines by state, and USD per hour for all."""

@@ -6,6 +6,7 @@ from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.release import ReleaseWorkflow
+from holdfast.workflows.sweep import SweepWorkflow
 from holdfast.workflows.watch import WatchWorkflow
 from holdfast.workflows.workload import WorkloadWorkflow
 
@@ -16,6 +17,7 @@ WORKFLOWS = (
     ReleaseWorkflow,
     WatchWorkflow,
     GarbageWorkflow,
+    SweepWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

@@ -1,6 +1,7 @@
-"""The workflows that always run, whoever starts them first: a watch per provider, and the collection of garbage."""
+"""What always runs, whoever starts it first: a watch and a sweep per provider, and the collection of garbage."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.client import (
@@ -10,12 +11,14 @@ from temporalio.client import (
     ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
     ScheduleSpec,
+    ScheduleUpdate,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from holdfast.contracts import names
 from holdfast.contracts.activities import WatchProviderInput
-from holdfast.settings import Settings
+from holdfast.contracts.sweeping import SweepInput
+from holdfast.settings import Settings, SweepSettings
 
 GARBAGE_EVERY = timedelta(hours=6)
 log = logging.getLogger("holdfast.worker")
@@ -25,6 +28,7 @@ async def ensure_standing(client: Client, settings: Settings) -> None:
     """Start what does not run yet. Idempotent, also among several workers at once."""
     for provider in settings.providers:
         await _watch(client, provider, settings.hosts.watch_interval)
+        await _sweep(client, provider, settings.sweep)
     await _collect_garbage(client)
 
 
@@ -39,6 +43,25 @@ async def _watch(client: Client, provider: str, every: timedelta) -> None:
         )
     except WorkflowAlreadyStartedError:
         log.info("%s is watched already", provider)
+
+
+async def _sweep(client: Client, provider: str, settings: SweepSettings) -> None:
+    name = names.sweep_id(provider)
+    action = ScheduleActionStartWorkflow(
+        names.SWEEP,
+        SweepInput(provider=provider, grace=settings.grace),
+        id=name,
+        task_queue=names.CONTROL_QUEUE,
+        static_summary=f"machines at {provider} that nobody owns",
+    )
+    schedule = Schedule(action=action, spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=settings.every)]))
+    try:
+        await client.create_schedule(name, schedule)
+    except ScheduleAlreadyRunningError:
+        # Another version, or other settings, may have made it; that somebody has paused it stays.
+        await client.get_schedule_handle(name).update(
+            lambda told: ScheduleUpdate(replace(schedule, state=told.description.schedule.state))
+        )
 
 
 async def _collect_garbage(client: Client) -> None:

@@ -19,7 +19,7 @@ LONGEST_LOOK_AGAIN = timedelta(minutes=10)
 
 async def release(lease: Lease, reason: str) -> Release | None:
     """Start the workflow that lets this machine go; it outlives its caller. None when one is at it already."""
-    return await _start(
+    return await release_by_order(
         ReleaseInput(
             workload=lease.workload,
             provider=lease.provider,
@@ -44,7 +44,7 @@ async def release_whatever_is_open(workload: str, reason: str) -> list[Release] 
         )
         for lease in found
     ]
-    started = [going for order in orders if (going := await _start(order))]
+    started = [going for order in orders if (going := await release_by_order(order))]
     return started if found else None
 
 
@@ -59,7 +59,8 @@ async def until_nothing_is_open(workload: str, reason: str) -> None:
         wait = min(wait * 2, LONGEST_LOOK_AGAIN)
 
 
-async def _start(order: ReleaseInput) -> Release | None:
+async def release_by_order(order: ReleaseInput) -> Release | None:
+    """As `release`, for a machine of which no more is known than the order says."""
     try:
         started = await workflow.start_child_workflow(
             names.RELEASE,

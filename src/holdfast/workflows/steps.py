@@ -21,8 +21,9 @@ from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveRe
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, Requirements
+from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, OpenLease, Requirements
 from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
 
 Order = TypeVar("Order")
@@ -84,8 +85,24 @@ async def close_lease(label: str, reason: str) -> None:
     await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")
 
 
-async def open_leases(workload: str) -> list[acts.OpenLease]:
+async def open_leases(workload: str) -> list[OpenLease]:
     return await _on_record(acts.open_leases, workload, summary=f"which machines of {workload} may still cost money")
+
+
+async def take_stock(provider: str) -> Stock:
+    return await workflow.execute_activity(
+        acts.take_stock,
+        provider,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(minutes=2),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=_FOR_EVER,
+        summary=f"what is owned at {provider}",
+    )
+
+
+async def judge_strangers(order: JudgeInput) -> list[Finding]:
+    return await _on_record(acts.judge_strangers, order, summary=f"judge {len(order.strangers)} strangers")
 
 
 async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | None, keep: int) -> CheckpointRef:
@@ -186,6 +203,19 @@ async def reap(provider: str, label: str, *, wait_out_lag: bool) -> None:
         heartbeat_timeout=timedelta(minutes=1),
         retry_policy=_FOR_EVER,
         summary=f"destroy whatever wears {label}",
+    )
+
+
+async def look_for_strangers(provider: str, stock: Stock) -> Look:
+    """One listing, soon or not at all: the next sweep looks again."""
+    return await workflow.execute_activity(
+        acts.look_for_strangers,
+        LookInput(provider=provider, stock=stock),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=timedelta(minutes=5),
+        retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_attempts=4),
+        summary=f"list {provider} and look for machines that nobody owns",
     )
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from temporalio.worker import Worker
 
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.records.errors import RecordsError
 from holdfast.records.store import Records
@@ -24,6 +25,7 @@ async def crew(shop: Shop) -> list[Worker]:
     shop.needs["records"] = _records_check(records)
     await shop.stack.enter_async_context(take_census(shop.client, shop.metrics))
     acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
+    stock = StockActivities(records, shop.client, metrics=shop.metrics)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -43,6 +45,8 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.record_decision,
                 acts.close_workload,
                 acts.report_workload,
+                stock.take_stock,
+                stock.judge_strangers,
             ],
             workflows=WORKFLOWS,
             workflow_runner=SANDBOX,

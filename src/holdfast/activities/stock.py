@@ -1,0 +1,81 @@
+"""What is owned, by the records and by the workloads that run; and what becomes of machines that are not."""
+
+import asyncio
+from collections.abc import Iterable
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.activities.translation import translated
+from holdfast.contracts import names
+from holdfast.contracts.machines import OpenLease
+from holdfast.contracts.reports import LeaseLine
+from holdfast.contracts.sweeping import Finding, JudgeInput, Ruling, Stock
+from holdfast.records.store import Records
+from holdfast.telemetry.metrics import Metrics
+
+_RUNNING = f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running'"
+_ASKED_AT_ONCE = 20
+
+
+class StockActivities:
+    """The sweep's questions to the records and to the server."""
+
+    def __init__(self, records: Records, client: Client, *, metrics: Metrics) -> None:
+        self._records = records
+        self._client = client
+        self._metrics = metrics
+
+    @activity.defn
+    async def take_stock(self, provider: str) -> Stock:
+        with translated():
+            lines = await asyncio.to_thread(self._records.open_leases, provider)
+        running = await self._running({_workload_of(line) for line in lines})
+        owned = [line for line in lines if _workload_of(line) in running]
+        return Stock(
+            owned=tuple(line.instance_id for line in owned if line.instance_id),
+            launching=tuple(line.label for line in owned if not line.instance_id),
+            abandoned=tuple(
+                OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
+                for line in lines
+                if _workload_of(line) not in running
+            ),
+        )
+
+    @activity.defn
+    async def judge_strangers(self, order: JudgeInput) -> list[Finding]:
+        with translated():
+            findings = await asyncio.to_thread(self._records.judge_strangers, order)
+        self._metrics.strangers(order.provider, {ruling: _count(findings, ruling) for ruling in Ruling})
+        return findings
+
+    async def _running(self, workloads: set[str]) -> set[str]:
+        """Those that have a run. The server's list may lag, so one that is not in it is asked for by name."""
+        listed = {execution.id async for execution in self._client.list_workflows(_RUNNING)} if workloads else set()
+        found = {name for name in workloads if names.workload_id(name) in listed}
+        unlisted = sorted(workloads - found)
+        for start in range(0, len(unlisted), _ASKED_AT_ONCE):
+            some = unlisted[start : start + _ASKED_AT_ONCE]
+            activity.heartbeat(start)
+            answers = await asyncio.gather(*(self._is_running(name) for name in some))
+            found.update(name for name, runs in zip(some, answers, strict=True) if runs)
+        return found
+
+    async def _is_running(self, workload: str) -> bool:
+        try:
+            told = await self._client.get_workflow_handle(names.workload_id(workload)).describe()
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+                return False
+            raise
+        return told.status is WorkflowExecutionStatus.RUNNING
+
+
+def _workload_of(line: LeaseLine) -> str:
+    parsed = names.parse_label(line.label)
+    return parsed[0] if parsed else line.label
+
+
+def _count(findings: Iterable[Finding], ruling: Ruling) -> int:
+    return sum(1 for finding in findings if finding.ruling is ruling)

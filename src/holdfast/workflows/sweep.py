@@ -1,0 +1,83 @@
+"""Find machines that nobody owns at one provider, and end them. Run by a schedule, and by hand.
+
+It works from the outside: what a workload's own end could not do, because its run was terminated, its records were
+rolled back or a provider accepted an order twice, is found here by what the provider lists.
+"""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from holdfast.contracts import names
+from holdfast.contracts.failover import ReleaseInput
+from holdfast.contracts.sweeping import Finding, JudgeInput, Known, Look, Ruling, Stock, SweepInput, SweepResult
+from holdfast.workflows import steps
+from holdfast.workflows.failures import words_of
+from holdfast.workflows.releasing import release_by_order
+
+
+@workflow.defn(name=names.SWEEP)
+class SweepWorkflow:
+    @workflow.run
+    async def run(self, order: SweepInput) -> SweepResult:
+        stock = await steps.take_stock(order.provider)
+        look = await _look(order, stock)
+        findings: list[Finding] = []
+        if not look.doubt:
+            findings = await steps.judge_strangers(
+                JudgeInput(
+                    provider=order.provider,
+                    strangers=look.strangers,
+                    abandoned=stock.abandoned,
+                    grace=order.grace,
+                    dry_run=order.dry_run,
+                )
+            )
+        ending = [] if order.dry_run else [each for each in findings if each.ruling is Ruling.END]
+        for finding in ending:
+            await _end(finding)
+        workflow.set_current_details(_told(look, findings))
+        return SweepResult(
+            provider=order.provider,
+            swept_at=workflow.now(),
+            dry_run=order.dry_run,
+            owned=len(stock.owned) + len(stock.launching),
+            listed=look.listed,
+            foreign=look.foreign,
+            findings=tuple(findings),
+            doubt=look.doubt,
+        )
+
+
+async def _look(order: SweepInput, stock: Stock) -> Look:
+    try:
+        return await steps.look_for_strangers(order.provider, stock)
+    except ActivityError as err:
+        if is_cancelled_exception(err):
+            raise
+        return Look(doubt=f"{order.provider} did not tell what it has: {words_of(err)}")
+
+
+async def _end(finding: Finding) -> None:
+    """Where the lease is another machine's, its label must not be emptied: this machine alone goes."""
+    if finding.known is Known.OTHER:
+        await steps.destroy(finding.provider, finding.instance_id)
+        return
+    parsed = names.parse_label(finding.label)
+    assert parsed is not None, f"{finding.label} is no label of ours"
+    await release_by_order(
+        ReleaseInput(
+            workload=parsed[0],
+            provider=finding.provider,
+            label=finding.label,
+            instance_id=finding.instance_id,
+            reason=f"swept: {finding.reason}",
+        )
+    )
+
+
+def _told(look: Look, findings: list[Finding]) -> str:
+    if look.doubt:
+        return f"nothing was done: {look.doubt}"
+    lines = [f"{look.listed} machines of ours, {look.foreign} of others, {len(findings)} strangers"]
+    lines += [f"- `{each.label}` {each.instance_id}: {each.ruling}, {each.reason}" for each in findings]
+    return "\n".join(lines)
