@@ -13,8 +13,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Extra arguments for pytest: make test ARGS="-k settings"
 ARGS ?=
-# Most of the long tests wait for servers, so three workers keep two cores busy; `make test JOBS=0` runs in one process.
-JOBS ?= 3
+# Most of the long tests wait for servers, so four workers keep two cores busy; `make test JOBS=0` runs in one process.
+JOBS ?= 4
 
 .PHONY: help demo setup test check lint format chaos bench gpu lock clean
 
