@@ -62,7 +62,7 @@ class CheckpointActivities:
     @activity.defn
     async def restore_checkpoint(self, order: acts.RestoreInput) -> RestoreSummary:
         async with _timed(self._metrics, "restore") as moved, self._pool.channel(order.lease) as channel:
-            async with _leased(channel, order.deadman):
+            async with _leased(channel, order):
                 restored = await self._engine.restore(channel, manifest=order.manifest, workspace=order.workspace)
             moved.append(restored.bytes_fetched)
         return restored
@@ -115,13 +115,13 @@ def whole_characters(page: LogPage) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def _leased(channel: AgentChannel, deadman: timedelta | None) -> AsyncIterator[None]:
+async def _leased(channel: AgentChannel, order: acts.RestoreInput) -> AsyncIterator[None]:
     """A lease for a machine on which nothing runs yet, kept alive while the block runs. None: of an older workflow."""
-    if deadman is None:
+    if order.deadman is None:
         yield
         return
-    await begin_lease(channel, deadman)
-    async with renewing(channel, deadman):
+    await begin_lease(channel, order.lease, order.deadman, order.alone)
+    async with renewing(channel, order.deadman):
         yield
 
 

@@ -17,6 +17,7 @@ from holdfast.contracts.channel import AgentError, ChannelLost, Json, understood
 from holdfast.contracts.hearsay import words
 from holdfast.contracts.incidents import Reach
 from holdfast.contracts.machines import Lease, Probe, Requirements
+from holdfast.contracts.spec import Alone, FailoverSpec
 from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, HostUnreachable, LoginRefused
 from holdfast.hosts.heartbeat import WorkState, parse_time
@@ -61,7 +62,7 @@ class HostActivities:
                 async with self._pool.channel(order.lease) as channel:
                     # Whatever an older epoch left running on this machine ends before anything new begins.
                     await channel.call("fence", {"epoch": order.lease.epoch})
-                    await begin_lease(channel, order.deadman)
+                    await begin_lease(channel, order.lease, order.deadman, order.alone)
                     probe = await channel.probe()
                 self._sightings.saw(order.lease.label)
                 _check_claims(probe, order.lease, order.requirements)
@@ -93,10 +94,12 @@ class HostActivities:
         async with beating():
             with translated():
                 async with self._pool.channel(order.lease) as channel:
-                    view = await self._start(channel, params, spec.failover.deadman)
+                    view = await self._start(channel, params, order.lease, spec.failover)
                     return acts.StartWorkResult(started_at=await _on_our_clock(channel, view))
 
-    async def _start(self, channel: AgentChannel, params: dict[str, Any], deadman: timedelta) -> dict[str, Any]:
+    async def _start(
+        self, channel: AgentChannel, params: dict[str, Any], lease: Lease, failover: FailoverSpec
+    ) -> dict[str, Any]:
         """Start under a lease that is kept alive, however long the setup takes.
 
         Raises:
@@ -105,9 +108,11 @@ class HostActivities:
         if (await channel.heartbeat()).token == params["token"]:
             await require_lease(channel)
         else:
-            await begin_lease(channel, deadman)  # one that ran out while nothing of this start ran has stopped nothing
+            alone = acts.LeftAlone(finish=failover.alone is Alone.FINISH, end_after=failover.end_after)
+            # One that ran out while nothing of this start ran has stopped nothing.
+            await begin_lease(channel, lease, failover.deadman, alone)
         try:
-            async with renewing(channel, deadman):
+            async with renewing(channel, failover.deadman):
                 return await channel.call("start", params, timeout=self._start_silence)
         except AgentError:
             await require_lease(channel)  # a setup that the dead man stopped has not failed by itself

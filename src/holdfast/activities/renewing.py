@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
+from holdfast.contracts.activities import LeftAlone
 from holdfast.contracts.channel import AgentError, ChannelLost
+from holdfast.contracts.machines import Lease
 from holdfast.hosts.channel import AgentChannel
 
 _SELDOMEST = timedelta(seconds=20)
@@ -16,9 +20,15 @@ def renewed_every(deadman: timedelta) -> timedelta:
     return min(_SELDOMEST, deadman / 3)
 
 
-async def begin_lease(channel: AgentChannel, deadman: timedelta) -> None:
+async def begin_lease(channel: AgentChannel, lease: Lease, deadman: timedelta, alone: LeftAlone | None) -> None:
     """A lease from now on, whatever became of an earlier one. For a machine on which nothing runs yet."""
-    await channel.call("lease", {"for_s": deadman.total_seconds()})
+    params: dict[str, Any] = {"for_s": deadman.total_seconds()}
+    if alone is not None:
+        params["finish_alone"] = alone.finish
+        if lease.self_destruct is not None:
+            params["self_destruct"] = asdict(lease.self_destruct)
+            params["end_after_s"] = alone.end_after.total_seconds()
+    await channel.call("lease", params)
 
 
 async def require_lease(channel: AgentChannel) -> None:

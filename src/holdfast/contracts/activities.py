@@ -324,6 +324,14 @@ async def watch_provider(order: WatchProviderInput) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftAlone:
+    """What a machine does when nobody renews its lease any more."""
+
+    finish: bool  # the work is not stopped
+    end_after: timedelta  # from the end of the work to the end of the machine, where it can end itself
+
+
+@dataclass(frozen=True, kw_only=True)
 class SettleInput:
     """Reach a machine for the first time, put the agent on it and see what it really is."""
 
@@ -331,6 +339,7 @@ class SettleInput:
     requirements: Requirements
     patience: timedelta
     deadman: timedelta  # the agent stops the work when nobody renewed its lease for so long
+    alone: LeftAlone | None = None  # what else it does then; None: of an older workflow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,6 +355,7 @@ class RestoreInput:
     workspace: str
     manifest: str
     deadman: timedelta | None = None  # keep the agent's lease alive meanwhile, for so long each time
+    alone: LeftAlone | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

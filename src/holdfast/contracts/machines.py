@@ -82,6 +82,15 @@ class SshAddress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelfDestruct:
+    """The call by which a machine ends itself. The key is the machine's own and never leaves it."""
+
+    url: str
+    method: str = "DELETE"
+    token_env: str  # the variable inside the machine that holds the key, which can end this machine only
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instance:
     """One machine as its provider describes it."""
 
@@ -99,6 +108,7 @@ class Instance:
     hourly: Decimal | None = None
     ssh: SshAddress | None = None  # only while it can be reached
     contract_ends: datetime | None = None
+    self_destruct: SelfDestruct | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +154,7 @@ class Lease:
     ssh: SshAddress | None = None
     host_key: str = ""  # the machine's public key, pinned at first contact, in authorized_keys format
     contract_ends: datetime | None = None
+    self_destruct: SelfDestruct | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

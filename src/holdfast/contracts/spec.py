@@ -133,6 +133,13 @@ class Strategy(StrEnum):
     COLDSTART = "coldstart"
 
 
+class Alone(StrEnum):
+    """What a machine does with its work when nobody renews its lease."""
+
+    STOP = "stop"
+    FINISH = "finish"
+
+
 class FailoverSpec(_Strict):
     """What may be done when the machine is lost."""
 
@@ -148,6 +155,16 @@ class FailoverSpec(_Strict):
         ge=timedelta(seconds=10),
         le=MONTH,
         description="how long a machine works on without hearing from us before its agent stops the work",
+    )
+    alone: Alone = Field(
+        default=Alone.STOP,
+        description="whether the work is stopped at the end of that time, or may finish without us",
+    )
+    end_after: Duration = Field(
+        default=timedelta(hours=1),
+        ge=timedelta(seconds=1),
+        le=MONTH,
+        description="how long after that the machine stays as it is before it ends itself, if its provider lets it",
     )
     boot_timeout: Duration = Field(default=timedelta(minutes=8), ge=timedelta(seconds=5), le=DAY)
     tries: int = Field(default=4, ge=1, le=20, description="offers tried by one strategy before the next strategy")

@@ -112,6 +112,7 @@ def taken(lease: Lease, instance: Instance) -> Lease:
         hourly=instance.hourly or lease.hourly,
         ssh=instance.ssh or lease.ssh,
         contract_ends=instance.contract_ends or lease.contract_ends,
+        self_destruct=instance.self_destruct or lease.self_destruct,
     )
 
 

@@ -22,7 +22,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, OpenLease, Requirements
-from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
 
@@ -274,7 +274,11 @@ async def settle_in(lease: Lease, spec: WorkloadSpec) -> acts.SettleResult:
     return await workflow.execute_activity(
         acts.settle_in,
         acts.SettleInput(
-            lease=lease, requirements=spec.requirements(), patience=patience, deadman=spec.failover.deadman
+            lease=lease,
+            requirements=spec.requirements(),
+            patience=patience,
+            deadman=spec.failover.deadman,
+            alone=_left_alone(spec),
         ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=patience + timedelta(minutes=5),
@@ -284,11 +288,19 @@ async def settle_in(lease: Lease, spec: WorkloadSpec) -> acts.SettleResult:
     )
 
 
+def _left_alone(spec: WorkloadSpec) -> acts.LeftAlone:
+    return acts.LeftAlone(finish=spec.failover.alone is Alone.FINISH, end_after=spec.failover.end_after)
+
+
 async def restore(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -> RestoreSummary:
     return await workflow.execute_activity(
         acts.restore_checkpoint,
         acts.RestoreInput(
-            lease=lease, workspace=spec.workspace, manifest=checkpoint.manifest, deadman=spec.failover.deadman
+            lease=lease,
+            workspace=spec.workspace,
+            manifest=checkpoint.manifest,
+            deadman=spec.failover.deadman,
+            alone=_left_alone(spec),
         ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=12),

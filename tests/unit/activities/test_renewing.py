@@ -78,7 +78,7 @@ async def test_a_setup_that_the_dead_man_stopped_has_not_failed_by_itself(
     starting = asyncio.create_task(env.run(hosts.start_work, slow))
     await until((machine.home / "workspace/begun").exists)
     async with pool.channel(lease) as channel:
-        await begin_lease(channel, timedelta(seconds=0.1))  # nobody renews it so often
+        await begin_lease(channel, lease, timedelta(seconds=0.1), None)  # nobody renews it so often
     for attempt in (starting, env.run(hosts.start_work, slow)):
         with pytest.raises(ApplicationError) as failure:
             await attempt
@@ -89,7 +89,7 @@ async def test_a_lease_that_ran_out_before_the_start_has_stopped_nothing_and_beg
     env: ActivityEnvironment, hosts: HostActivities, pool: HostPool, lease: Lease, spec: Spec
 ) -> None:
     async with pool.channel(lease) as channel:
-        await begin_lease(channel, timedelta())
+        await begin_lease(channel, lease, timedelta(), None)
         assert (await outlives_the_lease(channel)).deadman_at
         await env.run(hosts.start_work, StartWorkInput(lease=lease, spec=spec("sleep 1000"), sequence=None))
         beat = await anext(channel.heartbeats())

@@ -228,3 +228,54 @@ async def test_a_machine_that_may_end_itself_does_when_its_lease_runs_out(
             await until(lambda: heard)
         provider.shutdown()
     assert heard == [("DELETE", "/api/v0/instances/1/", "Bearer key-of-this-machine")]
+
+
+async def test_work_that_may_finish_alone_is_not_stopped_and_its_machine_ends_after_it(
+    machine: Machine, channel: AgentChannel
+) -> None:
+    heard: list[bool] = []
+    done = machine.home / "done"
+
+    class Provider(BaseHTTPRequestHandler):
+        def do_DELETE(self) -> None:
+            heard.append(done.exists())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_words: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Provider) as provider:
+        Thread(target=provider.serve_forever, daemon=True).start()
+        hook = {"url": f"http://127.0.0.1:{provider.server_port}/", "method": "DELETE", "token_env": "NO_KEY"}
+        await channel.call("start", order("sleep 2; touch ~/done"))
+        await channel.call("lease", {"for_s": 0.1, "finish_alone": True, "end_after_s": 0.5, "self_destruct": hook})
+        await until(lambda: heard)
+        provider.shutdown()
+    beat = await next_beat(channel)
+    assert (beat.state, beat.exit_code, beat.deadman_at) == (WorkState.EXITED, 0, None)
+    assert heard == [True], "the machine ended after the work, once"
+
+
+async def test_somebody_who_comes_back_in_time_keeps_the_machine(channel: AgentChannel) -> None:
+    heard: list[str] = []
+
+    class Provider(BaseHTTPRequestHandler):
+        def do_DELETE(self) -> None:
+            heard.append(self.path)
+
+        def log_message(self, *_words: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Provider) as provider:
+        Thread(target=provider.serve_forever, daemon=True).start()
+        hook = {"url": f"http://127.0.0.1:{provider.server_port}/", "method": "DELETE", "token_env": "NO_KEY"}
+        await channel.call("start", order("sleep 1000"))
+        terms = {"grace_s": 5, "end_after_s": 3, "self_destruct": hook}
+        await channel.call("lease", {"for_s": 0.1, **terms})
+        while (await next_beat(channel)).state is not WorkState.STOPPED:
+            assert not heard
+        await channel.call("lease", {"for_s": 1000, **terms})
+        await channel.call("start", order("sleep 4", token="again"))
+        while (await next_beat(channel)).state is not WorkState.EXITED:
+            pass
+        provider.shutdown()
+    assert not heard, "the moment has passed, and the machine is kept"

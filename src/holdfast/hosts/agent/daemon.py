@@ -31,7 +31,7 @@ class Daemon:
         self._work = Work(home)
         self._work.thaw()  # an earlier daemon may have been killed in the middle of a save
         self._fence = Fence(home, self._work)
-        self._deadman = DeadMan(home, self._work.stop)
+        self._deadman = DeadMan(home, self._work.stop, self._work.goes_on_now)
         self._progress = ProgressFile(home.file("progress"))
         self._gpus = machine.GpuMeter()
         self._cpu = machine.CpuMeter()
@@ -52,9 +52,7 @@ class Daemon:
             "thaw": lambda p, ask, note: work.thaw(),
             "hook": lambda p, ask, note: work.hook(p["command"], float(p["timeout_s"])),
             "read_log": lambda p, ask, note: self._read_log(int(p["offset"]), int(p.get("max_bytes", 65_536))),
-            "lease": lambda p, ask, note: deadman.lease(
-                float(p["for_s"]), float(p.get("grace_s", 30)), p.get("self_destruct")
-            ),
+            "lease": lambda p, ask, note: deadman.lease(float(p["for_s"]), float(p.get("grace_s", 30)), p),
             "renew": lambda p, ask, note: deadman.renew(float(p["for_s"])),
             "fence": lambda p, ask, note: self._fence.raise_to(int(p["epoch"])),
         }

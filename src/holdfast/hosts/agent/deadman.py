@@ -1,6 +1,8 @@
 """The dead-man lease: work that nobody asks for any more is stopped, and a machine that can end itself does.
 
-The deadline counts in the machine's time since boot, so that neither a new daemon nor a corrected clock moves it.
+Two moments. At the deadline the work is told to end, unless it may finish alone. Some time later, when it has ended,
+the machine ends itself, if its provider lets it: until then whoever comes back finds the disk as it was. Both count in
+the machine's time since boot, so that neither a new daemon nor a corrected clock moves them.
 """
 
 import json
@@ -26,19 +28,32 @@ def _now() -> float:
 
 
 class DeadMan:
-    """Keep the deadline; when it passes, call `stop` and then the machine's own end."""
+    """Keep the deadline; when it passes, call `stop` and, later, the machine's own end."""
 
-    def __init__(self, home: Home, stop: Callable[[float], Any]) -> None:
+    def __init__(self, home: Home, stop: Callable[[float], Any], works: Callable[[], bool]) -> None:
         self._home = home
         self._stop = stop
+        self._works = works
         self._changing = threading.Lock()
         self._lease: Optional[Dict[str, Any]] = home.read(_FILE)
         threading.Thread(target=self._watch, name="deadman", daemon=True).start()
 
-    def lease(self, seconds: float, grace: float, self_destruct: Optional[Dict[str, str]]) -> Dict[str, Any]:
-        """Set a new lease, replacing any. `self_destruct` has url, method and token_env: whose value is the token."""
+    def lease(self, seconds: float, grace: float, terms: Dict[str, Any]) -> Dict[str, Any]:
+        """Set a new lease, replacing any.
+
+        Of `terms`, each may be missing: `self_destruct` (url, method and token_env, whose value is the token),
+        `end_after_s` (from the end of the work, no earlier than the deadline, to the end of the machine), and
+        `finish_alone` (the work is not stopped at the deadline).
+        """
+        kept = {
+            "grace_s": grace,
+            "self_destruct": terms.get("self_destruct"),
+            "end_after_s": float(terms.get("end_after_s") or 0),
+            "finish_alone": bool(terms.get("finish_alone")),
+            "fired_at": None,
+        }
         with self._changing:
-            self._keep({"grace_s": grace, "self_destruct": self_destruct, "fired_at": None, **_deadline(seconds)})
+            self._keep({**kept, **_deadline(seconds)})
         return self.view()
 
     def renew(self, seconds: float) -> Dict[str, Any]:
@@ -74,10 +89,12 @@ class DeadMan:
                 self._fire(due)
 
     def _due(self) -> Optional[Dict[str, Any]]:
-        """The lease that has just run out, marked as fired; else None."""
+        """The lease that has just run out, marked as fired unless it stops nothing; else None."""
         lease = self._lease
         if lease is None or lease["fired_at"] is not None or lease["boot"] != boot_id() or _now() < lease["deadline"]:
             return None
+        if lease.get("finish_alone"):
+            return None if lease["self_destruct"] is None or self._works() else lease
         try:
             self._keep({**lease, "fired_at": time.time()})
         except OSError as error:
@@ -85,15 +102,23 @@ class DeadMan:
         return self._lease
 
     def _fire(self, lease: Dict[str, Any]) -> None:
-        """Until both is done, whatever happens to either, or until somebody sets a new lease."""
-        print("nobody renewed the lease: stopping the work", file=sys.stderr, flush=True)
-        stopped, ended = False, lease["self_destruct"] is None
+        """Until both is done, whatever happens to either, or until somebody renews the lease or sets a new one."""
+        print("nobody renewed the lease: the work ends, then the machine", file=sys.stderr, flush=True)
+        stopped = bool(lease.get("finish_alone"))
+        ended = lease["self_destruct"] is None
+        end_at = _now() + lease.get("end_after_s", 0.0)
         while self._lease is lease:
             stopped = stopped or self._try_to_stop(lease["grace_s"])
-            ended = ended or _end_machine(lease["self_destruct"])
+            ended = ended or (_now() >= end_at and _end_machine(lease["self_destruct"]))
             if stopped and ended:
                 return
-            time.sleep(_RETRY)
+            self._wait(lease, min(_RETRY, end_at - _now()) if stopped and end_at > _now() else _RETRY)
+
+    def _wait(self, lease: Dict[str, Any], seconds: float) -> None:
+        """No longer than the lease stays as it is."""
+        until = _now() + seconds
+        while self._lease is lease and _now() < until:
+            time.sleep(min(_GLANCE, max(until - _now(), 0.0)))
 
     def _try_to_stop(self, grace: float) -> bool:
         try:

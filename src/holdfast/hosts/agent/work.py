@@ -119,6 +119,11 @@ class Work:
                 self._kill(known)
         return self.view()
 
+    def goes_on_now(self) -> bool:
+        """Whether there is work, and anything of it still runs."""
+        known = self.record()
+        return known is not None and self.goes_on(known)
+
     def goes_on(self, known: Record) -> bool:
         """Whether anything of this work still runs: also what outlived both its runner and the shell that led it."""
         return not known.over or bool(self._leaderless(known))

@@ -9,7 +9,15 @@ from decimal import Decimal
 
 import httpx
 
-from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer, Requirements
+from holdfast.contracts.machines import (
+    Instance,
+    InstanceState,
+    LaunchOrder,
+    LaunchResult,
+    Offer,
+    Requirements,
+    SelfDestruct,
+)
 from holdfast.providers.base import Capabilities
 from holdfast.providers.errors import RequestRejected
 from holdfast.providers.vast import offers
@@ -25,6 +33,8 @@ from holdfast.providers.wrappers.pacing import Pacer
 from holdfast.settings import ProviderSettings
 
 NAME = "vast"
+OWN_KEY = "CONTAINER_API_KEY"
+"""The variable in which Vast.ai gives each machine a key of its own."""
 
 # After an accepted start a row may still tell of the stop before it; and a bid that lost again is not news, it waits.
 _AFTER_START = {
@@ -39,10 +49,13 @@ class VastProvider:
 
     name = NAME
 
-    def __init__(self, client: VastClient, launcher: Launcher, fleet: Fleet, *, listing_lag: timedelta) -> None:
+    def __init__(
+        self, client: VastClient, launcher: Launcher, fleet: Fleet, *, listing_lag: timedelta, base_url: str
+    ) -> None:
         self._client = client
         self._launcher = launcher
         self._fleet = fleet
+        self._base_url = base_url
         self.capabilities = Capabilities(
             interruptible=True,
             pauses=True,
@@ -66,10 +79,10 @@ class VastProvider:
             return Instance(
                 provider=NAME, instance_id=instance_id, state=InstanceState.GONE, detail="Vast.ai does not know it"
             )
-        return _instance(row)
+        return self._instance(row)
 
     async def list_owned(self, label: str | None = None) -> Sequence[Instance]:
-        return [_instance(row) for row in await self._fleet.every(label)]
+        return [self._instance(row) for row in await self._fleet.every(label)]
 
     async def destroy(self, instance_id: str) -> bool:
         return await self._launcher.remove(_number(instance_id))
@@ -96,6 +109,11 @@ class VastProvider:
     async def close(self) -> None:
         await self._client.close()
 
+    def _instance(self, row: InstanceRow) -> Instance:
+        # The machine finds a key in its environment that may act on itself alone.
+        end = SelfDestruct(url=f"{self._base_url}/api/v0/instances/{row.id}/", token_env=OWN_KEY)
+        return replace(instance_of(row, provider=NAME, now=_now()), self_destruct=end)
+
 
 def open_vast(settings: ProviderSettings) -> VastProvider:
     """The driver for the account of these settings. Connects with the first call."""
@@ -115,11 +133,7 @@ def connect(
     client = VastClient(config, pacer, transport=transport)
     fleet = Fleet(client)
     launcher = Launcher(client, fleet, provider=NAME, listing_lag=config.listing_lag, clock=clock, sleep=sleep)
-    return VastProvider(client, launcher, fleet, listing_lag=config.listing_lag)
-
-
-def _instance(row: InstanceRow) -> Instance:
-    return instance_of(row, provider=NAME, now=_now())
+    return VastProvider(client, launcher, fleet, listing_lag=config.listing_lag, base_url=config.base_url)
 
 
 def _number(instance_id: str) -> int:
