@@ -16,7 +16,7 @@ from tests.scenarios.conftest import Tell
 async def test_a_machine_behind_a_partition_is_replaced_cannot_commit_and_is_destroyed_when_it_is_back(
     tell: Tell,
 ) -> None:
-    story = tell("partition", steps=120)
+    story = tell("partition", steps=300)
     await story.begins()
     stale = (await story.works()).head
     assert stale is not None
@@ -32,7 +32,7 @@ async def test_a_machine_behind_a_partition_is_replaced_cannot_commit_and_is_des
     story.market.heal(lost)
     story.market.clear_faults()
     await story.finishes()
-    report = await story.is_whole(steps=120)
+    report = await story.is_whole(steps=300)
     assert [incident.cause for incident in report.incidents] == [Cause.SILENT]
 
 

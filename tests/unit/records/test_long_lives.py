@@ -29,6 +29,7 @@ from tests.unit.records.makers import (
 
 PAYLOAD = 512 * 1024  # Temporal takes four times as much, but warns from here on
 MANY = 1_500
+MANY_LIVE = 20_000  # several pages
 MINUTE = timedelta(minutes=1)
 NUMBERED_BY = {
     Part.INCIDENTS: "epoch_lost",
@@ -93,19 +94,21 @@ def test_live_checkpoints_are_told_page_by_page_whatever_happens_meanwhile(recor
     records.open_workload(opening("a", run_id="run-2"))  # what the run before has saved stays
     with records._writing() as session:
         row = session.get_one(CheckpointRow, ("b", 1, 1)).model_dump()
-        session.execute(insert(CheckpointRow), [row | {"sequence": n, "manifest": f"b/{n}"} for n in range(2, 100_001)])
-        session.get_one(WorkloadRow, "b").head_sequence = 100_000
+        session.execute(
+            insert(CheckpointRow), [row | {"sequence": n, "manifest": f"b/{n}"} for n in range(2, MANY_LIVE + 1)]
+        )
+        session.get_one(WorkloadRow, "b").head_sequence = MANY_LIVE
     told: list[str] = []
     page = records.live_after(None)
     while page.last:
         told += page.manifests
         if len(told) < LIVE_TOLD * 2:
             records.retire_checkpoints("b", [2])  # told already
-            records.commit_checkpoint(commit(100_001, name="b", on=100_000))
+            records.commit_checkpoint(commit(MANY_LIVE + 1, name="b", on=MANY_LIVE))
         page = records.live_after(page.last)
     told += page.manifests
-    assert len(told) == len(set(told)) == 100_002
-    assert {"a/manifests/1-1", "b/2", "b/100000", "b/manifests/100001-1"} <= set(told)
+    assert len(told) == len(set(told)) == MANY_LIVE + 2
+    assert {"a/manifests/1-1", "b/2", f"b/{MANY_LIVE}", f"b/manifests/{MANY_LIVE + 1}-1"} <= set(told)
 
 
 def nothing_fits(minute: int, **changes: Any) -> Decision:
