@@ -47,17 +47,18 @@ class MachineActivities:
 
     @activity.defn
     async def launch(self, order: acts.LaunchInput) -> LaunchResult:
-        with translated():
-            return await self._provider.launch(
-                LaunchOrder(
-                    offer=order.offer,
-                    label=order.label,
-                    image=order.image,
-                    disk_gb=order.disk_gb,
-                    ssh_public_key=self._ssh_public_key,
-                    repeated=activity.info().attempt > 1,
+        async with beating():
+            with translated():
+                return await self._provider.launch(
+                    LaunchOrder(
+                        offer=order.offer,
+                        label=order.label,
+                        image=order.image,
+                        disk_gb=order.disk_gb,
+                        ssh_public_key=self._ssh_public_key,
+                        repeated=activity.info().attempt > 1,
+                    )
                 )
-            )
 
     @activity.defn
     async def await_running(self, order: acts.AwaitRunningInput) -> Instance:
@@ -131,13 +132,15 @@ class MachineActivities:
 
     @activity.defn
     async def stop_instance(self, order: acts.MachineInput) -> None:
-        with translated():
-            await self._pausing().stop(order.instance_id)
+        async with beating():
+            with translated():
+                await self._pausing().stop(order.instance_id)
 
     @activity.defn
     async def start_instance(self, order: acts.MachineInput) -> Instance:
-        with translated():
-            return await self._pausing().start(order.instance_id)
+        async with beating():
+            with translated():
+                return await self._pausing().start(order.instance_id)
 
     def all(self) -> Sequence[object]:
         """Every method that a worker of this provider registers."""

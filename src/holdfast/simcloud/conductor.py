@@ -20,6 +20,7 @@ from holdfast.simcloud.market import Market
 from holdfast.simcloud.model import Container, Instance
 from holdfast.simcloud.store import Store
 
+_NO_PORT = 9  # where nobody answers
 _GLANCE = 0.2  # seconds between two looks when nothing is due: how fast a host that died by itself is noticed
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,11 @@ log = logging.getLogger(__name__)
 class Conductor:
     """Runs beside the API for as long as the market does."""
 
-    def __init__(self, market: Market, store: Store, machines: Machines, midwife: Midwife, clock: Clock) -> None:
+    def __init__(
+        self, market: Market, store: Store, machines: Machines, midwife: Midwife, clock: Clock, *, hosts: bool = True
+    ) -> None:
+        """Without `hosts`, machines come up by the book alone."""
+        self._hosts = hosts
         self._market = market
         self._store = store
         self._machines = machines
@@ -63,6 +68,11 @@ class Conductor:
         async with self._turn:
             due = self._market.advance()
             wanted = {instance.id: instance for instance in self._store.instances()}
+            if not self._hosts:
+                for instance in wanted.values():
+                    if instance.container is Container.LOADING and self._is_due(instance):
+                        self._market.booted(instance.id, _NO_PORT)
+                return due
             for instance in wanted.values():
                 await self._follow_one(instance)
             for number in self._machines.numbers():

@@ -111,6 +111,10 @@ class SimControl:
         """The living instances: the truth (``state``) beside the provider's word (``said``)."""
         return list(self._call("GET", "/sim/instances")["instances"])
 
+    def destroy(self, target: str | int) -> list[int]:
+        """End a tenancy, as somebody else with the account's key could."""
+        return self._pull(target, "destroy")
+
     def destroy_all(self) -> None:
         """End every tenancy."""
         self._call("DELETE", "/sim/instances")

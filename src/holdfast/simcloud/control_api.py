@@ -191,6 +191,7 @@ def _pulls(sim: Sim) -> dict[str, Callable[..., None]]:
         "end-contract": levers.end_contract,
         "gpu-load": levers.gpu_load,
         "relabel": levers.relabel,
+        "destroy": levers.destroy,
     }
 
 

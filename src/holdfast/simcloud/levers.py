@@ -101,6 +101,10 @@ class Levers:
         else:
             path.write_text(str(percent))
 
+    def destroy(self, instance: Instance) -> None:
+        """Somebody else with the account's key ends the tenancy."""
+        self._sim.market.destroy(instance.id)
+
     def relabel(self, instance: Instance, *, label: str) -> None:
         """Somebody else with the account's key gives the machine another label."""
         instance.label = label

@@ -202,6 +202,7 @@ class Trouble(StrEnum):
     """Ways in which the provider's API can fail."""
 
     LOST_RESPONSE = "lost_response"
+    ACCEPTED_TWICE = "accepted_twice"
     HTTP_ERROR = "http_error"
     TOO_FREQUENT = "too_frequent"
     EMPTY_LIST = "empty_list"

@@ -112,6 +112,7 @@ class Profile(_Strict):
     outbid_fields: Literal["all_stopped", "wants_running"]
     refused_start: Literal["queued", "dropped"]
     contested_offers: bool
+    hosts: bool = True
     log_misses: int
     contract_days: Days
     gpus: dict[str, GpuType]

@@ -71,7 +71,7 @@ def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: M
         market=market,
         machines=machines,
         midwife=midwife,
-        conductor=Conductor(market, store, machines, midwife, clock),
+        conductor=Conductor(market, store, machines, midwife, clock, hosts=profile.hosts),
         troubles=Troubles(store, clock),
         tenant_key=config.tenant_key(),
         control_token=config.control_token(),

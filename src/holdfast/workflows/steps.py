@@ -162,6 +162,7 @@ async def launch(offer: Offer, *, label: str, spec: WorkloadSpec) -> LaunchResul
         task_queue=names.provider_queue(offer.provider),
         start_to_close_timeout=timedelta(minutes=2),
         schedule_to_close_timeout=timedelta(minutes=5),  # after that the offer and its price are stale
+        heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
         summary=f"rent {offer.gpu_count} x {offer.gpu} at ${offer.hourly:.3f}/h as {label}",
     )
@@ -237,6 +238,7 @@ async def stop_instance(lease: Lease) -> None:
         acts.MachineInput(provider=lease.provider, instance_id=lease.instance_id),
         task_queue=names.provider_queue(lease.provider),
         start_to_close_timeout=timedelta(minutes=2),
+        heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_FOR_EVER,
         summary=f"stop {lease.label}, keep its disk",
     )
@@ -249,6 +251,7 @@ async def start_instance(lease: Lease) -> Instance:
         task_queue=names.provider_queue(lease.provider),
         start_to_close_timeout=timedelta(minutes=2),
         schedule_to_close_timeout=timedelta(minutes=5),
+        heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
         summary=f"start {lease.label} again",
     )

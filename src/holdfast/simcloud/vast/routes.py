@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from holdfast.simcloud.errors import BidTooLow
 from holdfast.simcloud.model import Trouble
 from holdfast.simcloud.sim import Sim
 from holdfast.simcloud.vast import access, instances, offers
@@ -114,13 +116,17 @@ def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request]
             return gateway_error(error.status)
         if Trouble.TOO_FREQUENT in struck:
             return too_frequent(endpoint.style, endpoint.limit.threshold)
-        response = await _answer(sim, endpoint, pacing, request, empty=Trouble.EMPTY_LIST in struck)
+        response = await _answer(
+            sim, endpoint, pacing, request, empty=Trouble.EMPTY_LIST in struck, twice=Trouble.ACCEPTED_TWICE in struck
+        )
         return _silence(sim, request) if Trouble.LOST_RESPONSE in struck else response
 
     return call
 
 
-async def _answer(sim: Sim, endpoint: Endpoint, pacing: Pacing, request: Request, *, empty: bool) -> Response:
+async def _answer(
+    sim: Sim, endpoint: Endpoint, pacing: Pacing, request: Request, *, empty: bool, twice: bool
+) -> Response:
     try:
         caller = authenticate(sim, request)
         if any(isinstance(value, int) and value > LARGEST for value in request.path_params.values()):
@@ -129,9 +135,19 @@ async def _answer(sim: Sim, endpoint: Endpoint, pacing: Pacing, request: Request
             return too_frequent(endpoint.style, endpoint.limit.threshold)
         if empty and endpoint.name in _EMPTY:
             return JSONResponse(_EMPTY[endpoint.name])
-        return JSONResponse(await endpoint.handler(sim, caller, request))
+        answer = await endpoint.handler(sim, caller, request)
+        if twice and isinstance(answer, dict) and "new_contract" in answer:
+            _rent_again(sim, answer["new_contract"])
+        return JSONResponse(answer)
     except WireError as refusal:
         return refusal.response()
+
+
+def _rent_again(sim: Sim, number: int) -> None:
+    """The order is carried out once more: a second machine wears its label, and nobody is told."""
+    first = sim.market.instance(number)
+    with suppress(BidTooLow):  # it exists nevertheless
+        sim.market.rent(sim.market.slot(first.slot_id).ask_id, first.order)
 
 
 def _silence(sim: Sim, request: Request) -> Response:

@@ -1,0 +1,274 @@
+"""A place for stories about money: a server, and lanes with a market, records and a crew that may be killed, each."""
+
+import asyncio
+import multiprocessing
+import shutil
+import signal
+import sys
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from holdfast.contracts import names
+from holdfast.contracts.machines import LaunchOrder, Requirements
+from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, PriceSpec, ResourcesSpec, WorkloadSpec
+from holdfast.contracts.sweeping import SweepInput, SweepResult
+from holdfast.contracts.workload import WorkloadInput, WorkloadStatus
+from holdfast.providers.vast.config import VastConfig
+from holdfast.providers.vast.driver import connect
+from holdfast.records.schema import migrate
+from holdfast.simcloud.control import SimControl
+from tests.chaos.money.crew import Crew, settings_of, without_a_death, work
+from tests.scenarios.stage import slots
+from tests.simmarket import RunningMarket, run_market
+from tests.workflows.conftest import DYNAMIC_CONFIG
+
+PATIENCE = 60.0  # seconds for a story to end once nothing fails any more
+SWEEPS = 20  # in which every orphan must have been found and ended
+GRACE = timedelta(milliseconds=300)
+FOREIGN = ("somebody else's", "")
+
+
+@dataclass
+class Lane:
+    """One market and one crew; one story at a time."""
+
+    client: Client
+    market: RunningMarket
+    control: SimControl
+    crew: Crew
+    context: ForkServerContext
+    foreign: set[int] = field(default_factory=set)
+    process: ForkServerProcess | None = None
+
+    # The crew
+
+    def begin(self, *, dies_at: str = "", blind: bool = False) -> None:
+        self.crew = replace(self.crew, dies_at=dies_at, blind=blind)
+        self.crew.notes.unlink(missing_ok=True)
+        self._start(self.crew)
+
+    def go_on(self) -> bool:
+        """Replace the crew if it has died; whether it had."""
+        if self.process is None or self.process.is_alive():
+            return False
+        assert self.process.exitcode == -signal.SIGKILL, "the crew died by itself; its error is above"
+        self._start(without_a_death(self.crew))
+        return True
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+
+    def passed(self) -> list[str]:
+        """Every boundary that the crew came to, in order."""
+        return self.crew.notes.read_text().splitlines()
+
+    def _start(self, crew: Crew) -> None:
+        self.process = self.context.Process(target=work, args=(crew,), daemon=True)
+        self.process.start()
+
+    # Workloads
+
+    async def run(self, name: str, *, seconds: float) -> WorkflowHandle[Any, Any]:
+        """A workload whose work takes so long on a machine that is not taken away."""
+        spec = WorkloadSpec(
+            name=name,
+            command=str(seconds),
+            price=PriceSpec(max_hourly=Decimal(1)),
+            resources=ResourcesSpec(gpu="RTX 4090"),
+            checkpoint=CheckpointSpec(every=timedelta(hours=1)),
+            failover=FailoverSpec(silence=timedelta(seconds=2), boot_timeout=timedelta(seconds=20)),
+            stop_grace=timedelta(seconds=1),
+        )
+        return await self.client.start_workflow(
+            names.WORKLOAD,
+            WorkloadInput(spec=spec, workdir=None),
+            id=names.workload_id(name),
+            task_queue=names.CONTROL_QUEUE,
+            task_timeout=timedelta(seconds=1),
+        )
+
+    async def status(self, handle: WorkflowHandle[Any, Any]) -> WorkloadStatus | None:
+        """None while nobody can tell."""
+        with suppress(RPCError, WorkflowFailureError):
+            return await handle.query("status", result_type=WorkloadStatus, rpc_timeout=timedelta(seconds=2))
+        return None
+
+    async def ends(self, handle: WorkflowHandle[Any, Any]) -> str:
+        """Wait for the end of a workload, with a crew that lives; why it does not come, or ""."""
+        waiting = asyncio.create_task(_outcome(handle))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not waiting.done():
+                    self.go_on()
+                    await asyncio.wait([waiting], timeout=0.1)
+            return ""
+        except TimeoutError:
+            status = await self.status(handle)
+            return f"it does not end: {status.phase}, {status.reason}" if status else "it does not end, nor answer"
+        finally:
+            waiting.cancel()
+
+    # What must hold
+
+    async def sweep(self) -> SweepResult:
+        result: SweepResult = await self.client.execute_workflow(
+            names.SWEEP,
+            SweepInput(provider="vast", grace=GRACE),
+            id=f"sweep/{uuid.uuid4().hex}",
+            task_queue=names.CONTROL_QUEUE,
+            result_type=SweepResult,
+            task_timeout=timedelta(seconds=1),
+            execution_timeout=timedelta(seconds=PATIENCE),
+        )
+        return result
+
+    async def wrongs(self, workloads: list[str], *, twice: bool = False) -> list[str]:
+        """What the market's own books say against us, when nothing fails any more and the sweeps have had their time.
+
+        `twice`: the market was made to carry out an order twice, and that is for the sweep to find.
+        """
+        found = [] if twice else [f"left to the sweep: {each['label']} ({each['id']})" for each in self._ours(workloads)]
+        for _ in range(SWEEPS):
+            self.go_on()
+            if not self._ours(workloads):
+                break
+            await self.sweep()
+            await asyncio.sleep(GRACE.total_seconds())
+        found += [f"orphan {each['label']} ({each['id']}, {each['state']})" for each in self._ours(workloads)]
+        alive = {each["id"] for each in self.control.instances()}
+        found += [f"a foreign machine was ended: {each}" for each in sorted(self.foreign - alive)]
+        if not twice:
+            found += self._doubles(workloads)
+        return found
+
+    def _ours(self, workloads: list[str]) -> list[dict[str, Any]]:
+        return [each for each in self.control.instances() if _workload(each["label"]) in workloads]
+
+    def _doubles(self, workloads: list[str]) -> list[str]:
+        """Labels under which two machines existed at once."""
+        lives = defaultdict(list)
+        for line in self.control.bill()["lines"]:
+            if _workload(line["label"]) in workloads:
+                lives[line["label"]].append((line["from"], line["until"] or "9"))
+        return [
+            f"two machines at once under {label}"
+            for label, spans in lives.items()
+            for (_, ended), (began, _) in zip(sorted(spans), sorted(spans)[1:], strict=False)
+            if began < ended
+        ]
+
+    # Making and unmaking
+
+    async def plant_foreign(self) -> None:
+        """Machines of the same account that are nobody's business."""
+        provider = connect(VastConfig.of(settings_of(self.crew).providers["vast"]))
+        offers = await provider.search_offers(Requirements(gpu="RTX 4090"))
+        for offer, label in zip(offers[-len(FOREIGN) :], FOREIGN, strict=True):
+            order = LaunchOrder(offer=offer, label=label, image="x", disk_gb=10, ssh_public_key=_KEY)
+            launched = await provider.launch(order)
+            assert launched.instance is not None
+            self.foreign.add(int(launched.instance.instance_id))
+        await provider.close()
+
+    def clear(self) -> None:
+        """Nothing of the last story is left: not its faults, nor its crew or machines."""
+        self.kill()
+        self.control.clear_faults()
+        self.control.set_listing_lag(timedelta(0))
+        for each in self.control.instances():
+            if each["id"] not in self.foreign:
+                self.control.destroy(each["id"])
+
+
+_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDu1fUDgHGXQdUpu9X8qvY2XWnUeYyNUsLsrjcFTTcTt nobody"
+
+
+@asynccontextmanager
+async def a_yard(folder: Path, lanes: int) -> AsyncIterator["asyncio.Queue[Lane]"]:
+    """So many lanes, to be taken and put back."""
+    binary = Path(sys.executable).parent / "temporal"
+    flags = [flag for value in DYNAMIC_CONFIG[:-1] for flag in ("--dynamic-config-value", value)]
+    numbers = [f"lane-{number}" for number in range(lanes)]
+    flags += [flag for name in numbers for flag in ("--namespace", name)]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__])
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        search_attributes=list(names.SEARCH_ATTRIBUTES),
+        dev_server_extra_args=flags,
+    ) as environment:
+        address = environment.client.service_client.config.target_host
+        free: asyncio.Queue[Lane] = asyncio.Queue()
+        machines = slots("RTX 4090", 12, first_machine=100)
+        with ExitStack() as stack:
+            for name in numbers:
+                market = run_market(folder / name, hosts=False, credit=100_000, slots=machines)
+                lane = await _open(folder / name, name, address, context, stack.enter_context(market))
+                stack.callback(lane.control.close)
+                stack.callback(lane.kill)
+                free.put_nowait(lane)
+            yield free
+
+
+async def _open(folder: Path, name: str, address: str, context: ForkServerContext, market: RunningMarket) -> Lane:
+    home = folder / "home"
+    home.mkdir()
+    migrate(f"sqlite:///{home / 'records.db'}")
+    token = (market.data_dir / "control.token").read_text().strip()
+    crew = Crew(
+        address=address,
+        namespace=name,
+        home=home,
+        market_url=market.base_url,
+        market_key=market.api_key,
+        control_token=token,
+        notes=folder / "passed",
+    )
+    client = await Client.connect(address, namespace=name, data_converter=pydantic_data_converter)
+    lane = Lane(client, market, market.control, crew, context)
+    await lane.plant_foreign()
+    return lane
+
+
+@asynccontextmanager
+async def a_lane(free: "asyncio.Queue[Lane]") -> AsyncIterator[Lane]:
+    lane = await free.get()
+    try:
+        yield lane
+    finally:
+        lane.clear()
+        free.put_nowait(lane)
+
+
+async def _outcome(handle: WorkflowHandle[Any, Any]) -> None:
+    while True:
+        try:
+            await handle.result(rpc_timeout=timedelta(seconds=30))
+        except WorkflowFailureError:
+            return
+        except RPCError:
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+def _workload(label: str | None) -> str:
+    parsed = names.parse_label(label or "")
+    return parsed[0] if parsed else ""
