@@ -142,7 +142,9 @@ class Lane:
 
         `twice`: the market was made to carry out an order twice, and that is for the sweep to find.
         """
-        found = [] if twice else [f"left to the sweep: {each['label']} ({each['id']})" for each in self._ours(workloads)]
+        found = (
+            [] if twice else [f"left to the sweep: {each['label']} ({each['id']})" for each in self._ours(workloads)]
+        )
         for _ in range(SWEEPS):
             self.go_on()
             if not self._ours(workloads):
