@@ -53,6 +53,7 @@ class Stage(Interceptor):
             task_queue=names.CONTROL_QUEUE,
             workflows=WORKFLOWS,
             workflow_runner=SANDBOX,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),  # so long its tasks wait for it to come back
             **self._common,
         ):
             yield
