@@ -20,6 +20,7 @@ class Scene:
     is_over: Step
     come_to: Step | None = None
     begin: dict[str, Any] = field(default_factory=dict)
+    can_save: bool = False  # its machine answers throughout: whoever stops it and wants a save gets one
 
 
 async def _runs(story: Story, handle: Handle) -> None:
@@ -88,11 +89,11 @@ SCENES = (
     Scene("a failover without a checkpoint", _outbid, _runs_anew, begin={"workdir": False}),
     Scene("a failover whose first machine fails", _break_off, _third_takes_it),
     Scene("a restart in place", _lose_work, _runs_anew),
-    Scene("a leave", _leave, _runs_anew),
-    Scene("a pause", _pause, _paused),
-    Scene("a resume", _resume, _runs, come_to=_pause_to_its_end),
-    Scene("a resume elsewhere", _resume_without_gpu, _runs, come_to=_pause_to_its_end),
-    Scene("a finish", _finish, _over),
+    Scene("a leave", _leave, _runs_anew, can_save=True),
+    Scene("a pause", _pause, _paused, can_save=True),
+    Scene("a resume", _resume, _runs, come_to=_pause_to_its_end, can_save=True),
+    Scene("a resume elsewhere", _resume_without_gpu, _runs, come_to=_pause_to_its_end, can_save=True),
+    Scene("a finish", _finish, _over, can_save=True),
 )
 
 
@@ -102,9 +103,9 @@ async def come_to(scene: Scene, story: Story) -> Handle | None:
         return None
     handle = await story.begin(**scene.begin)
     await story.running(handle)
+    await story.until(lambda: story.world.calls["watch"] > 0)
     if scene.come_to is not None:
         await scene.come_to(story, handle)
-    await story.until(lambda: story.world.calls["watch"] > 0)
     return handle
 
 

@@ -92,7 +92,10 @@ class Story:
 
     async def moment(self, moment: str) -> None:
         """Wait until the story has come to this moment."""
-        await self.until(lambda: self.world.moments.reached(moment))
+        try:
+            await self.until(lambda: self.world.moments.reached(moment))
+        except TimeoutError:
+            raise AssertionError(f"never came to '{moment}', but to {self.world.moments.passed}") from None
 
     async def order(
         self, handle: WorkflowHandle[Any, Any], wish: str, *args: StopRequest | FailoverRequest

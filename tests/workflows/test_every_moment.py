@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
+from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.workload import StopRequest
 from tests.workflows.scenes import SCENES, Handle, Scene, come_to, set_off
 from tests.workflows.stage import Stage
@@ -76,7 +77,7 @@ async def test_whatever_the_moment_nothing_is_left_behind(
             handle = await come_to(scene, story)
             story.world.moments.then[moment] = lambda: give(order, story)
             await set_off(scene, story, handle)
-            return await left_behind(story)
+            return await left_behind(story) or _lost(scene, order, story)
 
     async with stage.decisions():
         moments = await moments_of(temporal.client, stage, scene)
@@ -118,6 +119,8 @@ async def _play_without_decisions(
     async with stage.decisions():
         found = await asyncio.gather(*map(left_behind, stories))
         await asyncio.gather(*orders)
+    lost = [_lost(scene, order, story) for (_, order), story in zip(given, stories, strict=True)]
+    found = [behind or unsaved for behind, unsaved in zip(found, lost, strict=True)]
     return _told(moments, found)
 
 
@@ -149,6 +152,12 @@ async def left_behind(story: Story) -> str | None:
     if story.world.moments.then:
         return "it was over before that moment came"
     return None if story.world.ended else "the record is open"
+
+
+def _lost(scene: Scene, order: str, story: Story) -> str | None:
+    if order == "stop" and scene.can_save and story.world.heads[-1].reason is SaveReason.WORKDIR:
+        return "its work was not saved"
+    return None
 
 
 async def _ended(client: Client, workflow_id: str) -> None:
