@@ -11,14 +11,14 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from holdfast.contracts import names
-from tests.workflows.stories import Story, run_story
+from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
 
 DYNAMIC_CONFIG = [
     "history.timerProcessorMaxPollRPS=1000",
     "history.transferProcessorMaxPollRPS=1000",
     "frontend.WorkerCommandsEnabled=true",  # prompt cancellation of activities
     "system.enableCancelActivityWorkerCommand=true",
-    "limit.historyCount.suggestContinueAsNew=150",  # reach continue-as-new within a test
+    f"limit.historyCount.suggestContinueAsNew={SUGGESTS_CONTINUE_AS_NEW}",  # reach continue-as-new within a test
 ]
 
 
