@@ -1,5 +1,6 @@
 """Pause and resume when something stands in the way."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.workload import Ack, Phase, StopRequest
-from tests.workflows.stories import Story, ended
+from tests.workflows.stories import PATIENCE, Story, ended
 
 
 @pytest.mark.parametrize("save", [True, False])
@@ -95,3 +96,15 @@ async def test_stop_is_heard_while_the_provider_does_not_answer_a_resume(story: 
     await ended(handle)
     assert story.world.alive == []
     assert story.world.ended == (Phase.STOPPED, "requested")
+
+
+async def test_why_a_workload_is_paused_outlives_the_run_that_paused_it(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("pause", result_type=Ack)
+    paused = await story.reaches(handle, Phase.PAUSED)
+    run = (await handle.describe()).run_id
+    async with asyncio.timeout(PATIENCE):
+        while (await handle.describe()).run_id == run:
+            await handle.signal("provider_said", story.world.newest().instance)
+    assert (await story.status(handle)).reason == paused.reason == "its disk is kept and billed"

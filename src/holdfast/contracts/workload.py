@@ -57,6 +57,7 @@ class WorkloadState:
     failed_saves: int = 0  # last saves of ended work, in a row
     last_sign: datetime | None = None  # of life, from the machine
     attached: "AttachMessage | None" = None  # what `checkpoint_sync` was last told to save from
+    reason: str = ""  # of the phase
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,7 @@ class Life:
             past.since if past else workflow.now(),
             past.timeline if past else (),
             self.lease,
+            reason=past.reason if past else "",
         )
         self.saver = Saver(self.spec, attachment=past.attached or _attachment(past) if past else None)
         self.wishes = Wishes()
@@ -161,6 +162,7 @@ class Life:
             lease=self.lease,
             head=self.head,
             phase=self.face.phase,
+            reason=self.face.reason,
             since=self.face.since,
             started_at=self.started_at,
             incidents=self.incidents,
