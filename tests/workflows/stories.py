@@ -41,6 +41,7 @@ class Story:
     client: Client
     world: World
     name: str
+    broke_off: str = ""  # why what should have happened in it did not
 
     def spec(self, **changes: Any) -> WorkloadSpec:
         return WorkloadSpec(

@@ -52,12 +52,19 @@ async def told_undisturbed(client: Client, stage: Stage, scene: Scene) -> tuple[
 @asynccontextmanager
 async def playing(scene: Scene, story: Story, handle: Handle) -> AsyncIterator[None]:
     """What happens in the scene, for as long as anybody looks at it."""
-    play = asyncio.create_task(scene.plays(story, handle))
+
+    async def play() -> None:
+        try:
+            await scene.plays(story, handle)
+        except Exception as err:  # an order may leave it nothing to play with
+            story.broke_off = f"; {err!r}"
+
+    task = asyncio.create_task(play())
     try:
         yield
     finally:
-        play.cancel()
-        await asyncio.gather(play, return_exceptions=True)  # an order may leave it nothing to play with
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def left_behind(story: Story) -> str | None:
@@ -71,7 +78,8 @@ async def left_behind(story: Story) -> str | None:
             await asyncio.wait_for(_ended(story.client, workflow_id), PATIENCE)
     except TimeoutError:
         status = await story.status(story.handle())
-        return f"{status.phase}: {status.reason}; alive {world.alive}, open {world.lines.keys() - world.closed.keys()}"
+        still = f"alive {world.alive}, open {world.lines.keys() - world.closed.keys()}"
+        return f"{status.phase}: {status.reason}; {still}{story.broke_off}"
     return None if world.ended else "the record is open"
 
 
