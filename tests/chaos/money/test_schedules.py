@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowHandle, WorkflowUpdateStage
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from holdfast.contracts.workload import Ack, StopRequest
@@ -81,7 +82,7 @@ class Schedule:
         (kind,) = self._dice.choices(list(kinds), [weight for _, weight in kinds.values()])
         victim = self._dice.randrange(WORKLOADS)
         self._lane.go_on()
-        with suppress(SimError, RPCError, TimeoutError):  # what cannot be struck just then is let be
+        with suppress(SimError, RPCError, TimeoutError, TemporalError):  # what cannot be struck just then is let be
             async with asyncio.timeout(5):
                 told = await kinds[kind][0](victim)
         self.happened.append(told if kind == "trouble" else kind)
@@ -150,7 +151,7 @@ class Schedule:
         for victim, handle in enumerate(self._handles):
             status = await self._lane.status(handle)
             if status is not None and status.phase == "paused":
-                with suppress(RPCError):
+                with suppress(RPCError, TemporalError):
                     await self._stop(victim)
         wrong: list[str] = []
         for name, handle in zip(self.names, self._handles, strict=True):
