@@ -13,7 +13,7 @@ from starlette.routing import Route
 from holdfast.simcloud.errors import BidTooLow
 from holdfast.simcloud.model import Trouble
 from holdfast.simcloud.sim import Sim
-from holdfast.simcloud.vast import access, instances, offers
+from holdfast.simcloud.vast import access, instances, metrics, offers
 from holdfast.simcloud.vast.bodies import LARGEST
 from holdfast.simcloud.vast.callers import Caller, authenticate
 from holdfast.simcloud.vast.envelopes import (
@@ -86,6 +86,10 @@ def endpoints(logs: access.Logs) -> list[Endpoint]:
         Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, Limit(threshold=1.0)),
         # The official client leaves the slash out here.
         Endpoint("account", "GET", "/api/v0/users/current", access.current_user, Limit(threshold=1.0)),
+        Endpoint(
+            "prices_now", "GET", "/api/v0/metrics/gpu/current/", metrics.gpu_current, Limit(threshold=3.0), "detail"
+        ),
+        Endpoint("prices", "GET", "/api/v0/metrics/gpu/history/", metrics.gpu_history, Limit(threshold=3.0), "detail"),
     ]
 
 
