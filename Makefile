@@ -16,7 +16,7 @@ ARGS ?=
 # Most of the long tests wait for servers, so four workers keep two cores busy; `make test JOBS=0` runs in one process.
 JOBS ?= 4
 
-.PHONY: help demo setup test check lint format chaos bench gpu lock clean
+.PHONY: help demo setup test check lint format chaos live bench gpu lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -43,6 +43,9 @@ format: $(READY) ## Rewrite the sources in the house style
 
 chaos: $(READY) ## Long random fault runs
 	$(BIN)/pytest -m chaos --timeout=3600 $(ARGS)
+
+live: $(READY) ## The conformance suite on your own accounts: HOLDFAST_LIVE=1, keys, a budget (docs/live.md)
+	$(BIN)/pytest -m live -rs tests/live $(ARGS)
 
 bench: $(READY) ## Recovery time by phase, over at least 20 failovers
 	$(BIN)/python benchmarks/failover.py $(ARGS)

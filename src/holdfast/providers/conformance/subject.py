@@ -4,6 +4,8 @@ Whoever brings a driver writes one `Subject` and one subclass of `Controls`. The
 asks for "the next order loses its answer", and the controls know which call that is.
 """
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -82,6 +84,13 @@ class Controls:
     """The provider's other side. What a subclass leaves out cannot be done there, and skips the tests that need it."""
 
     why_not = "nobody can do that to this provider"
+
+    def require_for(self, test: Callable[..., object]) -> None:
+        """Skip a test that names a control which this provider does not have, before it has rented anything."""
+        for name in inspect.unwrap(test).__code__.co_names:
+            ours = getattr(type(self), name, None)
+            if ours is not None and name != "mend" and ours is getattr(Controls, name, None):
+                self.cannot(name.replace("_", " "))
 
     def stranger(self) -> Provider:
         """The driver, with a key that the provider does not know."""
