@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from holdfast.contracts.machines import Requirements, Terms
 from holdfast.providers.base import Provider
-from holdfast.providers.conformance.subject import Controls, Subject
+from holdfast.providers.conformance.subject import WRONG_KEY, Controls, Subject
 from holdfast.providers.registry import build
 from holdfast.settings import PREFIX, ProviderSettings, load_settings
 from tests.conformance.providers.drivers import DRIVERS
@@ -95,8 +95,8 @@ class LiveControls(Controls):
         self._settings = settings
         self._prefix = prefix
 
-    def stranger(self) -> Provider:
-        wrong = self._settings.model_copy(update={"api_key": SecretStr("a-key-that-nobody-has")})
+    def stranger(self, key: str = WRONG_KEY) -> Provider:
+        wrong = self._settings.model_copy(update={"api_key": SecretStr(key)})
         return build(self._provider.name, wrong)
 
     def nowhere(self) -> Provider:

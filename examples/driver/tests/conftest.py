@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("holdfast.providers.conformance")
 from holdfast.contracts.machines import Offer, Requirements, Terms  # noqa: E402
 from holdfast.providers.base import Provider  # noqa: E402
 from holdfast.providers.conformance.account import Account  # noqa: E402
-from holdfast.providers.conformance.subject import Controls, Fault, Subject, Verb  # noqa: E402
+from holdfast.providers.conformance.subject import WRONG_KEY, Controls, Fault, Subject, Verb  # noqa: E402
 from holdfast.settings import ProviderSettings  # noqa: E402
 from pebble.client import PebbleClient  # noqa: E402
 from pebble.cloud import KEY, Cloud, serve  # noqa: E402
@@ -86,8 +86,8 @@ class PebbleControls(Controls):
         settings = ProviderSettings(api_key=SecretStr(key), base_url=url, pace=0)
         return PebbleProvider(PebbleClient(settings, timeout=PATIENCE))
 
-    def stranger(self) -> Provider:
-        return self.open(self.url, "a-wrong-key")
+    def stranger(self, key: str = WRONG_KEY) -> Provider:
+        return self.open(self.url, key)
 
     def nowhere(self) -> Provider:
         return self.open("http://127.0.0.1:1", KEY)

@@ -27,6 +27,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | command | its JSON document |
 |---|---|
 | `run` | `name`, `run_id`, `cheapest` (an offer), `workdir` (checkpoint zero or `null`); with `--follow` how it ended |
+| ↳ a provider is silent | `unanswered`: by provider, why it gave no answer and was passed over |
 | `ps` | a list: `name`, `phase`, `running`, `provider`, `gpu`, `epoch`, `hourly`, `started_at`, `closed_at` |
 | `status` | `status` (phase, reason, epoch, `lease`, `head`), `live` (telemetry or `null`), `save_trouble`, times |
 | ↳ ended from outside | `ended_by_force`, `left_behind` (machines that may still cost money), `from_records` |

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.providers.base import Provider
-from holdfast.providers.conformance.subject import Controls, Fault, Verb
+from holdfast.providers.conformance.subject import WRONG_KEY, Controls, Fault, Verb
 from holdfast.simcloud.control import SimControl
 from holdfast.simcloud.model import Trouble
 from tests.conformance.providers.drivers import Driver
@@ -55,8 +55,8 @@ class MarketControls(Controls):
             self._control.change_offer(slot, withdrawn=True)
         self._withdrawn, self._added = [], []
 
-    def stranger(self) -> Provider:
-        return self._driver.open(self._market.base_url, "a-wrong-key")
+    def stranger(self, key: str = WRONG_KEY) -> Provider:
+        return self._driver.open(self._market.base_url, key)
 
     def nowhere(self) -> Provider:
         return self._driver.open("http://127.0.0.1:1", self._market.api_key)

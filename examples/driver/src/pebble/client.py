@@ -40,7 +40,7 @@ class PebbleClient:
         self._pacer = Pacer({_LANE: pace})
         self._http = httpx.AsyncClient(
             base_url=settings.base_url or PUBLIC_URL,
-            headers={"X-Pebble-Key": settings.api_key.get_secret_value()},
+            headers={"X-Pebble-Key": _usable(settings.api_key.get_secret_value())},
             timeout=timeout.total_seconds(),
         )
 
@@ -72,6 +72,12 @@ class PebbleClient:
             raise NotSent(f"Pebble cannot be reached: {type(failure).__name__}") from failure
         except httpx.HTTPError as failure:
             raise ProviderUnavailable(f"Pebble did not answer: {type(failure).__name__}") from failure
+
+
+def _usable(key: str) -> str:
+    """The key as a header can carry it; one that has odd characters is as good as none, and must not be told."""
+    key = key.strip()
+    return key if key.isascii() and key.isprintable() else ""
 
 
 def _body_of(reply: httpx.Response) -> Any:

@@ -43,7 +43,11 @@ def offers(
         max_hourly=_price(max_price),
         regions=tuple(each.upper() for each in region or ()),
     )
-    found = with_holdfast(data_dir, lambda holdfast: holdfast.offers(wanted, providers=tuple(provider or ())))
+    asked = with_holdfast(data_dir, lambda holdfast: holdfast.survey(wanted, providers=tuple(provider or ())))
+    found = asked.offers
+    for name, reason in asked.silent.items():
+        console.say(f"warning: {name} gave no answer: {reason}")
+        console.say(f"hint: {reason.remedy}")
     if as_json:
         console.print_json(found[:limit])
         return

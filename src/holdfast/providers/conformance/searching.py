@@ -71,6 +71,15 @@ async def test_a_search_with_a_wrong_key_asks_for_a_person(account: Account) -> 
     await stranger.close()
 
 
+@pytest.mark.parametrize("key", ["", "half a key\nhalf another", "schlüssel"], ids=["none", "broken", "foreign"])
+async def test_a_key_that_cannot_be_one_asks_for_a_person_and_is_not_told(account: Account, key: str) -> None:
+    keyless = account.controls.stranger(key)
+    with pytest.raises(CredentialsRefused) as refused:
+        await keyless.search_offers(account.needs())
+    assert not key or key not in str(refused.value)
+    await keyless.close()
+
+
 async def _finds(account: Account, needs: Requirements) -> None:
     offers = await account.provider.search_offers(needs)
     assert offers, f"nothing fits {needs}"

@@ -17,6 +17,8 @@ import pytest
 from holdfast.contracts.machines import InstanceState, Offer, Requirements, Terms
 from holdfast.providers.base import Provider
 
+WRONG_KEY = "a-key-that-nobody-has"
+
 
 class Verb(StrEnum):
     """What a call to the provider is for. Several calls may serve one verb, and one call several verbs."""
@@ -92,8 +94,8 @@ class Controls:
             if ours is not None and name != "mend" and ours is getattr(Controls, name, None):
                 self.cannot(name.replace("_", " "))
 
-    def stranger(self) -> Provider:
-        """The driver, with a key that the provider does not know."""
+    def stranger(self, key: str = WRONG_KEY) -> Provider:
+        """The driver, with a key that the provider does not know; "": with none."""
         self.cannot("use a wrong key")
 
     def nowhere(self) -> Provider:
