@@ -37,6 +37,7 @@ PAGE = "<html><h1>Bad Gateway</h1></html>"
 ANSWERS: dict[Fault, tuple[int, Any]] = {
     Fault.GATEWAY: (502, PAGE),
     Fault.PAGE: (200, PAGE),
+    Fault.STRAY_404: (404, PAGE),
     Fault.OTHER_SHAPE: (200, {"answer": [42]}),
     Fault.REFUSED_AS_OK: (200, {"error": "try again later"}),
     Fault.EMPTY: (200, {"machines": []}),

@@ -19,6 +19,7 @@ _TROUBLES: dict[Fault, tuple[Trouble, dict[str, float]]] = {
     Fault.DOWN: (Trouble.DOWN, {}),
     Fault.GATEWAY: (Trouble.HTTP_ERROR, {"status": 502}),
     Fault.PAGE: (Trouble.HTTP_ERROR, {"status": 200}),
+    Fault.STRAY_404: (Trouble.HTTP_ERROR, {"status": 404}),
     Fault.OTHER_SHAPE: (Trouble.OTHER_SHAPE, {}),
     Fault.REFUSED_AS_OK: (Trouble.REFUSED_AS_OK, {}),
     Fault.EMPTY: (Trouble.EMPTY_LIST, {}),

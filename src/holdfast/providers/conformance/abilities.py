@@ -18,7 +18,8 @@ from holdfast.providers.base import (
     TellsPrices,
 )
 from holdfast.providers.conformance.account import Account, machine
-from holdfast.providers.errors import CredentialsRefused
+from holdfast.providers.conformance.subject import Fault, Verb
+from holdfast.providers.errors import CredentialsRefused, ProviderUnavailable
 
 RUNNING, STOPPED = InstanceState.RUNNING, InstanceState.STOPPED
 
@@ -53,6 +54,26 @@ async def test_stop_and_start_may_be_repeated(account: Account) -> None:
     for _ in range(2):
         await pausing.start(running.instance_id)
         await account.until(running.instance_id, RUNNING)
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.GATEWAY, Fault.DOWN])
+async def test_a_stop_and_a_start_without_an_answer_are_errors_and_may_be_repeated(
+    account: Account, fault: Fault
+) -> None:
+    pausing = _pausing(account)
+    running = await account.running(Terms.ON_DEMAND)
+    account.controls.fail(fault, Verb.STOP)
+    with pytest.raises(ProviderUnavailable):
+        await pausing.stop(running.instance_id)
+    account.controls.mend()
+    await pausing.stop(running.instance_id)
+    await account.until(running.instance_id, STOPPED)
+    account.controls.fail(fault, Verb.START)
+    with pytest.raises(ProviderUnavailable):
+        await pausing.start(running.instance_id)
+    account.controls.mend()
+    await pausing.start(running.instance_id)
+    assert await account.until(running.instance_id, RUNNING)
 
 
 async def test_a_start_finds_that_somebody_else_took_the_gpu(account: Account) -> None:

@@ -31,6 +31,7 @@ async def test_a_rented_machine_wears_its_label_and_comes_up_with_an_address(acc
     assert (running.gpu, running.gpu_count) == (order.offer.gpu, order.offer.gpu_count)
     assert running.ssh is not None and running.ssh.host == running.ssh.host.strip()
     assert running.hourly is not None and running.hourly == rented.hourly
+    assert (running.self_destruct is not None) == account.provider.capabilities.machine_can_end_itself
     ends = running.contract_ends
     assert (ends is None) == (order.offer.contract_ends is None)
     assert ends is None or ends.tzinfo is not None
@@ -179,7 +180,7 @@ async def test_an_order_refused_with_status_200_rents_nothing(account: Account) 
     assert await account.alive() == []
 
 
-@pytest.mark.parametrize("fault", [Fault.GATEWAY, Fault.PAGE, Fault.OTHER_SHAPE, Fault.DOWN])
+@pytest.mark.parametrize("fault", [Fault.GATEWAY, Fault.PAGE, Fault.STRAY_404, Fault.OTHER_SHAPE, Fault.DOWN])
 async def test_an_account_in_which_no_label_can_be_looked_for_rents_nothing(account: Account, fault: Fault) -> None:
     order = account.order(await account.cheapest())
     account.controls.fail(fault, Verb.FIND, times=None)

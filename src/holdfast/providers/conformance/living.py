@@ -1,15 +1,17 @@
 """Looking at machines, and ending them: an answer that fails says nothing about a machine."""
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
-from holdfast.contracts.machines import InstanceState, Terms
+from holdfast.contracts.machines import Instance, InstanceState, Terms
 from holdfast.providers.conformance.account import Account
 from holdfast.providers.conformance.subject import Fault, Verb
 from holdfast.providers.errors import CredentialsRefused, ProviderError, ProviderUnavailable
 
-READING = [Fault.GATEWAY, Fault.PAGE, Fault.OTHER_SHAPE, Fault.DOWN, Fault.SLOW]
+READING = [Fault.GATEWAY, Fault.PAGE, Fault.STRAY_404, Fault.OTHER_SHAPE, Fault.DOWN, Fault.SLOW]
 
 
 async def test_a_destroyed_machine_is_gone_and_may_be_destroyed_again(account: Account) -> None:
@@ -34,7 +36,10 @@ async def test_a_destroy_whose_answer_is_lost_is_no_success_and_may_be_repeated(
     assert await account.alive() == []
 
 
-@pytest.mark.parametrize("fault", [Fault.GATEWAY, Fault.PAGE, Fault.OTHER_SHAPE, Fault.REFUSED_AS_OK, Fault.DOWN])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.GATEWAY, Fault.PAGE, Fault.STRAY_404, Fault.OTHER_SHAPE, Fault.REFUSED_AS_OK, Fault.DOWN],
+)
 async def test_a_destroy_without_a_clear_answer_is_no_success(account: Account, fault: Fault) -> None:
     rented = await account.rented()
     account.controls.fail(fault, Verb.DESTROY, times=None)
@@ -102,6 +107,16 @@ async def test_a_provider_that_asks_to_slow_down_is_obeyed_and_answers(account: 
     rented = await account.rented()
     account.controls.fail(Fault.HASTE, times=2)
     assert (await account.provider.inspect(rented.instance_id)).state is not InstanceState.GONE
+
+
+async def test_many_questions_at_once_are_all_answered(account: Account) -> None:
+    rented = await account.rented()
+    *seen, listed = await asyncio.gather(
+        *(account.provider.inspect(rented.instance_id) for _ in range(5)), account.provider.list_owned(rented.label)
+    )
+    assert isinstance(listed, Sequence)
+    assert [each.instance_id for each in listed] == [rented.instance_id]
+    assert all(isinstance(each, Instance) and each.state is not InstanceState.GONE for each in seen)
 
 
 async def test_a_wrong_key_does_not_make_a_machine_gone(account: Account) -> None:

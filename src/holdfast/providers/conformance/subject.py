@@ -40,6 +40,7 @@ class Fault(StrEnum):
     DOWN = "down"  # the connection breaks, and nothing happens
     GATEWAY = "gateway"  # a 5xx with a page of HTML; nothing happens
     PAGE = "page"  # the same page with status 200
+    STRAY_404 = "stray_404"  # the same page with status 404: it is the proxy that does not find the provider
     OTHER_SHAPE = "other_shape"  # status 200 with JSON of another shape; nothing happens
     REFUSED_AS_OK = "refused_as_ok"  # status 200, and the body says that it failed; nothing happens
     EMPTY = "empty"  # an empty list where there are machines
