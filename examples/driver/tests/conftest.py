@@ -121,6 +121,9 @@ class PebbleControls(Controls):
             return True
         if struck.fault is Fault.SLOW:
             time.sleep(PATIENCE.total_seconds() * 1.5)
+        elif struck.fault is Fault.TWICE:
+            handler.send(*handler.answer(times=2))  # the name refuses the second
+            return True
         elif struck.fault is Fault.LOST:
             handler.answer()  # it happens, and nobody hears of it
         handler.close_connection = True

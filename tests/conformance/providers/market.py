@@ -16,6 +16,7 @@ _TOO_LATE = 20.0  # seconds; every driver under test waits for less
 _WHILE = timedelta(minutes=5)  # longer than any test
 _TROUBLES: dict[Fault, tuple[Trouble, dict[str, float]]] = {
     Fault.LOST: (Trouble.LOST_RESPONSE, {}),
+    Fault.TWICE: (Trouble.ACCEPTED_TWICE, {}),
     Fault.DOWN: (Trouble.DOWN, {}),
     Fault.GATEWAY: (Trouble.HTTP_ERROR, {"status": 502}),
     Fault.PAGE: (Trouble.HTTP_ERROR, {"status": 200}),

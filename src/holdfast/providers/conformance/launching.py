@@ -102,6 +102,16 @@ async def test_of_two_machines_with_one_label_the_older_is_adopted_and_the_young
     assert await account.alive() == [older.instance_id]
 
 
+async def test_of_an_order_that_was_carried_out_twice_one_machine_stays(account: Account) -> None:
+    account.controls.fail(Fault.TWICE, Verb.RENT)
+    order = account.order(await account.cheapest())
+    rented = machine(await account.provider.launch(order))
+    assert rented.instance_id in await account.alive()
+    settled = await account.provider.launch(replace(order, repeated=True))
+    assert settled.adopted
+    assert await account.alive() == [machine(settled).instance_id]
+
+
 async def test_an_offer_that_somebody_rented_is_a_refusal_and_no_error(account: Account) -> None:
     account.require(account.subject.once_per_offer, "rents more than one machine from one offer")
     offer = await account.cheapest(Terms.ON_DEMAND)

@@ -37,6 +37,7 @@ class Fault(StrEnum):
     """Ways in which an answer can fail."""
 
     LOST = "lost"  # what was asked for happens, and the connection breaks before the answer
+    TWICE = "twice"  # an order is carried out two times, and the answer names one machine
     DOWN = "down"  # the connection breaks, and nothing happens
     GATEWAY = "gateway"  # a 5xx with a page of HTML; nothing happens
     PAGE = "page"  # the same page with status 200
