@@ -54,7 +54,7 @@ class Schedule:
     async def play(self) -> list[str]:
         """What is wrong in the end."""
         lane, dice = self._lane, self._dice
-        lane.begin()
+        lane.stand_by()
         for name in self.names:
             self._handles.append(await lane.run(name, seconds=WORK * dice.uniform(0.3, 1.5)))
         moments = sorted(dice.uniform(0, SPREAD) for _ in range(EVENTS))
@@ -173,7 +173,7 @@ async def play_all(yard: "asyncio.Queue[Lane]", seeds: list[str]) -> tuple[Count
     wrong: dict[str, Any] = {}
 
     async def one(seed: str) -> None:
-        async with a_lane(yard) as lane:
+        async with a_lane(yard, keep_crew=True) as lane:
             schedule = Schedule(lane, seed)
             found = await schedule.play()
             happened.update(schedule.happened)
