@@ -21,7 +21,8 @@ from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveRe
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, OpenLease, Requirements
+from holdfast.contracts.machines import Conduct, Instance, LaunchResult, Lease, Offer, OpenLease, Requirements
+from holdfast.contracts.memory import MachineKey, MachineMemory, RecallInput
 from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -80,9 +81,16 @@ async def record_lease(lease: Lease) -> None:
     await _on_record(acts.record_lease, lease, summary=summary)
 
 
-async def close_lease(label: str, reason: str) -> None:
-    order = acts.CloseLeaseInput(label=label, closed_at=workflow.now(), reason=reason)
+async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str) -> None:
+    order = acts.CloseLeaseInput(
+        label=label, closed_at=workflow.now(), reason=reason, conduct=conduct, failed_in=failed_in
+    )
     await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")
+
+
+async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemory]:
+    order = RecallInput(machines=machines)
+    return await _on_record(acts.recall_machines, order, summary=f"what is remembered of {len(machines)} machines")
 
 
 async def open_leases(workload: str) -> list[OpenLease]:
