@@ -19,6 +19,7 @@ from holdfast.workflows.releasing import release_by_order
 class SweepWorkflow:
     @workflow.run
     async def run(self, order: SweepInput) -> SweepResult:
+        asked_at = workflow.now()
         stock = await steps.take_stock(order.provider)
         look = await _look(order, stock)
         findings: list[Finding] = []
@@ -30,6 +31,8 @@ class SweepWorkflow:
                     abandoned=stock.abandoned,
                     grace=order.grace,
                     dry_run=order.dry_run,
+                    asked_at=asked_at,
+                    listed_at=workflow.now(),
                 )
             )
         ending = [] if order.dry_run else [each for each in findings if each.ruling is Ruling.END]
