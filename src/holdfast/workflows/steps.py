@@ -240,6 +240,19 @@ async def destroy(provider: str, instance_id: str) -> None:
     )
 
 
+async def destroy_soon(provider: str, instance_id: str) -> None:
+    """As `destroy`, for who looks again later: asked for at least, and waited for a little."""
+    await workflow.execute_activity(
+        acts.destroy,
+        acts.MachineInput(provider=provider, instance_id=instance_id),
+        task_queue=names.provider_queue(provider),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        heartbeat_timeout=timedelta(seconds=15),
+        retry_policy=_BRISK,
+        summary=f"destroy {instance_id}",
+    )
+
+
 async def stop_instance(lease: Lease) -> None:
     await workflow.execute_activity(
         acts.stop_instance,
