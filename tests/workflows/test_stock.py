@@ -9,6 +9,7 @@ from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
+from holdfast.activities import stock as activities_of_stock
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.contracts.sweeping import Stock
@@ -62,3 +63,13 @@ async def test_a_workload_that_the_server_never_heard_of_has_abandoned_its_machi
     records.claim_epoch(claim(1, "unheard"))
     taken = await stock(temporal.client, records)
     assert [each.label for each in taken.abandoned] == ["unheard.e1"] and not taken.launching
+
+
+async def test_very_many_abandoned_machines_are_told_some_at_a_time(
+    temporal: WorkflowEnvironment, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activities_of_stock, "ABANDONED_TOLD", 2)
+    records.open_workload(opening("unheard"))
+    for epoch in (1, 2, 3):
+        records.claim_epoch(claim(epoch, "unheard"))
+    assert [each.label for each in (await stock(temporal.client, records)).abandoned] == ["unheard.e1", "unheard.e2"]

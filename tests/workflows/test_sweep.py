@@ -114,7 +114,9 @@ async def test_a_machine_that_will_not_go_keeps_no_other_from_being_ended(
         if event.activity_task_scheduled_event_attributes.activity_type.name == "destroy"
     ]
     assert len(destroyed) == 2
-    assert all(timedelta(0) < each.schedule_to_close_timeout.ToTimedelta() <= timedelta(minutes=1) for each in destroyed)
+    assert all(
+        timedelta(0) < each.schedule_to_close_timeout.ToTimedelta() <= timedelta(minutes=1) for each in destroyed
+    )
 
 
 async def test_a_judgement_is_told_from_when_to_when_its_facts_are(

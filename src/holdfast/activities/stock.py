@@ -20,6 +20,8 @@ from holdfast.telemetry.metrics import Metrics
 
 _RUNNING = f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running'"
 _ASKED_AT_ONCE = 20
+ABANDONED_TOLD = 500
+"""In one answer, oldest first, so that no message grows too big; the next sweep is told of others."""
 # Any other word, such as "paused" or one of a newer server, is of a run that may go on, and then wants its machine.
 _OVER = (
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED,
@@ -44,13 +46,13 @@ class StockActivities:
             lines = await asyncio.to_thread(self._records.open_leases, provider)
         running = await self._running({_workload_of(line) for line in lines})
         owned = [line for line in lines if _workload_of(line) in running]
+        abandoned = [line for line in lines if _workload_of(line) not in running]
         return Stock(
             owned=tuple(line.instance_id for line in owned if line.instance_id),
             launching=tuple(line.label for line in owned if not line.instance_id),
             abandoned=tuple(
                 OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
-                for line in lines
-                if _workload_of(line) not in running
+                for line in abandoned[:ABANDONED_TOLD]
             ),
         )
 
