@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 from temporalio import activity
+from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -18,6 +19,8 @@ from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.sweeping import Finding, JudgeInput, Known, Look, LookInput, Ruling, Stock, SweepInput
+from holdfast.providers.vast.endpoints import LIST
+from holdfast.providers.vast.fleet import PAGE
 from holdfast.workers.durable import SANDBOX, WORKFLOWS
 
 
@@ -101,6 +104,22 @@ async def sweep(client: Client, **changes: Any) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def ordered(handle: WorkflowHandle[Any, Any], step: str) -> list[ActivityTaskScheduledEventAttributes]:
+    """How often a step was ordered, and with which patience."""
+    orders = [event.activity_task_scheduled_event_attributes for event in (await handle.fetch_history()).events]
+    return [order for order in orders if order.activity_type.name == step]
+
+
+async def test_a_listing_of_ten_thousand_machines_gets_the_time_that_its_pace_needs(
+    temporal: WorkflowEnvironment, account: Account
+) -> None:
+    (look,) = await ordered(await sweep(temporal.client, dry_run=True), "look_for_strangers")
+    needs = LIST.pace.per * (10_000 / PAGE)
+    assert look.start_to_close_timeout.ToTimedelta() > 2 * needs, "others list at the same time"
+    assert timedelta(0) < look.heartbeat_timeout.ToTimedelta() < needs
+    assert timedelta(0) < look.schedule_to_start_timeout.ToTimedelta() < needs, "nobody may serve this provider"
+
+
 async def test_a_machine_that_will_not_go_keeps_no_other_from_being_ended(
     temporal: WorkflowEnvironment, account: Account
 ) -> None:
@@ -108,11 +127,7 @@ async def test_a_machine_that_will_not_go_keeps_no_other_from_being_ended(
     async with asyncio.timeout(60):
         while sorted(account.ended) != ["2", "3"]:
             await asyncio.sleep(0.02)
-    destroyed = [
-        event.activity_task_scheduled_event_attributes
-        for event in (await handle.fetch_history()).events
-        if event.activity_task_scheduled_event_attributes.activity_type.name == "destroy"
-    ]
+    destroyed = await ordered(handle, "destroy")
     assert len(destroyed) == 2
     assert all(
         timedelta(0) < each.schedule_to_close_timeout.ToTimedelta() <= timedelta(minutes=1) for each in destroyed

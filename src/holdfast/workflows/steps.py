@@ -216,13 +216,15 @@ async def reap(provider: str, label: str, *, wait_out_lag: bool) -> None:
 
 
 async def look_for_strangers(provider: str, stock: Stock) -> Look:
-    """One listing, soon or not at all: the next sweep looks again."""
+    """One listing, begun soon or not at all: the next sweep looks again. Thousands of machines fill many pages."""
     return await workflow.execute_activity(
         acts.look_for_strangers,
         LookInput(provider=provider, stock=stock),
         task_queue=names.provider_queue(provider),
-        start_to_close_timeout=timedelta(minutes=2),
-        schedule_to_close_timeout=timedelta(minutes=5),
+        schedule_to_start_timeout=timedelta(minutes=5),
+        start_to_close_timeout=timedelta(minutes=30),
+        schedule_to_close_timeout=timedelta(minutes=40),
+        heartbeat_timeout=timedelta(seconds=15),
         retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_attempts=4),
         summary=f"list {provider} and look for machines that nobody owns",
     )
