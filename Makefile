@@ -16,7 +16,7 @@ ARGS ?=
 # Most of the long tests wait for servers, so four workers keep two cores busy; `make test JOBS=0` runs in one process.
 JOBS ?= 4
 
-.PHONY: help demo setup test check lint format chaos bench gpu lock clean
+.PHONY: help demo setup test check lint format chaos live bench gpu clients lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -44,11 +44,23 @@ format: $(READY) ## Rewrite the sources in the house style
 chaos: $(READY) ## Long random fault runs
 	$(BIN)/pytest -m chaos --timeout=3600 $(ARGS)
 
+live: $(READY) ## The conformance suite on your own accounts: HOLDFAST_LIVE=1, keys, a budget (docs/live.md)
+	$(BIN)/pytest -m live -rs tests/live $(ARGS)
+
 bench: $(READY) ## Recovery time by phase, over at least 20 failovers
 	$(BIN)/python benchmarks/failover.py $(ARGS)
 
 gpu: $(READY) ## The checks that need an NVIDIA GPU; skipped with a reason where there is none
 	$(BIN)/pytest -m gpu -rs $(ARGS)
+
+CLIENTS := $(VENV)/clients
+clients: $(READY) $(CLIENTS)/.ready ## Other people's clients, unmodified, against the simulated market
+	$(BIN)/pytest -rs tests/conformance/clients $(ARGS)
+
+$(CLIENTS)/.ready: requirements/clients.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@touch $(CLIENTS)/.ready
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
@@ -56,6 +68,7 @@ lock: $(READY) ## Compile requirements/*.txt anew from pyproject.toml (add ARGS=
 	$(LOCK) $(ARGS) pyproject.toml --extra postgres --output-file requirements/runtime.txt
 	$(LOCK) $(ARGS) pyproject.toml --extra dev --output-file requirements/dev.txt
 	$(LOCK) $(ARGS) requirements/build.in --output-file requirements/build.txt
+	$(LOCK) $(ARGS) requirements/clients.in --output-file requirements/clients.txt
 
 clean: ## Remove what was built; the data of `holdfast up` stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -31,8 +31,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from holdfast.embedded import DEFAULT_DATA_DIR, StackUnreadable, names_a_server, offered_by_stack
 
 PREFIX = "HOLDFAST_"
-# Secrets of workloads, looked up by host workers when they are needed; and what the simulated market is told.
-_READ_ELSEWHERE = ("HOLDFAST_SECRET_", "HOLDFAST_SIM_")
+# Secrets of workloads, looked up by host workers when they are needed; what the simulated market is told; and what
+# `make live` may spend.
+_READ_ELSEWHERE = ("HOLDFAST_SECRET_", "HOLDFAST_SIM_", "HOLDFAST_LIVE")
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 

@@ -31,9 +31,11 @@ from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Incident, Phases
-from holdfast.contracts.machines import Lease, Offer, SshAddress
+from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
+from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.sweeping import Finding, SweepResult
 from holdfast.contracts.workload import Ack, WorkloadStatus
 from holdfast.telemetry.metrics import Metrics
 
@@ -53,6 +55,7 @@ DOCUMENTS = (
         Incident,
     ),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
+    *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
 )
 EXAMPLES: dict[str, Any] = {
     "ps": list[WorkloadLine],

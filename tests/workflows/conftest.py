@@ -18,6 +18,7 @@ DYNAMIC_CONFIG = [
     "history.transferProcessorMaxPollRPS=1000",
     "frontend.WorkerCommandsEnabled=true",  # prompt cancellation of activities
     "system.enableCancelActivityWorkerCommand=true",
+    "frontend.WorkflowPauseEnabled=true",  # an operator's means, which must not look like an end
     f"limit.historyCount.suggestContinueAsNew={SUGGESTS_CONTINUE_AS_NEW}",  # reach continue-as-new within a test
 ]
 

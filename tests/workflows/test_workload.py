@@ -13,7 +13,8 @@ from temporalio.exceptions import ApplicationError
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Cause
-from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.machines import Conduct, InstanceState
+from holdfast.contracts.memory import MachineMemory
 from holdfast.contracts.spec import FailoverSpec, Strategy
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
 from tests.workflows.stories import Story
@@ -468,3 +469,37 @@ async def test_a_save_of_a_workspace_that_never_holds_still_ends_and_names_the_f
     assert "changed whenever they were read: log.txt" in str(refused.value.cause)
     story.world.restless = ""
     assert (await story.save_now(handle)).sequence == 1
+
+
+async def test_a_banned_machine_is_left_out_and_why_names_it(story: Story):
+    until = datetime.now(UTC) + timedelta(hours=5)
+    story.world.memories = [
+        MachineMemory(provider="toy", machine_id="m1", banned_until=until, ban_reason="3 failures in a row"),
+        MachineMemory(provider="toy", machine_id="m2", good=3),
+    ]
+    handle = await story.begin()
+    status = await story.running(handle)
+    assert status.lease is not None and status.lease.machine_id == "m2"
+    (decision,) = story.world.decisions
+    (rejected,) = decision.rejected
+    assert rejected.machine_id == "m1"
+    assert rejected.reason == f"machine m1 is banned until {until:%Y-%m-%d %H:%M} UTC: 3 failures in a row"
+
+
+async def test_it_is_remembered_how_each_machine_behaved(story: Story):
+    story.world.refusals["o1"] = "gone"
+    story.world.dies_in = "settle_in"
+    handle = await story.begin()
+    await story.running(handle, epoch=3)
+    story.world.refusals.clear()
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=4)
+    story.world.finish(story.world.newest())
+    await handle.result()
+    await story.until(lambda: len(story.world.conduct) == 4)
+    assert [story.world.conduct[f"{story.name}.e{epoch}"] for epoch in (1, 2, 3, 4)] == [
+        (Conduct.NEUTRAL, ""),
+        (Conduct.BAD, "settle_in"),
+        (Conduct.NEUTRAL, ""),
+        (Conduct.GOOD, ""),
+    ]

@@ -21,6 +21,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.machines import (
+    Conduct,
     Gpu,
     Instance,
     InstanceState,
@@ -32,6 +33,7 @@ from holdfast.contracts.machines import (
     SshAddress,
     Terms,
 )
+from holdfast.contracts.memory import MachineMemory, RecallInput
 from holdfast.contracts.workload import Phase
 from tests.workflows.moments import Moments
 
@@ -98,6 +100,8 @@ class World:
         self.lines: dict[str, str] = {}  # label → instance id, "" until it is known
         self.closed: dict[str, str] = {}
         self.incidents: list[Incident] = []
+        self.memories: list[MachineMemory] = []
+        self.conduct: dict[str, tuple[Conduct, str]] = {}  # label → how its machine behaved
         self.decisions: list[Decision] = []
         self.ended: tuple[Phase, str] | None = None
         self.calls: Counter[str] = Counter()
@@ -164,6 +168,11 @@ class World:
         return acts.ClaimEpochResult(head=self._head(), earlier=tuple(reversed(self.heads[:-1])))
 
     @activity.defn
+    async def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
+        asked = {each.machine_id for each in order.machines}
+        return [each for each in self.memories if each.machine_id in asked]
+
+    @activity.defn
     async def record_lease(self, lease: Lease) -> None:
         assert lease.label in self.lines, "nobody claimed it"
         self.lines[lease.label] = lease.instance_id
@@ -179,6 +188,7 @@ class World:
     @activity.defn
     async def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
         self.closed[order.label] = order.reason
+        self.conduct[order.label] = (order.conduct, order.failed_in)
         self.order.append(f"close {order.label}")
         return Decimal(0)
 
@@ -396,6 +406,7 @@ class World:
         return [
             self.open_workload,
             self.claim_epoch,
+            self.recall_machines,
             self.record_lease,
             self.open_leases,
             self.close_lease,

@@ -103,9 +103,12 @@ class MachineActivities:
 
     @activity.defn
     async def look_for_strangers(self, order: LookInput) -> Look:
+        async with beating():
+            return await self._look_for_strangers(order)
+
+    async def _look_for_strangers(self, order: LookInput) -> Look:
         with translated():
             listing = await self._provider.list_owned()
-        activity.heartbeat(len(listing))
         owned, launching = set(order.stock.owned), set(order.stock.launching)
         ours = [each for each in listing if names.parse_label(each.label or "") is not None]
         missing = sorted(owned - {each.instance_id for each in listing})

@@ -10,6 +10,14 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Lease, OpenLease
+from holdfast.contracts.memory import (
+    BanInput,
+    ListMachinesInput,
+    MachineHistory,
+    MachineKey,
+    MachineMemory,
+    RecallInput,
+)
 from holdfast.contracts.reports import WorkloadReport
 from holdfast.policy.retention import retain
 from holdfast.records.store import Records
@@ -62,6 +70,26 @@ class RecordActivities:
             OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
             for line in found[:LEASES_TOLD]
         ]
+
+    @activity.defn
+    def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
+        with translated():
+            return self._records.recall_machines(order)
+
+    @activity.defn
+    def list_machines(self, order: ListMachinesInput) -> list[MachineMemory]:
+        with translated():
+            return self._records.list_machines(order)
+
+    @activity.defn
+    def machine_history(self, order: MachineKey) -> MachineHistory | None:
+        with translated():
+            return self._records.machine_history(order)
+
+    @activity.defn
+    def ban_machine(self, order: BanInput) -> MachineMemory:
+        with translated():
+            return self._records.ban_machine(order)
 
     @activity.defn
     def read_head(self, workload: str) -> CheckpointRef | None:

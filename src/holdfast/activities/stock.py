@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Iterable
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.activities.translation import translated
@@ -17,6 +20,16 @@ from holdfast.telemetry.metrics import Metrics
 
 _RUNNING = f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running'"
 _ASKED_AT_ONCE = 20
+ABANDONED_TOLD = 500
+"""In one answer, oldest first, so that no message grows too big; the next sweep is told of others."""
+# Any other word, such as "paused" or one of a newer server, is of a run that may go on, and then wants its machine.
+_OVER = (
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
+)
 
 
 class StockActivities:
@@ -33,13 +46,13 @@ class StockActivities:
             lines = await asyncio.to_thread(self._records.open_leases, provider)
         running = await self._running({_workload_of(line) for line in lines})
         owned = [line for line in lines if _workload_of(line) in running]
+        abandoned = [line for line in lines if _workload_of(line) not in running]
         return Stock(
             owned=tuple(line.instance_id for line in owned if line.instance_id),
             launching=tuple(line.label for line in owned if not line.instance_id),
             abandoned=tuple(
                 OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
-                for line in lines
-                if _workload_of(line) not in running
+                for line in abandoned[:ABANDONED_TOLD]
             ),
         )
 
@@ -63,13 +76,18 @@ class StockActivities:
         return found
 
     async def _is_running(self, workload: str) -> bool:
+        """By the server's own message: the SDK's fails at a status that it does not know."""
+        order = DescribeWorkflowExecutionRequest(
+            namespace=self._client.namespace,
+            execution=WorkflowExecution(workflow_id=names.workload_id(workload)),
+        )
         try:
-            told = await self._client.get_workflow_handle(names.workload_id(workload)).describe()
+            told = await self._client.workflow_service.describe_workflow_execution(order, retry=True)
         except RPCError as err:
             if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
                 return False
             raise
-        return told.status is WorkflowExecutionStatus.RUNNING
+        return told.workflow_execution_info.status not in _OVER
 
 
 def _workload_of(line: LeaseLine) -> str:

@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "checkpoint": ("checkpoint", "app", "Save, list, verify, restore and forget checkpoints."),
     "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),
     "why": ("why", "why", "Explain why a machine was chosen, and why others were not."),
+    "machines": ("machines", "app", "See how rented machines behaved; ban them or forgive them."),
     "sweep": ("sweep", "sweep", "End machines that cost money and that nobody owns."),
     "sim": ("sim", "app", "Act on the simulated market: kill, outbid, partition, bill."),
     "worker": ("worker", "worker", "Run workers of one or more roles."),

@@ -27,6 +27,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | command | its JSON document |
 |---|---|
 | `run` | `name`, `run_id`, `cheapest` (an offer), `workdir` (checkpoint zero or `null`); with `--follow` how it ended |
+| ↳ a provider is silent | `unanswered`: by provider, why it gave no answer and was passed over |
 | `ps` | a list: `name`, `phase`, `running`, `provider`, `gpu`, `epoch`, `hourly`, `started_at`, `closed_at` |
 | `status` | `status` (phase, reason, epoch, `lease`, `head`), `live` (telemetry or `null`), `save_trouble`, times |
 | ↳ ended from outside | `ended_by_force`, `left_behind` (machines that may still cost money), `from_records` |
@@ -41,6 +42,10 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `checkpoint restore` | `files`, `bytes_total`, `bytes_fetched`, `duration` |
 | `checkpoint forget` | `forgotten`, `kept`: how many |
 | `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
+| `sweep` | a list, one for each provider: `owned`, `listed`, `foreign`, `findings`, `doubt` |
+| `machines ls` | a list: `provider`, `machine_id`, `good`, `bad`, `neutral`, `banned_until`, `ban_reason` |
+| `machines history` | `machine` and `stays` |
+| `machines ban`, `machines unban` | the machine as it is remembered then |
 | `sim instances`, `sim offers`, `sim bill` | the market's own truth |
 | `sim kill` and the other levers | `instances`: the ids that were hit |
 | `records current` | `found`, `needed` |

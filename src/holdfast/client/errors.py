@@ -51,6 +51,12 @@ class UnknownWorkload(HoldfastError):
     remedy_by_default = "`holdfast ps --all` lists the names that are known"
 
 
+class UnknownMachine(HoldfastError):
+    """Nothing is remembered of such a machine."""
+
+    remedy_by_default = "`holdfast machines ls` lists those that are remembered"
+
+
 class AlreadyRunning(HoldfastError):
     """A workload of this name runs; a name is a lock."""
 

@@ -99,11 +99,14 @@ class Holdfast:
         asked = market.providers_for(spec.providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         placed = spec.model_copy(update={"providers": asked})
-        offers = await market.require_offers(self._client, placed)
+        found = await market.require_offers(self._client, placed)
         await starting.refuse_missing_secrets(self._client, placed)
         saved = await starting.save_workdir(placed, workdir, self._settings) if workdir else None
         run_id = await starting.start(self._client, placed, saved)
-        return starting.Started(name=spec.name, run_id=run_id, cheapest=offers[0], workdir=saved)
+        silent = {provider: str(reason) for provider, reason in found.silent.items()}
+        return starting.Started(
+            name=spec.name, run_id=run_id, cheapest=found.offers[0], workdir=saved, unanswered=silent
+        )
 
     async def wait(self, name: str) -> WorkloadResult:
         """Wait for the end of a workload, however long that takes, and return how it ended.
@@ -225,10 +228,19 @@ class Holdfast:
         return LogReader(self._client, name, still_running=lambda: self.is_running(name))
 
     async def offers(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> tuple[Offer, ...]:
-        """What the market would rent now, cheapest first."""
+        """What the market would rent now, cheapest first. `survey` also tells who gave no answer."""
+        return (await self.survey(requirements, providers=providers)).offers
+
+    async def survey(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> market.Survey:
+        """What the market would rent now, and which providers gave no answer, and why.
+
+        Raises:
+            NoProvider: none is configured and none was named, or one that nobody serves.
+            HoldfastError: no provider answered; the first one's reason.
+        """
         asked = market.providers_for(providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
-        return await market.search(self._client, asked, requirements)
+        return await market.survey(self._client, asked, requirements)
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 

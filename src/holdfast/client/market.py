@@ -1,8 +1,8 @@
 """Ask the providers what can be rented, and refuse early what cannot."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from temporalio.client import Client
 
@@ -36,36 +36,62 @@ async def refuse_unknown(client: Client, providers: Iterable[str], settings: Set
             raise NoProvider(f"no provider {provider!r} is configured, and no worker serves one; here: {known}")
 
 
-async def search(client: Client, providers: Iterable[str], requirements: Requirements) -> tuple[Offer, ...]:
-    """Offers of all providers, cheapest first. One provider that is down does not hide the others.
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What the providers answered."""
+
+    offers: tuple[Offer, ...]  # cheapest first
+    silent: Mapping[str, HoldfastError]  # the providers that gave no answer, and why
+
+
+async def survey(client: Client, providers: Iterable[str], requirements: Requirements) -> Survey:
+    """Offers of all providers. One that is down, or refuses our key, does not hide the others.
 
     Raises:
         HoldfastError: no provider answered; the first one's reason.
     """
-    answers = await asyncio.gather(
-        *(_search_one(client, each, requirements) for each in providers), return_exceptions=True
-    )
-    failures = [each for each in answers if isinstance(each, BaseException)]
-    unexpected = next((each for each in failures if not isinstance(each, HoldfastError)), None)
-    if unexpected is not None or len(failures) == len(answers):
-        raise unexpected or failures[0]
-    found = [offer for each in answers if not isinstance(each, BaseException) for offer in each]
-    return tuple(sorted(found, key=lambda offer: (offer.hourly, offer.provider, offer.offer_id)))
+    asked = tuple(providers)
+    answers = await asyncio.gather(*(_search_one(client, each, requirements) for each in asked), return_exceptions=True)
+    found: list[Offer] = []
+    silent: dict[str, HoldfastError] = {}
+    for provider, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, HoldfastError):
+            silent[provider] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            found += answer
+    if len(silent) == len(asked):
+        raise next(iter(silent.values()))
+    offers = sorted(found, key=lambda offer: (offer.hourly, offer.provider, offer.offer_id))
+    return Survey(offers=tuple(offers), silent=silent)
 
 
-async def require_offers(client: Client, spec: WorkloadSpec) -> tuple[Offer, ...]:
-    """Offers that the spec allows, cheapest first; at least one.
+async def require_offers(client: Client, spec: WorkloadSpec) -> Survey:
+    """Offers that the spec allows; at least one.
 
     Raises:
         NoOffers: none; the message names the cheapest above the limit, if the price is what stands in the way.
     """
     wanted = spec.requirements()
-    if offers := await search(client, spec.providers, wanted):
-        return offers
-    if above := await search(client, spec.providers, replace(wanted, max_hourly=None)):
-        raise _too_dear(spec, above)
-    others = await search(client, spec.providers, Requirements(terms=wanted.terms)) if wanted.gpu else ()
-    raise _nothing_like_it(wanted, others)
+    found = await survey(client, spec.providers, wanted)
+    if found.offers:
+        return found
+    above = await survey(client, spec.providers, replace(wanted, max_hourly=None))
+    if above.offers:
+        raise _but_for(above, _too_dear(spec, above.offers))
+    others: tuple[Offer, ...] = ()
+    if wanted.gpu:
+        others = (await survey(client, spec.providers, Requirements(terms=wanted.terms))).offers
+    raise _but_for(above, _nothing_like_it(wanted, others))
+
+
+def _but_for(found: Survey, refusal: NoOffers) -> NoOffers:
+    """The refusal, with the providers that might have had something and did not answer."""
+    if not found.silent:
+        return refusal
+    missing = "; ".join(f"{provider} gave no answer: {reason}" for provider, reason in found.silent.items())
+    return NoOffers(f"{refusal}; {missing}", remedy=refusal.remedy)
 
 
 def _nothing_like_it(wanted: Requirements, others: tuple[Offer, ...]) -> NoOffers:

@@ -1,6 +1,7 @@
 """Hand a workload over to Temporal; before that, its folder to the store."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Started:
     run_id: str
     cheapest: Offer  # the market's best at the moment of starting; placement may choose another
     workdir: CheckpointRef | None
+    unanswered: Mapping[str, str] = field(default_factory=dict)  # by provider, why it gave no answer
 
 
 async def refuse_running_name(client: Client, name: str) -> None:

@@ -14,7 +14,7 @@ from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import names
 from holdfast.contracts.sweeping import SweepInput, SweepResult
 
-_WITHIN = timedelta(minutes=10)
+_WITHIN = timedelta(hours=1)
 
 
 async def sweep(

@@ -9,7 +9,15 @@ from temporalio import activity
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
-from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, OpenLease, Probe, Requirements
+from holdfast.contracts.machines import Conduct, Instance, LaunchResult, Lease, Offer, OpenLease, Probe, Requirements
+from holdfast.contracts.memory import (
+    BanInput,
+    ListMachinesInput,
+    MachineHistory,
+    MachineKey,
+    MachineMemory,
+    RecallInput,
+)
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
@@ -52,6 +60,8 @@ class CloseLeaseInput:
     label: str
     closed_at: datetime
     reason: str
+    conduct: Conduct = Conduct.NEUTRAL  # how the machine behaved
+    failed_in: str = ""  # the step in which it failed us
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +166,30 @@ async def take_stock(provider: str) -> Stock:
 @activity.defn
 async def judge_strangers(order: JudgeInput) -> list[Finding]:
     """Say what becomes of machines that nobody owns, and remember them for the next sweep."""
+    raise _stub()
+
+
+@activity.defn
+async def recall_machines(order: RecallInput) -> list[MachineMemory]:
+    """What is remembered of these machines; nothing of those never had."""
+    raise _stub()
+
+
+@activity.defn
+async def list_machines(order: ListMachinesInput) -> list[MachineMemory]:
+    """The machines that we ever had, or that somebody banned."""
+    raise _stub()
+
+
+@activity.defn
+async def machine_history(order: MachineKey) -> MachineHistory | None:
+    """The times that we had a machine; None for one that we never had."""
+    raise _stub()
+
+
+@activity.defn
+async def ban_machine(order: BanInput) -> MachineMemory:
+    """Ban a machine, or lift its ban."""
     raise _stub()
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.incidents import Attempt, Cause, Phases
-from holdfast.contracts.machines import Lease
+from holdfast.contracts.machines import Conduct, Lease
 from holdfast.contracts.spec import Strategy, WorkloadSpec
 
 
@@ -52,6 +52,8 @@ class ReleaseInput:
     instance_id: str  # "" when the launch never told us
     reason: str
     lease: Lease | None = None  # of a machine that had let us in: while it lives on, its work can be stopped
+    conduct: Conduct = Conduct.NEUTRAL  # how it behaved
+    failed_in: str = ""  # the step in which it failed us
 
 
 @dataclass(frozen=True, kw_only=True)

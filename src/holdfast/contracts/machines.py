@@ -157,6 +157,14 @@ class Lease:
     self_destruct: SelfDestruct | None = None
 
 
+class Conduct(StrEnum):
+    """How a machine behaved while we had it, or tried to have it."""
+
+    GOOD = "good"
+    BAD = "bad"  # it failed us
+    NEUTRAL = "neutral"  # what happened says nothing about it
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenLease:
     """A cost line that is not closed: its machine may cost money."""

@@ -3,6 +3,7 @@
 A name here may be added, never changed: running histories, dashboards and other services' code hold on to it.
 """
 
+import re
 from typing import Final
 
 from temporalio.common import SearchAttributeKey
@@ -38,6 +39,9 @@ SEARCH_ATTRIBUTE_TYPES: Final = {
     "HoldfastEpoch": "Int",
     "HoldfastHourlyUsd": "Double",
 }
+
+# A spec's name, and an epoch that the records can hold.
+_LABEL: Final = re.compile(r"(?P<workload>[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?)\.e(?P<epoch>0|[1-9][0-9]{0,8})")
 
 
 def provider_queue(provider: str) -> str:
@@ -77,6 +81,9 @@ def label(workload: str, epoch: int) -> str:
 
 
 def parse_label(text: str) -> tuple[str, int] | None:
-    """The workload and epoch of one of our labels, or None for a label that is not ours."""
-    workload, dot, epoch = text.rpartition(".e")
-    return (workload, int(epoch)) if dot and workload and epoch.isdecimal() else None
+    """The workload and epoch of one of our labels, or None for a label that is not ours.
+
+    Exactly as `label` writes them: what others write on machines of the same account may be anything, of any length.
+    """
+    found = _LABEL.fullmatch(text)
+    return (found["workload"], int(found["epoch"])) if found else None

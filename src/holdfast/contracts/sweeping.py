@@ -75,6 +75,10 @@ class JudgeInput:
     abandoned: tuple[OpenLease, ...]
     grace: timedelta
     dry_run: bool
+    # No sooner, and no later, than everything here was true. Only what was asked a grace after it was first listed
+    # confirms it: a judgement that is repeated, or comes late, is no second look. None, of an older workflow: now.
+    asked_at: datetime | None = None
+    listed_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

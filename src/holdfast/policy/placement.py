@@ -5,14 +5,16 @@ price. A person can check it with a calculator, and two workers always agree on 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from holdfast.contracts.failover import RankedOffer
 from holdfast.contracts.machines import Offer, Requirements
+from holdfast.contracts.memory import MachineKey, MachineMemory
 from holdfast.policy.fitness import misfit
+from holdfast.policy.host_memory import share_lost
 
 CHOSEN_KEPT = 10
 REJECTED_KEPT = 20
@@ -26,6 +28,8 @@ _UNKNOWN_DOWNLOAD_MBPS = 100.0
 _USUAL_STAY = timedelta(hours=8)
 # A contract that ends costs one more move, spread over what is left of it.
 _MOVE = timedelta(minutes=6)
+_NOTHING: Mapping[MachineKey, MachineMemory] = {}
+_UNKNOWN = MachineMemory(provider="", machine_id="")
 # Each step down the list of regions counts like this share of the price.
 _REGION_STEP = 0.05
 
@@ -56,22 +60,26 @@ def rank(
     *,
     now: datetime,
     avoid_machines: frozenset[str] = frozenset(),
+    memory: Mapping[MachineKey, MachineMemory] = _NOTHING,
     preferred_regions: Sequence[str] = (),
 ) -> Ranking:
     """Order the offers that fit `needs`; the same input in any order gives the same ranking. Never raises.
 
-    `avoid_machines` are machine ids that failed just now. `preferred_regions` are tried in that order, others after
-    them; the default is the order of `needs.regions`.
+    `avoid_machines` are machine ids that failed just now. `memory` is what is remembered of any of the machines: a
+    banned one does not fit, and the failures of another cost a share of its price. `preferred_regions` are tried in
+    that order, others after them; the default is the order of `needs.regions`.
     """
     regions = tuple(preferred_regions) or needs.regions
     fitting: list[_Scored] = []
     refused: list[RankedOffer] = []
     for offer, repeated in _each_once(offers):
+        known = memory.get(MachineKey(provider=offer.provider, machine_id=offer.machine_id), _UNKNOWN)
         reason = "listed twice" if repeated else misfit(offer, needs, now=now, avoid_machines=avoid_machines)
+        reason = reason or _ban(known, now)
         if reason:
             refused.append(_row(offer, None, reason))
         else:
-            fitting.append(_score(offer, regions, now))
+            fitting.append(_score(offer, known, regions, now))
     fitting.sort(key=_Scored.order)
     refused.sort(key=lambda row: (row.hourly, row.provider, row.offer_id))
     return Ranking(
@@ -90,8 +98,15 @@ def _each_once(offers: Iterable[Offer]) -> Iterator[tuple[Offer, bool]]:
         seen.add((offer.provider, offer.offer_id))
 
 
-def _score(offer: Offer, regions: Sequence[str], now: datetime) -> _Scored:
+def _ban(known: MachineMemory, now: datetime) -> str:
+    if known.banned_until is None or known.banned_until <= now:
+        return ""
+    return f"machine {known.machine_id} is banned until {known.banned_until:%Y-%m-%d %H:%M} UTC: {known.ban_reason}"
+
+
+def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: datetime) -> _Scored:
     shares = {
+        "failures": share_lost(good=known.good, bad=known.bad),
         "reliability": _UNRELIABILITY_WEIGHT * (1 - _known(offer.reliability, _UNKNOWN_RELIABILITY)),
         "download": _download_share(offer),
         "contract end": _contract_share(offer, now),

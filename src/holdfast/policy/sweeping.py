@@ -17,11 +17,14 @@ _WHY = {
 }
 
 
-def rule(known: Known, *, first_seen: datetime, now: datetime, grace: timedelta) -> Ruling:
-    """What is done about a stranger that every good listing since `first_seen` has shown."""
+def rule(known: Known, *, first_seen: datetime, asked_at: datetime, grace: timedelta) -> Ruling:
+    """What is done about a stranger that every good listing since `first_seen` has shown.
+
+    `asked_at`: when the newest look at it began. What it found is no older than that, however late it is judged.
+    """
     if known is Known.NOTHING:
         return Ruling.REPORT
-    return Ruling.END if now > first_seen and now - first_seen >= grace else Ruling.WAIT
+    return Ruling.END if asked_at > first_seen and asked_at - first_seen >= grace else Ruling.WAIT
 
 
 def reason(known: Known) -> str:

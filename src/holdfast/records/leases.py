@@ -42,6 +42,7 @@ def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
     if row.closed_at is None:
         row.closed_at = order.closed_at
         row.closed_because = order.reason
+        row.conduct, row.failed_in = order.conduct.value, order.failed_in
         row.cost = cost_until(order.closed_at, hourly=row.hourly, launched_at=row.launched_at)
     return _cost(row, row.closed_at)
 

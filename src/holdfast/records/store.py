@@ -31,9 +31,17 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Lease
+from holdfast.contracts.memory import (
+    BanInput,
+    ListMachinesInput,
+    MachineHistory,
+    MachineKey,
+    MachineMemory,
+    RecallInput,
+)
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.sweeping import Finding, JudgeInput
-from holdfast.records import checkpoints, journal, leases, reports, sightings, workloads
+from holdfast.records import checkpoints, host_memory, journal, leases, reports, sightings, workloads
 from holdfast.records.engine import make_engine, reader, translated
 from holdfast.records.patience import PATIENCE, Patience
 from holdfast.records.tables import WorkloadRow
@@ -133,6 +141,28 @@ class Records:
         """Say what becomes of machines that nobody owns, and remember them for the next sweep."""
         with self._writing() as session:
             return sightings.judge(session, order, self._clock())
+
+    # --- machines ---
+
+    def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
+        """What is remembered of these machines; nothing of those never had."""
+        with self._reading() as session:
+            return host_memory.recall(session, order, self._clock())
+
+    def list_machines(self, order: ListMachinesInput) -> list[MachineMemory]:
+        """The machines that we ever had or that somebody banned, the banned first."""
+        with self._reading() as session:
+            return host_memory.list_machines(session, order, self._clock())
+
+    def machine_history(self, machine: MachineKey) -> MachineHistory | None:
+        """The times that we had a machine; None for one of which nothing is remembered."""
+        with self._reading() as session:
+            return host_memory.history(session, machine, self._clock())
+
+    def ban_machine(self, order: BanInput) -> MachineMemory:
+        """Ban a machine, or lift its ban and forget what was held against it."""
+        with self._writing() as session:
+            return host_memory.ban(session, order, self._clock())
 
     # --- checkpoints ---
 

@@ -64,7 +64,12 @@ class LeaseRow(Table, table=True):
     """A cost line: first the intent to rent, then what was rented, then its end and its price."""
 
     __tablename__ = "leases"
-    __table_args__ = (_of_a_generation(), Index(None, "workload", "epoch", unique=True), Index(None, "closed_at"))
+    __table_args__ = (
+        _of_a_generation(),
+        Index(None, "workload", "epoch", unique=True),
+        Index(None, "closed_at"),
+        Index(None, "provider", "machine_id"),
+    )
 
     label: str = Field(primary_key=True, sa_type=Text)
     workload: str = Field(sa_type=Text)
@@ -84,6 +89,8 @@ class LeaseRow(Table, table=True):
     launched_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     closed_because: str = Field(default="", sa_type=Text)
+    conduct: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})  # "" until it is over
+    failed_in: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})  # the step
     cost: Decimal | None = Field(default=None, sa_type=Money)  # None until closed
 
 
@@ -139,6 +146,18 @@ class SightingRow(Table, table=True):
     first_seen: datetime = Field(sa_type=UtcDateTime)
     last_seen: datetime = Field(sa_type=UtcDateTime)
     times: int  # in a row
+
+
+class MachineBanRow(Table, table=True):
+    """What a person said of a machine: that it is banned, or that all is forgiven."""
+
+    __tablename__ = "machine_bans"
+
+    provider: str = Field(primary_key=True, sa_type=Text)
+    machine_id: str = Field(primary_key=True, sa_type=Text)
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reason: str = Field(default="", sa_type=Text)
+    forgiven_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # what came before is not held against it
 
 
 class DecisionRow(Table, table=True):

@@ -206,6 +206,8 @@ class Trouble(StrEnum):
     HTTP_ERROR = "http_error"
     TOO_FREQUENT = "too_frequent"
     EMPTY_LIST = "empty_list"
+    OTHER_SHAPE = "other_shape"  # status 200 and JSON that is not what was promised
+    REFUSED_AS_OK = "refused_as_ok"  # status 200, and the body says that it failed
     LATENCY = "latency"
     DOWN = "down"
 

@@ -22,7 +22,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import FailoverInput, FailoverResult
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import Strategy
-from holdfast.policy import ladder
+from holdfast.policy import host_memory, ladder
 from holdfast.workflows.moving_in import is_rotten
 from holdfast.workflows.settling import Settled, Settler, give_back
 from holdfast.workflows.strategies import coldstart, snapshot
@@ -107,7 +107,9 @@ class FailoverWorkflow:
             return
         self._released = True
         try:
-            await give_back(self._order.lost, f"lost: {self._order.cause}")
+            await give_back(
+                self._order.lost, f"lost: {self._order.cause}", host_memory.conduct_of_loss(self._order.cause), "run"
+            )
         except asyncio.CancelledError:
             if or_else is not None:
                 await give_back(or_else, "cancelled")

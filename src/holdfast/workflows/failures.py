@@ -2,6 +2,11 @@
 
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.machines import Conduct
+
+_MACHINE_FAILED = (ErrorType.HOST_UNREACHABLE, ErrorType.HOST_REFUSED, ErrorType.HOST_KEY_CHANGED)
+
 
 def kind_of(err: BaseException) -> str | None:
     """The `ErrorType` with which an activity failed; None for a time-out, a cancel and anything unforeseen."""
@@ -13,3 +18,8 @@ def words_of(err: BaseException) -> str:
     """The failure in words fit for people, without the wrapping."""
     cause = err.cause if isinstance(err, ActivityError) else err
     return cause.message if isinstance(cause, ApplicationError) else str(cause or err)
+
+
+def conduct_in(err: BaseException) -> Conduct:
+    """Whether the machine is to blame for a step that failed. Not for the spec, the market, the store or ourselves."""
+    return Conduct.BAD if kind_of(err) in _MACHINE_FAILED else Conduct.NEUTRAL

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Instance, Lease
+from holdfast.contracts.machines import Conduct, Instance, Lease
 from holdfast.contracts.workload import (
     AttachMessage,
     Phase,
@@ -111,7 +111,7 @@ class Life:
     async def _end(self, phase: Phase, reason: str) -> None:
         await self.saver.finish()
         if self.lease is not None:
-            going = await release(self.lease, f"{phase}: {reason}")
+            going = await release(self.lease, f"{phase}: {reason}", Conduct.GOOD)
             if going is not None:
                 with suppress(ChildWorkflowError):  # somebody ended it by hand
                     await going

@@ -37,6 +37,13 @@ class MovedIn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NeverUp:
+    """The machine did not come up in time."""
+
+    state: InstanceState  # the provider's last word
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mover:
     """Brings a workload onto machines that were ordered for it."""
 
@@ -46,13 +53,13 @@ class Mover:
 
     async def move_in(
         self, lease: Lease, *, saved: Sequence[CheckpointRef] = (), restarted: bool = False
-    ) -> MovedIn | None:
-        """None when the machine never came up. `saved`: what may be restored, newest first; empty for nothing."""
+    ) -> MovedIn | NeverUp:
+        """`saved`: what may be restored, newest first; empty for nothing."""
         accepted = workflow.now()
         self.say(f"{lease.label} is booting")
         instance = await steps.await_running(lease, self.spec.failover.boot_timeout, restarted=restarted)
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
-            return None
+            return NeverUp(state=instance.state)
         lease = taken(lease, instance)
         booted = workflow.now()
         met = await self._persist(steps.settle_in, lease, self.spec)

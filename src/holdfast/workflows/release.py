@@ -33,7 +33,7 @@ class ReleaseWorkflow:
                 workflow.continue_as_new(order)
             await workflow.sleep(wait, summary=f"before {order.label} is destroyed again")
             wait = min(wait * 2, LONGEST_WAIT)
-        await steps.close_lease(order.label, order.reason)
+        await steps.close_lease(order.label, order.reason, order.conduct, order.failed_in)
         workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")
 
 

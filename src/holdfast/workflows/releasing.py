@@ -9,7 +9,7 @@ from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedErro
 
 from holdfast.contracts import names
 from holdfast.contracts.failover import ReleaseInput
-from holdfast.contracts.machines import Lease
+from holdfast.contracts.machines import Conduct, Lease
 from holdfast.workflows import steps
 
 Release = workflow.ChildWorkflowHandle[Any, None]
@@ -17,8 +17,11 @@ FIRST_LOOK_AGAIN = timedelta(milliseconds=500)
 LONGEST_LOOK_AGAIN = timedelta(minutes=10)
 
 
-async def release(lease: Lease, reason: str) -> Release | None:
-    """Start the workflow that lets this machine go; it outlives its caller. None when one is at it already."""
+async def release(lease: Lease, reason: str, conduct: Conduct = Conduct.NEUTRAL, failed_in: str = "") -> Release | None:
+    """Start the workflow that lets this machine go; it outlives its caller. None when one is at it already.
+
+    `conduct` is remembered of the machine, and so is the step in which it failed us.
+    """
     return await release_by_order(
         ReleaseInput(
             workload=lease.workload,
@@ -27,6 +30,8 @@ async def release(lease: Lease, reason: str) -> Release | None:
             instance_id=lease.instance_id,
             reason=reason[:200],
             lease=lease if lease.host_key else None,
+            conduct=conduct,
+            failed_in=failed_in if conduct is Conduct.BAD else "",
         )
     )
 

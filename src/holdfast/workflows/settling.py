@@ -8,7 +8,7 @@ its id; the time of failed tries counts as deciding.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeGuard, TypeVar
@@ -21,12 +21,13 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Attempt, Phases
-from holdfast.contracts.machines import InstanceState, Lease, Offer
+from holdfast.contracts.machines import Conduct, InstanceState, Lease, Offer
+from holdfast.contracts.memory import MachineKey, MachineMemory
 from holdfast.contracts.spec import WorkloadSpec
-from holdfast.policy import placement
+from holdfast.policy import host_memory, placement
 from holdfast.workflows import steps
-from holdfast.workflows.failures import kind_of, words_of
-from holdfast.workflows.moving_in import MovedIn, Mover, taken
+from holdfast.workflows.failures import conduct_in, kind_of, words_of
+from holdfast.workflows.moving_in import MovedIn, Mover, NeverUp, taken
 from holdfast.workflows.releasing import release
 
 Outcome = TypeVar("Outcome")
@@ -107,7 +108,8 @@ class Settler:
         self.head = (await steps.claim_epoch(self._spec.name, self.epoch, None)).head
         lease = replace(lease, epoch=self.epoch)
         self._say(f"starting {lease.label} again in place")
-        moved, self.obstacle = None, None
+        moved: MovedIn | NeverUp = NeverUp(state=InstanceState.WAITING)
+        self.obstacle = None
         try:
             answer = await steps.start_instance(lease)
             accepted = workflow.now()
@@ -119,8 +121,11 @@ class Settler:
                 raise
             self.obstacle = err
             return None
-        self._note(lease, strategy, "", began, outcome="running" if moved else "did not start again in time")
-        return self._settled(moved, began, accepted) if moved else None
+        if isinstance(moved, NeverUp):
+            self._note(lease, strategy, "", began, outcome="did not start again in time")
+            return None
+        self._note(lease, strategy, "", began, outcome="running")
+        return self._settled(moved, began, accepted)
 
     async def _rank(self, strategy: str) -> tuple[Offer, ...]:
         """Ask every provider at once, rank the answers and keep the ranking on record."""
@@ -134,7 +139,10 @@ class Settler:
             raise failures[0]  # no key is accepted, say: that will not mend by itself
         offers = [offer for answer in answers if not isinstance(answer, BaseException) for offer in answer]
         silent = [str(name) for name, answer in zip(self._spec.providers, answers, strict=True) if _failed(answer)]
-        ranking = placement.rank(offers, needs, avoid_machines=frozenset(self._avoid), now=workflow.now())
+        memory = await _remembered(offers)
+        ranking = placement.rank(
+            offers, needs, avoid_machines=frozenset(self._avoid), memory=memory, now=workflow.now()
+        )
         await steps.record_decision(self._decision(ranking, strategy, silent))
         return ranking.best[: self._spec.failover.tries]
 
@@ -160,7 +168,7 @@ class Settler:
         label = names.label(self._spec.name, self.epoch)
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
         lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
-        moved, outcome = None, "did not boot in time"
+        outcome, conduct, failed_in = "did not boot in time", Conduct.NEUTRAL, ""
         await self._claim(offer, lease)
         try:
             self._go_on()
@@ -173,20 +181,22 @@ class Settler:
                 accepted = workflow.now()
                 saved = (self.head, *self._earlier) if with_state and self.head else ()
                 moved = await self._mover.move_in(lease, saved=saved)
+                if isinstance(moved, MovedIn):
+                    self._note(lease, strategy, offer.offer_id, began, outcome="running")
+                    return self._settled(moved, began, accepted)
+                conduct, failed_in = host_memory.conduct_of_boot(moved.state), "boot"
         except ActivityError as err:
-            outcome = _why(err)
+            outcome, conduct, failed_in = _why(err), conduct_in(err), err.activity_type
             if is_cancelled_exception(err) or self._is_hopeless(err):
-                await give_back(lease, outcome)
+                await give_back(lease, outcome, conduct, failed_in)
                 raise
         except asyncio.CancelledError:
             await give_back(lease, "cancelled")
             raise
-        self._note(lease, strategy, offer.offer_id, began, outcome="running" if moved else outcome)
-        if moved:
-            return self._settled(moved, began, accepted)
+        self._note(lease, strategy, offer.offer_id, began, outcome=outcome)
         self._say(f"{label} is given back: {outcome}")
         self.avoid(offer.machine_id)
-        await give_back(lease, outcome)
+        await give_back(lease, outcome, conduct, failed_in)
         return None
 
     def _settled(self, moved: MovedIn, began: datetime, accepted: datetime) -> Settled:
@@ -232,9 +242,18 @@ class Settler:
         workflow.logger.info("tried %s: %s", lease.label, outcome)
 
 
-async def give_back(lease: Lease, reason: str) -> None:
+async def give_back(lease: Lease, reason: str, conduct: Conduct = Conduct.NEUTRAL, failed_in: str = "") -> None:
     """Hand the label over, whatever happens to us meanwhile."""
-    await asyncio.shield(asyncio.create_task(release(lease, reason)))
+    await asyncio.shield(asyncio.create_task(release(lease, reason, conduct, failed_in)))
+
+
+async def _remembered(offers: Sequence[Offer]) -> dict[MachineKey, MachineMemory]:
+    """How the offered machines behaved when we had them."""
+    if not offers or not workflow.patched("machines-are-remembered"):
+        return {}
+    keys = dict.fromkeys(MachineKey(provider=offer.provider, machine_id=offer.machine_id) for offer in offers)
+    found = await steps.recall_machines(tuple(keys))
+    return {MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in found}
 
 
 async def to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]) -> Outcome:

@@ -21,7 +21,8 @@ from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveRe
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Instance, LaunchResult, Lease, Offer, OpenLease, Requirements
+from holdfast.contracts.machines import Conduct, Instance, LaunchResult, Lease, Offer, OpenLease, Requirements
+from holdfast.contracts.memory import MachineKey, MachineMemory, RecallInput
 from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -80,9 +81,16 @@ async def record_lease(lease: Lease) -> None:
     await _on_record(acts.record_lease, lease, summary=summary)
 
 
-async def close_lease(label: str, reason: str) -> None:
-    order = acts.CloseLeaseInput(label=label, closed_at=workflow.now(), reason=reason)
+async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str) -> None:
+    order = acts.CloseLeaseInput(
+        label=label, closed_at=workflow.now(), reason=reason, conduct=conduct, failed_in=failed_in
+    )
     await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")
+
+
+async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemory]:
+    order = RecallInput(machines=machines)
+    return await _on_record(acts.recall_machines, order, summary=f"what is remembered of {len(machines)} machines")
 
 
 async def open_leases(workload: str) -> list[OpenLease]:
@@ -208,13 +216,15 @@ async def reap(provider: str, label: str, *, wait_out_lag: bool) -> None:
 
 
 async def look_for_strangers(provider: str, stock: Stock) -> Look:
-    """One listing, soon or not at all: the next sweep looks again."""
+    """One listing, begun soon or not at all: the next sweep looks again. Thousands of machines fill many pages."""
     return await workflow.execute_activity(
         acts.look_for_strangers,
         LookInput(provider=provider, stock=stock),
         task_queue=names.provider_queue(provider),
-        start_to_close_timeout=timedelta(minutes=2),
-        schedule_to_close_timeout=timedelta(minutes=5),
+        schedule_to_start_timeout=timedelta(minutes=5),
+        start_to_close_timeout=timedelta(minutes=30),
+        schedule_to_close_timeout=timedelta(minutes=40),
+        heartbeat_timeout=timedelta(seconds=15),
         retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_attempts=4),
         summary=f"list {provider} and look for machines that nobody owns",
     )
@@ -229,6 +239,19 @@ async def destroy(provider: str, instance_id: str) -> None:
         heartbeat_timeout=timedelta(minutes=1),
         retry_policy=_FOR_EVER,
         summary=f"destroy {instance_id} until {provider} does not know it",
+    )
+
+
+async def destroy_soon(provider: str, instance_id: str) -> None:
+    """As `destroy`, for who looks again later: asked for at least, and waited for a little."""
+    await workflow.execute_activity(
+        acts.destroy,
+        acts.MachineInput(provider=provider, instance_id=instance_id),
+        task_queue=names.provider_queue(provider),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        heartbeat_timeout=timedelta(seconds=15),
+        retry_policy=_BRISK,
+        summary=f"destroy {instance_id}",
     )
 
 

@@ -19,6 +19,7 @@ from holdfast.workflows.releasing import release_by_order
 class SweepWorkflow:
     @workflow.run
     async def run(self, order: SweepInput) -> SweepResult:
+        asked_at = workflow.now()
         stock = await steps.take_stock(order.provider)
         look = await _look(order, stock)
         findings: list[Finding] = []
@@ -30,6 +31,8 @@ class SweepWorkflow:
                     abandoned=stock.abandoned,
                     grace=order.grace,
                     dry_run=order.dry_run,
+                    asked_at=asked_at,
+                    listed_at=workflow.now(),
                 )
             )
         ending = [] if order.dry_run else [each for each in findings if each.ruling is Ruling.END]
@@ -60,7 +63,7 @@ async def _look(order: SweepInput, stock: Stock) -> Look:
 async def _end(finding: Finding) -> None:
     """Where the lease is another machine's, its label must not be emptied: this machine alone goes."""
     if finding.known is Known.OTHER:
-        await steps.destroy(finding.provider, finding.instance_id)
+        await _destroy(finding)
         return
     parsed = names.parse_label(finding.label)
     assert parsed is not None, f"{finding.label} is no label of ours"
@@ -73,6 +76,16 @@ async def _end(finding: Finding) -> None:
             reason=f"swept: {finding.reason}",
         )
     )
+
+
+async def _destroy(finding: Finding) -> None:
+    """A machine that will not go keeps no other from being ended: the next sweep finds it again."""
+    try:
+        await steps.destroy_soon(finding.provider, finding.instance_id)
+    except ActivityError as err:
+        if is_cancelled_exception(err):
+            raise
+        workflow.logger.warning("%s %s is not gone yet: %s", finding.label, finding.instance_id, words_of(err))
 
 
 def _told(look: Look, findings: list[Finding]) -> str:

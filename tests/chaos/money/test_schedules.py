@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowHandle, WorkflowUpdateStage
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from holdfast.contracts.workload import Ack, StopRequest
@@ -53,7 +54,7 @@ class Schedule:
     async def play(self) -> list[str]:
         """What is wrong in the end."""
         lane, dice = self._lane, self._dice
-        lane.begin()
+        lane.stand_by()
         for name in self.names:
             self._handles.append(await lane.run(name, seconds=WORK * dice.uniform(0.3, 1.5)))
         moments = sorted(dice.uniform(0, SPREAD) for _ in range(EVENTS))
@@ -81,7 +82,7 @@ class Schedule:
         (kind,) = self._dice.choices(list(kinds), [weight for _, weight in kinds.values()])
         victim = self._dice.randrange(WORKLOADS)
         self._lane.go_on()
-        with suppress(SimError, RPCError, TimeoutError):  # what cannot be struck just then is let be
+        with suppress(SimError, RPCError, TimeoutError, TemporalError):  # what cannot be struck just then is let be
             async with asyncio.timeout(5):
                 told = await kinds[kind][0](victim)
         self.happened.append(told if kind == "trouble" else kind)
@@ -150,7 +151,7 @@ class Schedule:
         for victim, handle in enumerate(self._handles):
             status = await self._lane.status(handle)
             if status is not None and status.phase == "paused":
-                with suppress(RPCError):
+                with suppress(RPCError, TemporalError):
                     await self._stop(victim)
         wrong: list[str] = []
         for name, handle in zip(self.names, self._handles, strict=True):
@@ -172,7 +173,7 @@ async def play_all(yard: "asyncio.Queue[Lane]", seeds: list[str]) -> tuple[Count
     wrong: dict[str, Any] = {}
 
     async def one(seed: str) -> None:
-        async with a_lane(yard) as lane:
+        async with a_lane(yard, keep_crew=True) as lane:
             schedule = Schedule(lane, seed)
             found = await schedule.play()
             happened.update(schedule.happened)

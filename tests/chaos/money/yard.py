@@ -35,7 +35,7 @@ from tests.scenarios.stage import slots
 from tests.simmarket import RunningMarket, run_market
 from tests.workflows.conftest import DYNAMIC_CONFIG
 
-PATIENCE = 60.0  # seconds for a story to end once nothing fails any more
+PATIENCE = 180.0  # seconds for a story to end once nothing fails any more
 SWEEPS = 20  # in which every orphan must have been found and ended
 GRACE = timedelta(milliseconds=300)
 FOREIGN = ("somebody else's", "")
@@ -99,7 +99,7 @@ class Lane:
             WorkloadInput(spec=spec, workdir=None),
             id=names.workload_id(name),
             task_queue=names.CONTROL_QUEUE,
-            task_timeout=timedelta(seconds=1),
+            task_timeout=timedelta(seconds=3),
         )
 
     async def status(self, handle: WorkflowHandle[Any, Any]) -> WorkloadStatus | None:
@@ -132,7 +132,7 @@ class Lane:
             id=f"sweep/{uuid.uuid4().hex}",
             task_queue=names.CONTROL_QUEUE,
             result_type=SweepResult,
-            task_timeout=timedelta(seconds=1),
+            task_timeout=timedelta(seconds=3),
             execution_timeout=timedelta(seconds=PATIENCE),
         )
         return result
@@ -187,9 +187,15 @@ class Lane:
             self.foreign.add(int(launched.instance.instance_id))
         await provider.close()
 
-    def clear(self) -> None:
-        """Nothing of the last story is left: not its faults, nor its crew or machines."""
-        self.kill()
+    def stand_by(self) -> None:
+        """Have a crew that lives; the one of the last story will do."""
+        if self.process is None or not self.process.is_alive():
+            self.begin()
+
+    def clear(self, *, keep_crew: bool = False) -> None:
+        """Nothing of the last story is left: not its faults nor its machines, nor its crew unless that is kept."""
+        if not keep_crew:
+            self.kill()
         self.control.clear_faults()
         self.control.set_listing_lag(timedelta(0))
         for each in self.control.instances():
@@ -250,12 +256,12 @@ async def _open(folder: Path, name: str, address: str, context: ForkServerContex
 
 
 @asynccontextmanager
-async def a_lane(free: "asyncio.Queue[Lane]") -> AsyncIterator[Lane]:
+async def a_lane(free: "asyncio.Queue[Lane]", *, keep_crew: bool = False) -> AsyncIterator[Lane]:
     lane = await free.get()
     try:
         yield lane
     finally:
-        lane.clear()
+        lane.clear(keep_crew=keep_crew)
         free.put_nowait(lane)
 
 

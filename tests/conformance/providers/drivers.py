@@ -1,13 +1,17 @@
-"""The drivers under test, and how the suite opens an account with each."""
+"""The drivers under test: how the suite opens an account with each, and what it must know of its provider."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 from pydantic import SecretStr
 
+from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.providers.base import Provider
+from holdfast.providers.conformance.subject import Subject, Verb
 from holdfast.providers.vast.config import VastConfig
 from holdfast.providers.vast.driver import connect
 from holdfast.providers.vast.endpoints import PACES
@@ -16,7 +20,10 @@ from holdfast.providers.wrappers.pacing import Pacer
 from holdfast.telemetry.metrics import Metrics
 
 LAG = timedelta(seconds=1)
-"""The listing lag that every driver under test is told to expect."""
+"""The listing lag that a driver whose provider lists late is told to expect."""
+
+Report = Mapping[str, Any]
+"""What the market's control API tells of an instance or a slot."""
 
 
 @dataclass
@@ -35,12 +42,50 @@ class QuickTime:
         await asyncio.sleep(0)
 
 
-@dataclass(frozen=True)
-class Driver:
-    """One driver: how to open an account with it, by base URL and key."""
+def _id_of(report: Report) -> str:
+    return str(report["alias"] or report["id"])
 
-    name: str
+
+def _target_of(instance_id: str) -> str:
+    return instance_id
+
+
+def _is_slot_of(slot: Report, offer: Offer) -> bool:
+    return str(slot["offer"]) == offer.offer_id
+
+
+def _line(number: int, gpu: str, price: str) -> Mapping[str, object]:
+    place = {"machine": 80000 + number, "host": 8, "region": "Mali, ML"}
+    return {"gpu": gpu, "price": price, "bid": "0.05", "share": 0.01, "reliability": 0.5} | place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """One driver, its provider, and how the simulated market's controls act on that provider.
+
+    The defaults of the last four are for a market whose instances go by their alias or number, and whose slots are
+    offered one by one.
+    """
+
+    subject: Subject
     open: Callable[[str, str], Provider]
+    """From the market's base URL and its account's key."""
+    calls: Mapping[Verb, tuple[str, ...]]
+    """The names by which the wire layer's table knows the calls that serve a verb."""
+    id_of: Callable[[Report], str] = _id_of
+    """An instance's id as the driver tells it."""
+    target_of: Callable[[str], str] = _target_of
+    """From the driver's id to what the control API calls the instance."""
+    is_slot_of: Callable[[Report, Offer], bool] = _is_slot_of
+    """Whether an offer rents this slot."""
+    line: Callable[[int, str, str], Mapping[str, object]] = _line
+    """One more slot for a crowd, by running number, GPU and price; all in a region of their own."""
+    crowd_region: str = "ML"
+
+    @property
+    def name(self) -> str:
+        """The provider's."""
+        return self.subject.name
 
 
 def _vast(url: str, key: str) -> Provider:
@@ -51,4 +96,30 @@ def _vast(url: str, key: str) -> Provider:
     return metered(connect(config, pacer=pacer), Metrics())
 
 
-DRIVERS = (Driver("vast", _vast),)
+VAST = Driver(
+    subject=Subject(
+        name="vast",
+        gpu="RTX 4090",
+        never_was="4711",
+        page=25,
+        page_of_offers=64,
+        searches=(
+            Requirements(gpu_memory_gb=40, regions=("US", "NL")),
+            Requirements(gpu="H100 SXM", gpu_count=8, terms=Terms.ON_DEMAND, memory_gb=256, cpu_cores=32),
+            Requirements(min_reliability=0.99, max_hourly=Decimal("0.40"), min_download_mbps=700, disk_gb=100),
+        ),
+    ),
+    open=_vast,
+    calls={
+        Verb.SEARCH: ("search",),
+        Verb.RENT: ("rent",),
+        Verb.FIND: ("list",),
+        Verb.LIST: ("list",),
+        Verb.SHOW: ("show",),
+        Verb.DESTROY: ("destroy",),
+        Verb.STOP: ("change",),
+        Verb.START: ("change",),
+    },
+)
+
+DRIVERS = (VAST,)

@@ -64,13 +64,18 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadman, "_GLANCE", 0.02)
 
 
+def a_man(folder: Path, stop: Callable[[float], object] = lambda grace: None) -> deadman.DeadMan:
+    """For work that does not run."""
+    return deadman.DeadMan(Home(str(folder)), stop, lambda: False)
+
+
 @pytest.mark.parametrize("odd", [GARBAGE, NO], ids=["no HTTP", "no, with status 200"])
 async def test_a_machine_is_ended_although_the_provider_answers_oddly_at_first(
     tmp_path: Path, provider: Callable[..., Provider], odd: bytes
 ) -> None:
     asked = provider(odd, odd)
-    deadman.DeadMan(Home(str(tmp_path)), lambda grace: None).lease(0.01, 1, asked.hook)
-    await until(lambda: asked.asked == 3)
+    a_man(tmp_path).lease(0.01, 1, {"self_destruct": asked.hook})
+    await until(lambda: asked.asked >= 3)
 
 
 async def test_work_that_cannot_be_stopped_at_once_keeps_the_machine_from_nothing(
@@ -84,8 +89,63 @@ async def test_work_that_cannot_be_stopped_at_once_keeps_the_machine_from_nothin
             raise AgentFailure("failed", "some process of the work outlives SIGKILL")
 
     asked = provider()
-    man = deadman.DeadMan(Home(str(tmp_path)), stop)
-    man.lease(0.01, 1, asked.hook)
-    await until(lambda: len(tries) == 3 and asked.asked == 1)
-    man.lease(0.01, 2, None)  # a lease that is set later runs out, too
+    man = a_man(tmp_path, stop)
+    man.lease(0.01, 1, {"self_destruct": asked.hook})
+    await until(lambda: len(tries) == 3 and asked.asked)
+    man.lease(0.01, 2, {})  # a lease that is set later runs out, too
     await until(lambda: tries[-1] == 2)
+
+
+async def test_a_machine_that_was_agreed_to_end_and_did_not_is_asked_for_again(
+    tmp_path: Path, provider: Callable[..., Provider]
+) -> None:
+    asked = provider(YES, YES)
+    a_man(tmp_path).lease(0.01, 1, {"self_destruct": asked.hook})
+    await until(lambda: asked.asked >= 3)
+
+
+@pytest.mark.parametrize("hook", [{"url": "no address"}, {"url": "no address", "method": "DELETE", "token_env": "X"}])
+async def test_a_hook_of_no_use_does_not_keep_a_later_lease_from_running_out(
+    tmp_path: Path, hook: dict[str, str]
+) -> None:
+    stops: list[float] = []
+    man = a_man(tmp_path, stops.append)
+    man.lease(0.01, 1, {"self_destruct": hook})
+    await until(lambda: stops == [1])
+    man.lease(0.01, 2, {})
+    await until(lambda: stops[-1] == 2)
+
+
+async def test_a_look_that_fails_does_not_keep_a_lease_from_running_out(
+    tmp_path: Path, provider: Callable[..., Provider]
+) -> None:
+    looks: list[None] = []
+
+    def works() -> bool:
+        looks.append(None)
+        if len(looks) < 3:
+            raise OSError("too many open files")
+        return False
+
+    asked = provider()
+    man = deadman.DeadMan(Home(str(tmp_path)), lambda grace: None, works)
+    man.lease(0.01, 1, {"self_destruct": asked.hook, "finish_alone": True})
+    await until(lambda: asked.asked)
+
+
+async def test_a_lease_of_before_a_reboot_runs_out_as_long_after_it(
+    tmp_path: Path, provider: Callable[..., Provider]
+) -> None:
+    asked = provider()
+    before = {"boot": "the boot before", "deadline": 10.0**9, "for_s": 0.05, "grace_s": 1, "fired_at": None}
+    Home(str(tmp_path)).write("lease.json", {**before, "self_destruct": asked.hook})
+    stops: list[float] = []
+    a_man(tmp_path, stops.append)
+    await until(lambda: stops and asked.asked)
+
+
+async def test_a_renewal_after_a_reboot_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_man(tmp_path).lease(1000, 1, {})
+    monkeypatch.setattr(deadman, "boot_id", lambda: "another boot")
+    left = a_man(tmp_path).renew(5000)["lease_left_s"]
+    assert left is not None and left > 4000

@@ -150,6 +150,7 @@ def _call_of(request: httpx.Request) -> str:
         ("GET show", lambda path: path.startswith("/api/v0/instances/")),
         ("PUT change", lambda path: path.startswith("/api/v0/instances/")),
         ("DELETE destroy", lambda path: path.startswith("/api/v0/instances/")),
+        ("GET prices", lambda path: path == "/api/v0/metrics/gpu/history/"),
     )
     for name, matches in rules:
         method, _, short = name.partition(" ")

@@ -1,6 +1,6 @@
 """Strangers are remembered from sweep to sweep, and judged by what the records know of their labels."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from holdfast.contracts.activities import CloseLeaseInput
 from holdfast.contracts.machines import InstanceState, OpenLease
@@ -16,9 +16,21 @@ def stranger(label: str, instance_id: str = "9") -> Stranger:
 
 
 def judged(
-    records: Records, *strangers: Stranger, abandoned: tuple[OpenLease, ...] = (), dry_run: bool = False
+    records: Records,
+    *strangers: Stranger,
+    abandoned: tuple[OpenLease, ...] = (),
+    dry_run: bool = False,
+    asked_at: datetime | None = None,
 ) -> list[Finding]:
-    order = JudgeInput(provider="vast", strangers=strangers, abandoned=abandoned, grace=GRACE, dry_run=dry_run)
+    order = JudgeInput(
+        provider="vast",
+        strangers=strangers,
+        abandoned=abandoned,
+        grace=GRACE,
+        dry_run=dry_run,
+        asked_at=asked_at,
+        listed_at=asked_at,
+    )
     return records.judge_strangers(order)
 
 
@@ -110,3 +122,60 @@ def test_providers_and_machines_of_one_label_are_told_apart(records: Records, cl
         provider="gcp", strangers=(stranger("train.e1", "9"),), abandoned=(), grace=GRACE, dry_run=False
     )
     assert records.judge_strangers(elsewhere)[0].ruling is Ruling.WAIT
+
+
+def test_a_judgement_that_is_repeated_late_is_no_second_sighting(records: Records, clock: Clock) -> None:
+    """Its first answer was lost with the worker, and nobody worked for an hour."""
+    closed(records)
+    judged(records, stranger("train.e1"), asked_at=NOON)
+    clock.now += timedelta(hours=1)
+    (again,) = judged(records, stranger("train.e1"), asked_at=NOON)
+    assert again.ruling is Ruling.WAIT
+    (second,) = judged(records, stranger("train.e1"), asked_at=clock.now)
+    assert second.ruling is Ruling.END
+
+
+def test_what_was_asked_before_the_first_sighting_confirms_nothing(records: Records, clock: Clock) -> None:
+    """A sweep that was stuck between its listing and its judgement while another one began and ended."""
+    closed(records)
+    clock.now += timedelta(minutes=1)
+    judged(records, stranger("train.e1"), asked_at=clock.now)
+    clock.now += timedelta(hours=1)
+    (stale,) = judged(records, stranger("train.e1"), asked_at=NOON)
+    assert stale.ruling is Ruling.WAIT
+
+
+def test_a_stale_listing_makes_nobody_forget_what_was_seen_after_it(records: Records, clock: Clock) -> None:
+    closed(records)
+    clock.now += timedelta(minutes=1)
+    judged(records, stranger("train.e1"), asked_at=clock.now)
+    judged(records, asked_at=NOON)
+    clock.now += GRACE
+    (due,) = judged(records, stranger("train.e1"), asked_at=clock.now)
+    assert due.ruling is Ruling.END
+
+
+def test_a_machine_that_was_rented_and_recorded_since_the_stock_was_taken_is_no_stranger(
+    records: Records, clock: Clock
+) -> None:
+    records.open_workload(opening())
+    records.claim_epoch(claim(1))
+    for _ in range(2):
+        assert judged(records, stranger("train.e1", "i-1")) == [], "it is being rented, and its answer is awaited"
+        clock.now += GRACE
+    records.record_lease(lease(1))
+    for _ in range(2):
+        assert judged(records, stranger("train.e1", "i-1")) == [], "its lease is open, for this very machine"
+        clock.now += GRACE
+
+
+def test_the_machine_of_an_abandoned_line_is_found_beside_its_double(records: Records, clock: Clock) -> None:
+    records.open_workload(opening())
+    records.claim_epoch(claim(1))
+    records.record_lease(lease(1))
+    left = OpenLease(provider="vast", label="train.e1", instance_id="i-1")
+    found = judged(records, stranger("train.e1", "double"), abandoned=(left,))
+    assert {(each.instance_id, each.known) for each in found} == {
+        ("double", Known.ABANDONED),
+        ("i-1", Known.ABANDONED),
+    }

@@ -43,19 +43,35 @@ def offers(
         max_hourly=_price(max_price),
         regions=tuple(each.upper() for each in region or ()),
     )
-    found = with_holdfast(data_dir, lambda holdfast: holdfast.offers(wanted, providers=tuple(provider or ())))
+    asked = with_holdfast(data_dir, lambda holdfast: holdfast.survey(wanted, providers=tuple(provider or ())))
+    found = asked.offers
+    for name, reason in asked.silent.items():
+        console.say(f"warning: {name} gave no answer: {reason}")
+        console.say(f"hint: {reason.remedy}")
     if as_json:
         console.print_json(found[:limit])
         return
     if not found:
         console.say("no offer fits; raise --max-price or ask for less")
         return
-    console.table(_HEADERS, [_row(offer) for offer in found[:limit]], spare=("DOWN", "CPU", "MEMORY"))
+    console.table(_HEADERS, [_row(offer) for offer in found[:limit]], spare=("DOWN", "CPU", "MEMORY", "OFFER"))
     if len(found) > limit:
         console.say(f"{len(found) - limit} more; --limit shows them")
 
 
-_HEADERS = ("PRICE", "GPU", "GPU MEMORY", "CPU", "MEMORY", "REGION", "RELIABILITY", "DOWN", "PROVIDER", "OFFER")
+_HEADERS = (
+    "PRICE",
+    "GPU",
+    "GPU MEMORY",
+    "CPU",
+    "MEMORY",
+    "REGION",
+    "RELIABILITY",
+    "DOWN",
+    "PROVIDER",
+    "MACHINE",
+    "OFFER",
+)
 
 
 def _price(given: str | None) -> Decimal | None:
@@ -81,5 +97,6 @@ def _row(offer: Offer) -> tuple[str, ...]:
         "—" if offer.reliability is None else f"{offer.reliability:.1%}",
         "—" if offer.download_mbps is None else f"{offer.download_mbps:.0f} Mb/s",
         offer.provider,
+        offer.machine_id or "—",
         offer.offer_id,
     )

@@ -85,6 +85,8 @@ def _announce(started: Started) -> None:
     cheapest = started.cheapest
     console.say(f"{started.name} is started; the cheapest offer that fits is {cheapest.gpu_count}x {cheapest.gpu}")
     console.say(f"at {words.rate(cheapest.hourly)} from {cheapest.provider}. `holdfast status {started.name}` shows it")
+    for provider, reason in started.unanswered.items():
+        console.say(f"warning: {provider} gave no answer: {reason}")
     if started.workdir:
         saved = started.workdir
         note = "" if saved.files else "; workdir is empty, is that meant?"

@@ -2,7 +2,8 @@
 
 Two moments. At the deadline the work is told to end, unless it may finish alone. Some time later, when it has ended,
 the machine ends itself, if its provider lets it: until then whoever comes back finds the disk as it was. Both count in
-the machine's time since boot, so that neither a new daemon nor a corrected clock moves them.
+the machine's time since boot, so that neither a new daemon nor a corrected clock moves them; after a boot the whole
+lease begins anew.
 """
 
 import json
@@ -21,6 +22,7 @@ _FILE = "lease.json"
 _GLANCE = 0.5  # seconds between two looks at the deadline
 _LONGEST_ANSWER = 65_536
 _RETRY = 30.0  # seconds between two tries to end the machine
+_OLDER_LEASE = 900.0  # seconds, of a lease whose length an older agent did not write down
 
 
 def _now() -> float:
@@ -35,6 +37,7 @@ class DeadMan:
         self._stop = stop
         self._works = works
         self._changing = threading.Lock()
+        self._trouble = ""  # with the last look at the deadline
         self._lease: Optional[Dict[str, Any]] = home.read(_FILE)
         threading.Thread(target=self._watch, name="deadman", daemon=True).start()
 
@@ -46,6 +49,7 @@ class DeadMan:
         `finish_alone` (the work is not stopped at the deadline).
         """
         kept = {
+            "for_s": seconds,
             "grace_s": grace,
             "self_destruct": terms.get("self_destruct"),
             "end_after_s": float(terms.get("end_after_s") or 0),
@@ -64,7 +68,7 @@ class DeadMan:
                 raise AgentFailure("bad_request", "there is no lease to renew")
             if lease["fired_at"] is not None:
                 raise AgentFailure("deadman", "the lease ran out and the work was stopped")
-            self._keep({**lease, **_deadline(seconds)})
+            self._keep({**lease, "for_s": seconds, **_deadline(seconds)})
         return self.view()
 
     def view(self) -> Dict[str, Any]:
@@ -79,19 +83,37 @@ class DeadMan:
         self._home.write(_FILE, lease)
 
     def _watch(self) -> None:
-        if self._lease is not None and self._lease["fired_at"] is not None:
-            self._fire(self._lease)  # an earlier daemon may have been killed in the middle of it
+        lease = self._lease  # read once: whoever sets another one meanwhile does not want that one fired
+        if lease is not None and lease["fired_at"] is not None:
+            self._fire(lease)  # an earlier daemon may have been killed in the middle of it
         while True:
             time.sleep(_GLANCE)
-            with self._changing:
-                due = self._due()
+            due = self._look()
             if due is not None:
                 self._fire(due)
+
+    def _look(self) -> Optional[Dict[str, Any]]:
+        """As `_due`. A look that fails is taken again: the thread must outlive it, or no lease would ever run out."""
+        try:
+            with self._changing:
+                due = self._due()
+            self._trouble = ""
+        except Exception as error:
+            if str(error) != self._trouble:  # said once: the log lies on a disk that may be small
+                self._trouble = str(error)
+                print(f"cannot look at the lease: {error}", file=sys.stderr, flush=True)
+            return None
+        return due
 
     def _due(self) -> Optional[Dict[str, Any]]:
         """The lease that has just run out, marked as fired unless it stops nothing; else None."""
         lease = self._lease
-        if lease is None or lease["fired_at"] is not None or lease["boot"] != boot_id() or _now() < lease["deadline"]:
+        if lease is None or lease["fired_at"] is not None:
+            return None
+        if lease["boot"] != boot_id():  # its deadline means nothing here, and whoever is gone must not be waited for
+            self._keep({**lease, **_deadline(lease.get("for_s", _OLDER_LEASE))})
+            return None
+        if _now() < lease["deadline"]:
             return None
         if lease.get("finish_alone"):
             return None if lease["self_destruct"] is None or self._works() else lease
@@ -102,16 +124,20 @@ class DeadMan:
         return self._lease
 
     def _fire(self, lease: Dict[str, Any]) -> None:
-        """Until both is done, whatever happens to either, or until somebody renews the lease or sets a new one."""
+        """Until both is done, whatever happens to either, or until somebody renews the lease or sets a new one.
+
+        A provider that agreed is asked again for as long as we are here to ask: the machine has not ended.
+        """
         print("nobody renewed the lease: the work ends, then the machine", file=sys.stderr, flush=True)
         stopped = bool(lease.get("finish_alone"))
-        ended = lease["self_destruct"] is None
+        hook = lease["self_destruct"]
         end_at = _now() + lease.get("end_after_s", 0.0)
         while self._lease is lease:
             stopped = stopped or self._try_to_stop(lease["grace_s"])
-            ended = ended or (_now() >= end_at and _end_machine(lease["self_destruct"]))
-            if stopped and ended:
+            if hook is None and stopped:
                 return
+            if hook is not None and _now() >= end_at:
+                _end_machine(hook)
             self._wait(lease, min(_RETRY, end_at - _now()) if stopped and end_at > _now() else _RETRY)
 
     def _wait(self, lease: Dict[str, Any], seconds: float) -> None:
@@ -133,17 +159,17 @@ def _deadline(seconds: float) -> Dict[str, Any]:
     return {"boot": boot_id(), "deadline": _now() + seconds}
 
 
-def _end_machine(hook: Dict[str, str]) -> bool:
-    """Ask the provider to end this machine. True when it agreed."""
-    request = urllib.request.Request(hook["url"], method=hook["method"], data=json.dumps({}).encode())
-    request.add_header("Content-Type", "application/json")
-    request.add_header("Authorization", f"Bearer {_machine_variable(hook['token_env'])}")
+def _end_machine(hook: Dict[str, str]) -> None:
+    """Ask the provider to end this machine."""
     try:
+        request = urllib.request.Request(hook["url"], method=hook["method"], data=json.dumps({}).encode())
+        request.add_header("Content-Type", "application/json")
+        request.add_header("Authorization", f"Bearer {_machine_variable(hook['token_env'])}")
         with urllib.request.urlopen(request, timeout=20) as answer:
-            return bool(answer.status < 300 and not _says_no(answer.read(_LONGEST_ANSWER)))
-    except Exception as error:  # an odd answer raises what is no OSError
+            agreed = answer.status < 300 and not _says_no(answer.read(_LONGEST_ANSWER))
+            print(f"the provider {'agreed' if agreed else 'refused'} to end this machine", file=sys.stderr, flush=True)
+    except Exception as error:  # an odd answer raises what is no OSError, as does an address of no use
         print(f"cannot end this machine: {error}", file=sys.stderr, flush=True)
-        return False
 
 
 def _says_no(answer: bytes) -> bool:

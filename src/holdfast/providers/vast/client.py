@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from holdfast.providers.errors import ProviderUnavailable, RateLimited
+from holdfast.providers.errors import CredentialsRefused, ProviderUnavailable, RateLimited
 from holdfast.providers.vast.answers import body_of, is_too_frequent, threshold_of
 from holdfast.providers.vast.config import VastConfig
 from holdfast.providers.vast.endpoints import Endpoint
@@ -24,9 +24,11 @@ class VastClient:
 
     def __init__(self, config: VastConfig, pacer: Pacer, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._pacer = pacer
+        key = config.api_key.get_secret_value().strip()
+        self._flaw = _flaw_of(key)
         self._http = httpx.AsyncClient(
             base_url=config.base_url,
-            headers={"Authorization": f"Bearer {config.api_key.get_secret_value()}", "Accept": "application/json"},
+            headers={"Authorization": "" if self._flaw else f"Bearer {key}", "Accept": "application/json"},
             timeout=httpx.Timeout(
                 config.answer_timeout.total_seconds(), connect=config.connect_timeout.total_seconds()
             ),
@@ -48,8 +50,10 @@ class VastClient:
             NotSent: no connection; nothing has happened at the other end.
             ProviderUnavailable: no usable answer; what was asked for may have happened.
             RateLimited: the next turn is too far away; nothing has happened.
-            Refused, CredentialsRefused, Unpaid: the answer is no.
+            Refused, CredentialsRefused, Unpaid: the answer is no. Without a key there is nothing to ask.
         """
+        if self._flaw:
+            raise CredentialsRefused(self._flaw)
         while True:
             await self._pacer.turn(endpoint.name)
             reply = await self._send(endpoint, endpoint.path.format(number=number), body, params)
@@ -75,6 +79,13 @@ class VastClient:
             raise NotSent(f"Vast.ai cannot be reached for {endpoint.name}: {_name(failure)}") from failure
         except httpx.HTTPError as failure:
             raise ProviderUnavailable(f"Vast.ai did not answer {endpoint.name}: {_name(failure)}") from failure
+
+
+def _flaw_of(key: str) -> str:
+    """Why no request can carry this key; it is not told itself."""
+    if not key:
+        return "no API key for Vast.ai is set"
+    return "" if key.isascii() and key.isprintable() else "the API key for Vast.ai has characters that no key has"
 
 
 def _name(failure: httpx.HTTPError) -> str:

@@ -18,9 +18,9 @@ from holdfast.contracts.machines import (
     Requirements,
     SelfDestruct,
 )
-from holdfast.providers.base import Capabilities
+from holdfast.providers.base import Capabilities, PricePoint
 from holdfast.providers.errors import RequestRejected
-from holdfast.providers.vast import offers
+from holdfast.providers.vast import offers, prices
 from holdfast.providers.vast.answers import Refused
 from holdfast.providers.vast.client import VastClient
 from holdfast.providers.vast.config import VastConfig
@@ -45,7 +45,7 @@ _AFTER_START = {
 
 
 class VastProvider:
-    """`Provider`, `Pauses` and `ChangesBid` for one Vast.ai account."""
+    """`Provider`, `Pauses`, `ChangesBid` and `TellsPrices` for one Vast.ai account."""
 
     name = NAME
 
@@ -60,6 +60,7 @@ class VastProvider:
             interruptible=True,
             pauses=True,
             changes_bid=True,
+            tells_prices=True,
             notice=None,
             finds_by_label=True,
             listing_lag=listing_lag,
@@ -105,6 +106,9 @@ class VastProvider:
     async def change_bid(self, instance_id: str, hourly: Decimal) -> None:
         body = {"client_id": "me", "price": float(hourly)}
         await self._client.call(CHANGE_BID, number=_number(instance_id), body=body)
+
+    async def price_history(self, gpu: str, since: datetime) -> Sequence[PricePoint]:
+        return await prices.history(self._client, gpu, since, now=_now())
 
     async def close(self) -> None:
         await self._client.close()

@@ -40,6 +40,16 @@ def gateway_error(status: int) -> Response:
     return HTMLResponse(_GATEWAY.format(status, _REASONS.get(status, "Error")), status_code=status)
 
 
+def other_shape() -> Response:
+    """JSON that answers no question of ours."""
+    return JSONResponse({"answer": [42]})
+
+
+def refused_as_ok() -> Response:
+    """A failure in the envelope, with the status of a success."""
+    return JSONResponse({"success": False, "error": "internal_error", "msg": "error 500/1010: try again later"})
+
+
 def too_frequent(style: str, threshold: float) -> Response:
     """A 429 in the body style of the endpoint: ``text``, ``detail`` or ``envelope``. It never says Retry-After."""
     words = "API requests too frequent"

@@ -13,10 +13,17 @@ from starlette.routing import Route
 from holdfast.simcloud.errors import BidTooLow
 from holdfast.simcloud.model import Trouble
 from holdfast.simcloud.sim import Sim
-from holdfast.simcloud.vast import access, instances, offers
+from holdfast.simcloud.vast import access, instances, metrics, offers
 from holdfast.simcloud.vast.bodies import LARGEST
 from holdfast.simcloud.vast.callers import Caller, authenticate
-from holdfast.simcloud.vast.envelopes import WireError, gateway_error, no_such_call, too_frequent
+from holdfast.simcloud.vast.envelopes import (
+    WireError,
+    gateway_error,
+    no_such_call,
+    other_shape,
+    refused_as_ok,
+    too_frequent,
+)
 from holdfast.simcloud.vast.pacing import Limit, Pacing
 
 Handler = Callable[[Sim, Caller, Request], Awaitable[Any]]
@@ -79,6 +86,10 @@ def endpoints(logs: access.Logs) -> list[Endpoint]:
         Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, Limit(threshold=1.0)),
         # The official client leaves the slash out here.
         Endpoint("account", "GET", "/api/v0/users/current", access.current_user, Limit(threshold=1.0)),
+        Endpoint(
+            "prices_now", "GET", "/api/v0/metrics/gpu/current/", metrics.gpu_current, Limit(threshold=3.0), "detail"
+        ),
+        Endpoint("prices", "GET", "/api/v0/metrics/gpu/history/", metrics.gpu_history, Limit(threshold=3.0), "detail"),
     ]
 
 
@@ -114,6 +125,10 @@ def _guarded(sim: Sim, endpoint: Endpoint, pacing: Pacing) -> Callable[[Request]
             return _silence(sim, request)
         if error := struck.get(Trouble.HTTP_ERROR):
             return gateway_error(error.status)
+        if Trouble.OTHER_SHAPE in struck:
+            return other_shape()
+        if Trouble.REFUSED_AS_OK in struck:
+            return refused_as_ok()
         if Trouble.TOO_FREQUENT in struck:
             return too_frequent(endpoint.style, endpoint.limit.threshold)
         response = await _answer(

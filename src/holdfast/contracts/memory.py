@@ -1,0 +1,69 @@
+"""What is remembered of machines: how they behaved each time, and which of them are banned."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from holdfast.contracts.machines import Conduct
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineKey:
+    """The hardware at its provider; it stays the same from offer to offer."""
+
+    provider: str
+    machine_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineMemory:
+    """One machine as we remember it."""
+
+    provider: str
+    machine_id: str
+    host_id: str = ""  # its owner
+    gpu: str = ""
+    good: int = 0  # times that it did what it promised
+    bad: int = 0  # times that it failed us
+    neutral: int = 0  # times that say nothing about it: outbid, refused, cancelled
+    last_had: datetime | None = None
+    banned_until: datetime | None = None  # None: it may be rented
+    ban_reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StayLine:
+    """One time that we had a machine, or tried to have it."""
+
+    label: str
+    opened_at: datetime
+    closed_at: datetime | None
+    conduct: Conduct | None  # None: not over, or of a time when it was not noted
+    failed_in: str  # the step in which it failed us, or ""
+    reason: str  # why it was let go
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineHistory:
+    machine: MachineMemory
+    stays: tuple[StayLine, ...]  # newest first, some of many
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallInput:
+    machines: tuple[MachineKey, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListMachinesInput:
+    provider: str | None = None
+    banned_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BanInput:
+    """Ban a machine, or lift its ban and forget what was held against it until now."""
+
+    provider: str
+    machine_id: str
+    until: datetime | None  # None lifts
+    reason: str = ""

@@ -1,0 +1,75 @@
+"""Who has a run, by the server's word: whatever is not over owns its machines."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
+
+from holdfast.activities import stock as activities_of_stock
+from holdfast.activities.stock import StockActivities
+from holdfast.contracts import names
+from holdfast.contracts.sweeping import Stock
+from holdfast.records.schema import migrate
+from holdfast.records.store import Records
+from holdfast.telemetry.metrics import Metrics
+from tests.unit.records.makers import claim, lease, opening
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    migrate(url)
+    opened = Records.open(url)
+    yield opened
+    opened.close()
+
+
+async def begins(client: Client, records: Records) -> WorkflowHandle[object, object]:
+    """A workload with a machine, of which no worker takes care at the moment."""
+    name = f"w{uuid.uuid4().hex[:10]}"
+    records.open_workload(opening(name))
+    records.claim_epoch(claim(1, name))
+    records.record_lease(lease(1, name))
+    return await client.start_workflow(names.WORKLOAD, id=names.workload_id(name), task_queue=f"nobody-{name}")
+
+
+async def stock(client: Client, records: Records) -> Stock:
+    return await ActivityEnvironment().run(StockActivities(records, client, metrics=Metrics()).take_stock, "vast")
+
+
+async def test_a_workload_that_somebody_paused_at_the_server_keeps_its_machine(
+    temporal: WorkflowEnvironment, records: Records
+) -> None:
+    client = temporal.client
+    handle = await begins(client, records)
+    await client.workflow_service.pause_workflow_execution(
+        PauseWorkflowExecutionRequest(
+            namespace=client.namespace, workflow_id=handle.id, run_id=handle.first_execution_run_id or ""
+        )
+    )
+    assert (await stock(client, records)).owned == ("i-1",)
+    await handle.terminate()
+    assert [each.instance_id for each in (await stock(client, records)).abandoned] == ["i-1"]
+
+
+async def test_a_workload_that_the_server_never_heard_of_has_abandoned_its_machine(
+    temporal: WorkflowEnvironment, records: Records
+) -> None:
+    records.open_workload(opening("unheard"))
+    records.claim_epoch(claim(1, "unheard"))
+    taken = await stock(temporal.client, records)
+    assert [each.label for each in taken.abandoned] == ["unheard.e1"] and not taken.launching
+
+
+async def test_very_many_abandoned_machines_are_told_some_at_a_time(
+    temporal: WorkflowEnvironment, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activities_of_stock, "ABANDONED_TOLD", 2)
+    records.open_workload(opening("unheard"))
+    for epoch in (1, 2, 3):
+        records.claim_epoch(claim(epoch, "unheard"))
+    assert [each.label for each in (await stock(temporal.client, records)).abandoned] == ["unheard.e1", "unheard.e2"]

@@ -1,0 +1,145 @@
+"""A sweep does what it can about each machine; one that nobody can end keeps it from nothing."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest_asyncio
+from temporalio import activity
+from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
+from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from holdfast.contracts import activities as acts
+from holdfast.contracts import names
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.sweeping import Finding, JudgeInput, Known, Look, LookInput, Ruling, Stock, SweepInput
+from holdfast.providers.vast.endpoints import LIST
+from holdfast.providers.vast.fleet import PAGE
+from holdfast.workers.durable import SANDBOX, WORKFLOWS
+
+
+class Account:
+    """A provider whose machines are numbers, with one that will not go."""
+
+    name = "stubborn"
+
+    def __init__(self) -> None:
+        self.strangers = {"1": Known.OTHER, "2": Known.OTHER, "3": Known.CLOSED}
+        self.ended: list[str] = []
+        self.judged: list[JudgeInput] = []
+
+    @activity.defn
+    async def take_stock(self, provider: str) -> Stock:
+        return Stock()
+
+    @activity.defn
+    async def look_for_strangers(self, order: LookInput) -> Look:
+        return Look(listed=len(self.strangers))
+
+    @activity.defn
+    async def judge_strangers(self, order: JudgeInput) -> list[Finding]:
+        self.judged.append(order)
+        return [self._finding(each, known) for each, known in self.strangers.items()]
+
+    @activity.defn
+    async def destroy(self, order: acts.MachineInput) -> None:
+        if order.instance_id == "1":
+            raise ApplicationError("it stays", type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+        self.ended.append(order.instance_id)
+
+    @activity.defn
+    async def reap(self, order: acts.ReapInput) -> int:
+        return 0
+
+    @activity.defn
+    async def close_lease(self, order: acts.CloseLeaseInput) -> str:
+        return "0"
+
+    def _finding(self, instance_id: str, known: Known) -> Finding:
+        return Finding(
+            provider=self.name,
+            instance_id=instance_id,
+            label=f"{self.name}-{uuid.uuid4().hex[:8]}.e1",
+            state=InstanceState.RUNNING,
+            hourly=None,
+            known=known,
+            ruling=Ruling.END,
+            reason="nobody owns it",
+            first_seen=datetime.now(UTC),
+            ends_at=None,
+        )
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def account(temporal: WorkflowEnvironment) -> AsyncIterator[Account]:
+    account, client = Account(), temporal.client
+    control = [account.take_stock, account.judge_strangers, account.close_lease]
+    provider = [account.look_for_strangers, account.destroy, account.reap]
+    async with (
+        Worker(
+            client,
+            task_queue=names.CONTROL_QUEUE,
+            workflows=WORKFLOWS,
+            activities=control,
+            workflow_runner=SANDBOX,
+        ),
+        Worker(client, task_queue=names.provider_queue(account.name), activities=provider),
+    ):
+        yield account
+
+
+async def sweep(client: Client, **changes: Any) -> WorkflowHandle[Any, Any]:
+    order = SweepInput(provider=Account.name, grace=timedelta(0), **changes)
+    handle = await client.start_workflow(
+        names.SWEEP, order, id=f"sweep/{uuid.uuid4().hex}", task_queue=names.CONTROL_QUEUE
+    )
+    async with asyncio.timeout(60):
+        await handle.result()
+    return handle
+
+
+async def ordered(handle: WorkflowHandle[Any, Any], step: str) -> list[ActivityTaskScheduledEventAttributes]:
+    """How often a step was ordered, and with which patience."""
+    orders = [event.activity_task_scheduled_event_attributes for event in (await handle.fetch_history()).events]
+    return [order for order in orders if order.activity_type.name == step]
+
+
+async def test_a_listing_of_ten_thousand_machines_gets_the_time_that_its_pace_needs(
+    temporal: WorkflowEnvironment, account: Account
+) -> None:
+    (look,) = await ordered(await sweep(temporal.client, dry_run=True), "look_for_strangers")
+    needs = LIST.pace.per * (10_000 / PAGE)
+    assert look.start_to_close_timeout.ToTimedelta() > 2 * needs, "others list at the same time"
+    assert timedelta(0) < look.heartbeat_timeout.ToTimedelta() < needs
+    assert timedelta(0) < look.schedule_to_start_timeout.ToTimedelta() < needs, "nobody may serve this provider"
+
+
+async def test_a_machine_that_will_not_go_keeps_no_other_from_being_ended(
+    temporal: WorkflowEnvironment, account: Account
+) -> None:
+    handle = await sweep(temporal.client)
+    async with asyncio.timeout(60):
+        while sorted(account.ended) != ["2", "3"]:
+            await asyncio.sleep(0.02)
+    destroyed = await ordered(handle, "destroy")
+    assert len(destroyed) == 2
+    assert all(
+        timedelta(0) < each.schedule_to_close_timeout.ToTimedelta() <= timedelta(minutes=1) for each in destroyed
+    )
+
+
+async def test_a_judgement_is_told_from_when_to_when_its_facts_are(
+    temporal: WorkflowEnvironment, account: Account
+) -> None:
+    before = datetime.now(UTC)
+    await sweep(temporal.client, dry_run=True)
+    (order,) = account.judged
+    assert order.asked_at is not None and order.listed_at is not None
+    second = timedelta(seconds=1)  # the server's clock and ours may differ by less
+    assert before - second <= order.asked_at <= order.listed_at <= datetime.now(UTC) + second
