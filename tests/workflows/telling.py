@@ -1,7 +1,7 @@
 """Tell a scene to the end of its workload, and say what is wrong then."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Outcome:
 
     ended: tuple[Phase, str] | None
     incidents: tuple[str, ...]
-    steps: tuple[str, ...]  # in alphabetical order: some may overtake each other
+    steps: tuple[str, ...]  # in alphabetical order, for some may overtake each other; ended twice is ended
     saves: tuple[str, ...]
 
 
@@ -33,9 +33,18 @@ def outcome_of(story: Story) -> Outcome:
     return Outcome(
         ended=world.ended and (world.ended[0], world.ended[1].replace(story.name, "it")),
         incidents=tuple(f"{each.cause}: {each.strategy}" for each in world.incidents),
-        steps=tuple(sorted(step.replace(story.name, "it") for step in world.order)),
+        steps=tuple(sorted(_once(step.replace(story.name, "it") for step in world.order))),
         saves=tuple(f"{each.epoch}-{each.sequence} {each.reason}" for each in world.heads),
     )
+
+
+def _once(steps: Iterable[str]) -> list[str]:
+    """A machine may be let go by two at once, and nothing else may be done twice."""
+    told: list[str] = []
+    for step in steps:
+        if step not in told or not step.startswith(("destroy ", "close ")):
+            told.append(step)
+    return told
 
 
 async def told_undisturbed(client: Client, stage: Stage, scene: Scene) -> tuple[list[str], Outcome]:
