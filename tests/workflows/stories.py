@@ -101,6 +101,12 @@ class Story:
         except TimeoutError:
             raise AssertionError(f"never came to '{moment}', but to {self.world.moments.passed}") from None
 
+    async def comes_to(self, moment: str) -> bool:
+        """Wait until the story has come to this moment, or is over without it."""
+        moments = self.world.moments
+        await self.until(lambda: moments.reached(moment) or moments.reached("close_workload 1 is done"))
+        return moments.reached(moment)
+
     async def order(
         self, handle: WorkflowHandle[Any, Any], wish: str, *args: StopRequest | FailoverRequest
     ) -> WorkflowUpdateHandle[Any]:
