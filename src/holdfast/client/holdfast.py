@@ -35,7 +35,7 @@ from holdfast.client.status import (
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
-from holdfast.contracts.failover import Decision
+from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
@@ -241,6 +241,12 @@ class Holdfast:
         asked = market.providers_for(providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         return await market.survey(self._client, asked, requirements)
+
+    async def left_out(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> tuple[RankedOffer, ...]:
+        """Of the cheapest offers of this kind, those that do not fit or are banned, and why. Errors as `survey`."""
+        asked = market.providers_for(providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        return (await market.left_out(self._client, asked, requirements)).rejected
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
