@@ -38,7 +38,7 @@ from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.money import Costs, Scope, SetBudgetInput, Span, Standing
+from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
@@ -338,7 +338,7 @@ class Holdfast:
         """How budgets stand: those that hold for a workload or a tenant, or all."""
         return await money.standings(self._client, workload=workload, tenant=tenant)
 
-    async def costs(self, *, by: money.By | None = None) -> Costs:
+    async def costs(self, *, by: By | None = None) -> Costs:
         """A line for every machine ever rented, or their sums, beside the bills of the providers that tell theirs."""
         return await money.costs(self._client, sorted(self._settings.providers), by=by)
 

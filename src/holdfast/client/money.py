@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -18,6 +17,7 @@ from holdfast.contracts import activities, names
 from holdfast.contracts.machines import Offer
 from holdfast.contracts.money import (
     Budget,
+    By,
     ChargesInput,
     CostGroup,
     CostLine,
@@ -36,14 +36,6 @@ from holdfast.policy import budget
 
 _RUNNING = f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running'"
 _A_DAY = timedelta(days=1)
-
-
-class By(StrEnum):
-    """What cost lines are added up by."""
-
-    WORKLOAD = "workload"
-    PROVIDER = "provider"
-    DAY = "day"
 
 
 async def set_budget(client: Client, order: SetBudgetInput) -> tuple[Standing, ...]:
@@ -148,11 +140,12 @@ async def _drift(client: Client, provider: str, lines: Iterable[CostLine]) -> Dr
     opened = [line.opened_at for line in lines if line.provider == provider]
     if not opened:
         return None
+    since = min(opened) - _A_DAY
     try:
         charges = await ask(
             client,
             activities.read_charges,
-            ChargesInput(provider=provider, since=min(opened) - _A_DAY),
+            ChargesInput(provider=provider, since=since),
             queue=names.provider_queue(provider),
             summary=f"what {provider} charges",
         )
@@ -165,7 +158,7 @@ async def _drift(client: Client, provider: str, lines: Iterable[CostLine]) -> Dr
     return await ask(
         client,
         activities.reconcile_charges,
-        ReconcileInput(provider=provider, charges=tuple(charges)),
+        ReconcileInput(provider=provider, since=since, charges=tuple(charges)),
         queue=names.CONTROL_QUEUE,
         summary=f"our meter beside the bill of {provider}",
     )

@@ -103,6 +103,7 @@ class ChargesInput:
 @dataclass(frozen=True, kw_only=True)
 class ReconcileInput:
     provider: str
+    since: datetime  # machines claimed before are left out: the bill may tell only the end of them
     charges: tuple[Charge, ...]
 
 
@@ -159,6 +160,14 @@ class CostLine:
 class CostPage:
     lines: tuple[CostLine, ...]
     last: str  # where the next page begins; "": that was all
+
+
+class By(StrEnum):
+    """What cost lines are added up by."""
+
+    WORKLOAD = "workload"
+    PROVIDER = "provider"
+    DAY = "day"
 
 
 @dataclass(frozen=True, kw_only=True)

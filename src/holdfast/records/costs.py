@@ -33,13 +33,14 @@ def reconcile(session: Session, order: ReconcileInput, now: datetime) -> Drift:
     """Machine by machine. A machine that only we know of may be too new for the bill, and is left out."""
     charged = {each.instance_id: each.amount for each in order.charges}
     query = select(LeaseRow).where(LeaseRow.provider == order.provider)
-    rows = [row for row in session.exec(query).all() if row.instance_id in charged]
+    known = [row for row in session.exec(query).all() if row.instance_id in charged]
+    rows = [row for row in known if row.opened_at >= order.since]
     meters = meter.of(session, [row.label for row in rows])
     compared = [
         reconciling.Compared(label=row.label, intervals=meters.get(row.label, []), charged=charged[row.instance_id])
         for row in rows
     ]
-    unknown = len(charged.keys() - {row.instance_id for row in rows})
+    unknown = len(charged.keys() - {row.instance_id for row in known})
     return reconciling.drift(order.provider, compared, unknown=unknown, now=now)
 
 

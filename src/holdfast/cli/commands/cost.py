@@ -6,8 +6,7 @@ import typer
 
 from holdfast.cli import console, words
 from holdfast.cli.session import DataDir, Json, with_holdfast
-from holdfast.client.money import By
-from holdfast.contracts.money import CostLine, Costs, Drift
+from holdfast.contracts.money import By, CostLine, Costs, Drift
 
 
 def cost(
