@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
+from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import CheckpointSpec
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
 from tests.workflows.conftest import DYNAMIC_CONFIG
 from tests.workflows.stories import Story, run_story
+from tests.workflows.world import a_checkpoint
 
 FOLDER = Path(__file__).parent / "histories"
 HERE = f"{Path(__file__).resolve().parents[2]}/"
@@ -148,10 +152,11 @@ async def stopped(story: Story) -> Handle:
 
 async def stopped_early(story: Story) -> Handle:
     """Stopped while its first machine was being rented."""
-    story.world.launch_takes = 0.7
+    story.world.moments.hold("launch 1 begins")
     handle = await story.begin()
-    await story.until(lambda: story.world.epoch == 1)
-    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    await story.moment("launch 1 begins")
+    await story.order(handle, "stop", StopRequest())
+    story.world.moments.go_on()
     return handle
 
 
@@ -200,6 +205,104 @@ async def continued(story: Story) -> Handle:
     return handle
 
 
+async def cancelled_while_placing(story: Story) -> Handle:
+    """Cancelled while its first machine was being rented."""
+    story.world.moments.hold("launch 1 is done")
+    handle = await story.begin()
+    await story.moment("launch 1 is done")
+    await handle.cancel()
+    story.world.moments.go_on()
+    return handle
+
+
+async def cancelled_while_moving(story: Story) -> Handle:
+    """Cancelled while the work was being started on the machine that took over."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.moments.hold("start_work 2 begins")
+    story.world.outbid(story.world.newest())
+    await story.moment("start_work 2 begins")
+    await handle.cancel()
+    story.world.moments.go_on()
+    return handle
+
+
+async def stopped_while_resuming(story: Story) -> Handle:
+    """Stopped while the work was being started again on the machine that had been paused."""
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("pause", result_type=Ack)
+    await story.reaches(handle, Phase.PAUSED)
+    story.world.moments.hold("start_work 2 begins")
+    await handle.execute_update("resume", result_type=Ack)
+    await story.moment("start_work 2 begins")
+    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    story.world.moments.go_on()
+    return handle
+
+
+async def not_paused(story: Story) -> Handle:
+    """A pause whose save broke off; the work went on in place."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.breaks["save"] = 1
+    await handle.execute_update("pause", result_type=Ack)
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def stayed(story: Story) -> Handle:
+    """A leave that stayed, because the last save could not be had."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.breaks["save"] = 5
+    await story.order(handle, "failover", FailoverRequest())
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def asked_again(story: Story) -> Handle:
+    """The saver was ended in the middle of the last save, which was asked for again two minutes later."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.moments.hold("save_checkpoint 1 begins")
+    story.world.finish(story.world.newest())
+    await story.moment("save_checkpoint 1 begins")
+    await story.client.get_workflow_handle(names.checkpoints_id(story.name)).terminate("somebody")
+    story.world.moments.go_on()
+    async with asyncio.timeout(180):
+        await handle.result()
+    return handle
+
+
+async def superseded(story: Story) -> Handle:
+    """The saver's idea of the head was stale."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.heads.append(a_checkpoint(story.name, 1, 1, SaveReason.REQUESTED))
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def outage_continued(story: Story) -> Handle:
+    """An outage so long that the workload continued as new while it weighed the evidence."""
+    handle = await story.begin()
+    await story.running(handle)
+    first_run = (await handle.describe()).run_id
+    story.world.api_is_down = True
+    machine = story.world.newest()
+    story.world.fall_silent(machine)
+    while (await handle.describe()).run_id == first_run:
+        await handle.signal("provider_said", replace(machine.instance, state=InstanceState.OFFLINE))  # look again
+        await asyncio.sleep(0.1)
+    story.world.api_is_down = False
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
 STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
     story.__name__: story
     for story in (
@@ -220,6 +323,14 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         no_offers,
         cancelled,
         continued,
+        cancelled_while_placing,
+        cancelled_while_moving,
+        stopped_while_resuming,
+        not_paused,
+        stayed,
+        asked_again,
+        superseded,
+        outage_continued,
     )
 }
 

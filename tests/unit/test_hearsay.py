@@ -6,7 +6,7 @@ import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from holdfast.contracts.channel import AgentError, understood
-from holdfast.contracts.hearsay import LARGEST, number, text, whole, words
+from holdfast.contracts.hearsay import LARGEST, number, text, visible, whole, words
 
 
 def kind_of(said: object) -> str:
@@ -63,3 +63,7 @@ def test_an_answer_that_does_not_fit_is_nonsense(said: object) -> None:
     with pytest.raises(AgentError, match="the answer makes no sense") as failure, understood("the answer"):
         whole(said["n"])  # type: ignore[index]
     assert failure.value.kind == "nonsense"
+
+
+def test_a_text_is_shown_whole_with_what_a_terminal_would_obey_as_numbers() -> None:
+    assert visible("50%\r100%\r\n\tred: \x1b[31m \u202e \x9b é") == "50%\n100%\n\tred: \\x1b[31m \\u202e \\x9b é"

@@ -11,7 +11,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from holdfast.contracts import names
-from tests.workflows.stories import Story, run_story
+from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
 
 DYNAMIC_CONFIG = [
     "history.timerProcessorMaxPollRPS=1000",
@@ -19,7 +19,7 @@ DYNAMIC_CONFIG = [
     "frontend.WorkerCommandsEnabled=true",  # prompt cancellation of activities
     "system.enableCancelActivityWorkerCommand=true",
     "frontend.WorkflowPauseEnabled=true",  # an operator's means, which must not look like an end
-    "limit.historyCount.suggestContinueAsNew=150",  # reach continue-as-new within a test
+    f"limit.historyCount.suggestContinueAsNew={SUGGESTS_CONTINUE_AS_NEW}",  # reach continue-as-new within a test
 ]
 
 

@@ -2,26 +2,38 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
-from temporalio.service import RPCError
-from temporalio.worker import Interceptor, Worker
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateHandle,
+    WorkflowUpdateStage,
+)
+from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, PriceSpec, WorkloadSpec
-from holdfast.contracts.workload import Phase, WorkloadInput, WorkloadStatus
-from holdfast.workers.durable import SANDBOX, WORKFLOWS
-from tests.workflows.world import PROVIDER, World, a_checkpoint
+from holdfast.contracts.workload import FailoverRequest, Phase, StopRequest, WorkloadInput, WorkloadStatus
+from tests.workflows.stage import Stage
+from tests.workflows.world import World, a_checkpoint
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds before a condition that never comes true fails its test; says nothing about speed."""
+
+
+SUGGESTS_CONTINUE_AS_NEW = 150
+"""Events; see the servers in `conftest.py`."""
+
+UNANSWERED = (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED)
+"""What a server says of a workload whose run has only just begun, or whose worker is away."""
 
 
 @dataclass
@@ -29,6 +41,7 @@ class Story:
     client: Client
     world: World
     name: str
+    broke_off: str = ""  # why what should have happened in it did not
 
     def spec(self, **changes: Any) -> WorkloadSpec:
         return WorkloadSpec(
@@ -50,6 +63,9 @@ class Story:
             names.WORKLOAD, order, id=names.workload_id(self.name), task_queue=names.CONTROL_QUEUE
         )
 
+    def handle(self) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(names.workload_id(self.name))
+
     async def running(self, handle: WorkflowHandle[Any, Any], *, epoch: int | None = None) -> WorkloadStatus:
         """Wait until the work runs, at this epoch if one is given."""
         return await self.reaches(handle, Phase.RUNNING, epoch=epoch)
@@ -62,42 +78,85 @@ class Story:
                 status = await self.status(handle)
                 if status.phase is phase and epoch in (None, status.epoch):
                     return status
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
     async def status(self, handle: WorkflowHandle[Any, Any]) -> WorkloadStatus:
-        return await handle.query("status", result_type=WorkloadStatus)
+        while True:
+            try:
+                return await handle.query("status", result_type=WorkloadStatus)
+            except RPCError as err:
+                if err.status not in UNANSWERED:
+                    raise
+            await asyncio.sleep(0.02)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 await asyncio.sleep(0.02)
 
+    async def moment(self, moment: str) -> None:
+        """Wait until the story has come to this moment."""
+        try:
+            await self.until(lambda: self.world.moments.reached(moment))
+        except TimeoutError:
+            raise AssertionError(f"never came to '{moment}', but to {self.world.moments.passed}") from None
+
+    async def order(
+        self, handle: WorkflowHandle[Any, Any], wish: str, *args: StopRequest | FailoverRequest
+    ) -> WorkflowUpdateHandle[Any]:
+        """Give an order and return when it was heard; its answer may come later."""
+        return await handle.start_update(wish, *args, wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+
+    async def says(self, handle: WorkflowHandle[Any, Any], reason: str) -> None:
+        """Wait until this is what the workload says of itself."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.status(handle)).reason != reason:
+                await asyncio.sleep(0.02)
+
+    async def tire(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Let so much happen to the workload that it would like to continue as new."""
+        async with asyncio.timeout(2 * PATIENCE):
+            while (await handle.describe()).history_length < SUGGESTS_CONTINUE_AS_NEW:
+                watches = self.world.calls["watch"]
+                self.world.blink(self.world.newest())
+                await self.until(lambda seen=watches: self.world.calls["watch"] > seen)
+
+    async def asked(self, saver: WorkflowHandle[Any, Any], *, times: int) -> None:
+        """Wait until the saver was asked for a save so many times in its present run."""
+        async with asyncio.timeout(PATIENCE):
+            while await _signals(saver, "request_save") < times:
+                await asyncio.sleep(0.02)
+
     async def save_now(self, handle: WorkflowHandle[Any, Any]) -> CheckpointRef:
         return await handle.execute_update("checkpoint", result_type=CheckpointRef)
 
 
+def a_story(client: Client, stage: Stage) -> Story:
+    """A workload named after nobody else's, in a world of its own."""
+    name = f"w{uuid.uuid4().hex[:10]}"
+    stage.worlds[name] = World()
+    return Story(client, stage.worlds[name], name)
+
+
 @asynccontextmanager
-async def run_story(
-    client: Client, *, grace: timedelta, interceptors: Sequence[Interceptor] = ()
-) -> AsyncIterator[Story]:
-    world = World()
-    common: dict[str, Any] = {
-        "workflow_runner": SANDBOX,
-        "graceful_shutdown_timeout": grace,
-        "interceptors": interceptors,
-    }
-    beats = {"max_heartbeat_throttle_interval": timedelta(milliseconds=100)}
-    async with AsyncExitStack() as stack:
-        for queue, activities, workflows in (
-            (names.CONTROL_QUEUE, world.control_activities(), WORKFLOWS),
-            (names.provider_queue(PROVIDER), world.provider_activities(), ()),
-            (names.HOSTS_QUEUE, world.host_activities(), ()),
-        ):
-            worker = Worker(client, task_queue=queue, activities=activities, workflows=workflows, **common, **beats)
-            await stack.enter_async_context(worker)
-        story = Story(client, world, f"w{uuid.uuid4().hex[:10]}")
+async def run_story(client: Client, *, grace: timedelta) -> AsyncIterator[Story]:
+    stage = Stage(client, grace=grace)
+    async with stage.activities(), stage.decisions():
+        story = a_story(client, stage)
         yield story
         await _end_leftovers(story)
+
+
+async def ended(handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait until the workload is over, one way or another."""
+    async with asyncio.timeout(PATIENCE):
+        with suppress(WorkflowFailureError):
+            await handle.result()
+
+
+async def _signals(handle: WorkflowHandle[Any, Any], name: str) -> int:
+    events = (await handle.fetch_history()).events
+    return sum(event.workflow_execution_signaled_event_attributes.signal_name == name for event in events)
 
 
 async def _end_leftovers(story: Story) -> None:

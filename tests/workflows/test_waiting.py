@@ -1,11 +1,13 @@
 """Stories of hours: an empty market is waited out, in histories that stay short."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
+from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import FailoverSpec
 from holdfast.contracts.workload import Ack, Phase, StopRequest
 from tests.workflows.stories import Story
@@ -70,3 +72,57 @@ async def test_a_workload_that_waits_for_the_market_can_be_stopped(story: Story)
         await handle.result()
     assert story.world.ended is not None
     assert story.world.ended[0] is Phase.STOPPED
+
+
+async def test_a_long_outage_is_waited_out_in_runs_that_stay_short(skipping: WorkflowEnvironment, long_story: Story):
+    handle = await long_story.begin()
+    await long_story.running(handle)
+    first_run = (await handle.describe()).run_id
+    long_story.world.api_is_down = True
+    long_story.world.fall_silent(long_story.world.newest(), last_sign=datetime.now(UTC) - timedelta(hours=1))
+    await long_story.reaches(handle, Phase.SUSPECT)
+    async with asyncio.timeout(60):
+        while (await handle.describe()).run_id == first_run:
+            looks = long_story.world.calls["inspect"]
+            await skipping.fast_forward(handle, timedelta(minutes=1))
+            await long_story.until(lambda seen=looks: long_story.world.calls["inspect"] > seen)
+    looks = long_story.world.calls["inspect"]
+    await long_story.until(lambda: long_story.world.calls["inspect"] > looks)
+    assert (await long_story.status(handle)).phase is Phase.SUSPECT
+    long_story.world.api_is_down = False
+    await skipping.fast_forward(handle, timedelta(minutes=1))
+    await long_story.running(handle, epoch=2)
+    await long_story.until(lambda: long_story.world.alive == ["i2"])
+
+
+async def test_nothing_is_started_in_place_on_a_machine_that_is_being_destroyed(story: Story):
+    """The first climb could not start it again and let it go. No clock is moved here: a child that runs forbids it."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.moments.hold("destroy 1 begins")
+    story.world.gpu_is_taken = True
+    story.world.offers = []
+    story.world.lose_work(story.world.newest())
+    await story.moment("destroy 1 begins")
+    await story.until(lambda: story.world.calls["search"] >= 2)
+    story.world.gpu_is_taken = False
+    story.world.offers = [an_offer(9)]
+    await story.moment("start_work 2 is done")
+    assert not story.world.moments.reached("start_instance 2 begins")
+    story.world.moments.go_on()
+    await story.until(lambda: story.world.alive == ["i2"])
+
+
+async def test_silence_is_counted_from_the_last_sign_that_the_watch_had(story: Story):
+    """A machine that was watched in good health for hours, and cannot be reached for a moment, is not given up."""
+    story.world.age = timedelta(hours=2)
+    handle = await story.begin(failover=FailoverSpec(silence=timedelta(minutes=10)))
+    await story.running(handle)
+    machine = story.world.newest()
+    machine.host_is_up = False
+    await handle.signal("provider_said", replace(machine.instance, state=InstanceState.OFFLINE))
+    await story.moment("try_reach 1 is done")
+    machine.host_is_up = True
+    await story.moment("try_reach 2 begins")
+    assert (await story.running(handle)).epoch == 1
+    assert story.world.incidents == []

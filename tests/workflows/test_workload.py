@@ -267,12 +267,14 @@ async def test_a_second_stop_without_a_save_hurries_the_first(story: Story):
     assert story.world.alive == []
 
 
-@pytest.mark.parametrize("slow", ["claim_takes", "launch_takes"])
-async def test_stop_while_a_machine_is_being_rented_leaves_nothing_behind(story: Story, slow: str):
-    setattr(story.world, slow, 0.7)
+@pytest.mark.parametrize("step", ["claim_epoch", "launch"])
+async def test_stop_while_a_machine_is_being_rented_leaves_nothing_behind(story: Story, step: str):
+    story.world.moments.hold(f"{step} 1 is done")
     handle = await story.begin()
-    await story.until(lambda: story.world.epoch == 1)
-    await handle.execute_update("stop", StopRequest(), result_type=Ack)
+    await story.moment(f"{step} 1 is done")
+    stopping = await story.order(handle, "stop", StopRequest())
+    story.world.moments.go_on()
+    await stopping.result()
     await result_of(handle)
     assert story.world.ended is not None
     assert story.world.ended[0] is Phase.STOPPED

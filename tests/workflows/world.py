@@ -36,6 +36,7 @@ from holdfast.contracts.machines import (
 from holdfast.contracts.memory import MachineMemory, RecallInput
 from holdfast.contracts.money import BudgetWord, MeterInput
 from holdfast.contracts.workload import Phase
+from tests.workflows.moments import Moments
 
 PROVIDER = "toy"
 
@@ -90,12 +91,12 @@ class World:
         self.gpu_is_taken = False
         self.store_is_down = False
         self.boots = True
-        self.launch_takes = 0.0
-        self.claim_takes = 0.0
+        self.age = timedelta()  # of work that starts: it may have started long ago, and be watched since
         self.work_takes: list[int] = []  # exit codes: a started work that ends at once, in order
         self.heads: list[CheckpointRef] = []
         self.saves: list[CheckpointRef] = []
         self.bases: list[CheckpointRef | None] = []  # what each save was built on
+        self.workspaces: list[str] = []  # what each save was of
         self.epoch = 0
         self.lines: dict[str, str] = {}  # label → instance id, "" until it is known
         self.leases: dict[str, Lease] = {}
@@ -109,6 +110,7 @@ class World:
         self.decisions: list[Decision] = []
         self.ended: tuple[Phase, str] | None = None
         self.calls: Counter[str] = Counter()
+        self.moments = Moments()
         self.order: list[str] = []  # what happened, in words that tests can compare
 
     # --- what tests do ---------------------------------------------------------------------------------------
@@ -169,7 +171,6 @@ class World:
         self.epoch = order.epoch
         if order.offer is not None:
             self.lines[names.label(order.workload, order.epoch)] = ""
-        await asyncio.sleep(self.claim_takes)
         self.order.append(f"claim {order.epoch}")
         return acts.ClaimEpochResult(head=self._head(), earlier=tuple(reversed(self.heads[:-1])))
 
@@ -180,7 +181,7 @@ class World:
 
     @activity.defn
     async def record_lease(self, lease: Lease) -> None:
-        self.leases[lease.label] = lease
+        assert lease.label in self.lines, "nobody claimed it"
         self.lines[lease.label] = lease.instance_id
 
     @activity.defn
@@ -211,9 +212,16 @@ class World:
     async def commit_checkpoint(self, order: acts.CommitCheckpointInput) -> CheckpointRef:
         if order.checkpoint.epoch < self.epoch:
             raise ApplicationError("an older epoch", type=ErrorType.FENCED, non_retryable=True)
+        head = self._head()
+        if order.expected_sequence != (head.sequence if head else None):
+            raise ApplicationError("another save was first", type=ErrorType.SUPERSEDED, non_retryable=True)
         self.heads.append(order.checkpoint)
         self.order.append(f"commit {order.checkpoint.reason}")
         return order.checkpoint
+
+    @activity.defn
+    async def read_head(self, workload: str) -> CheckpointRef | None:
+        return self._head()
 
     @activity.defn
     async def record_incident(self, incident: Incident) -> None:
@@ -241,7 +249,6 @@ class World:
 
     @activity.defn
     async def launch(self, order: acts.LaunchInput) -> LaunchResult:
-        await asyncio.sleep(self.launch_takes)
         if why := self.refusals.get(order.offer.offer_id):
             return LaunchResult(refusal=why)
         instance = Instance(
@@ -264,15 +271,13 @@ class World:
     @activity.defn
     async def inspect(self, order: acts.MachineInput) -> Instance:
         self.calls["inspect"] += 1
-        if self.api_is_down:
-            raise ApplicationError("no answer", type=ErrorType.PROVIDER_UNAVAILABLE, non_retryable=True)
+        self._ask_provider()
         return self.machines[order.instance_id].instance
 
     @activity.defn
     async def destroy(self, order: acts.MachineInput) -> None:
         self.calls["destroy"] += 1
-        if self.key_is_refused:
-            raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
+        self._use_key()
         self._destroy(order.instance_id)
 
     @activity.defn
@@ -284,6 +289,7 @@ class World:
 
     @activity.defn
     async def stop_instance(self, order: acts.MachineInput) -> None:
+        self._use_key()
         machine = self.machines[order.instance_id]
         machine.instance = replace(machine.instance, state=InstanceState.STOPPED, ssh=None)
         machine.host_is_up = False
@@ -291,6 +297,8 @@ class World:
 
     @activity.defn
     async def start_instance(self, order: acts.MachineInput) -> Instance:
+        self._ask_provider()
+        self._use_key()
         machine = self.machines[order.instance_id]
         if self.gpu_is_taken:
             return replace(machine.instance, state=InstanceState.WAITING)
@@ -299,6 +307,15 @@ class World:
         machine.host_is_up = True
         machine.work.clear()
         return machine.instance
+
+    def _ask_provider(self) -> None:
+        if self.api_is_down:
+            raise ApplicationError("no answer", type=ErrorType.PROVIDER_UNAVAILABLE, non_retryable=True)
+
+    def _use_key(self) -> None:
+        """To change something, which takes more rights than a look."""
+        if self.key_is_refused:
+            raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
 
     def _destroy(self, instance_id: str) -> None:
         machine = self.machines[instance_id]
@@ -333,7 +350,7 @@ class World:
         self.order.append(f"start {order.lease.label}")
         if self.work_takes:
             self.finish(machine, self.work_takes.pop(0))
-        return acts.StartWorkResult(started_at=datetime.now(UTC))
+        return acts.StartWorkResult(started_at=datetime.now(UTC) - self.age)
 
     @activity.defn
     async def watch_machine(self, order: acts.WatchMachineInput) -> acts.MachineReport:
@@ -361,7 +378,7 @@ class World:
 
     @activity.defn
     async def stop_work(self, order: acts.StopWorkInput) -> None:
-        self._machine(order.lease).running = False
+        self._converse("stop_work", order.lease).running = False
         self.order.append("stop work")
 
     @activity.defn
@@ -372,10 +389,11 @@ class World:
             raise ApplicationError(f"changed whenever they were read: {self.restless}", type=ErrorType.SOURCE_UNSTABLE)
         if self.store_is_down:
             raise ApplicationError("the store does not answer", type=ErrorType.STORE_UNAVAILABLE)
-        self._machine(order.lease)
+        self._converse("save", order.lease)
         saved = a_checkpoint(order.lease.workload, order.lease.epoch, order.sequence, order.reason)
         self.saves.append(saved)
         self.bases.append(order.base)
+        self.workspaces.append(order.spec.workspace)
         return saved
 
     def _machine(self, lease: Lease) -> Machine:
@@ -411,6 +429,7 @@ class World:
             self.open_leases,
             self.close_lease,
             self.commit_checkpoint,
+            self.read_head,
             self.record_incident,
             self.record_decision,
             self.close_workload,

@@ -17,7 +17,7 @@ from holdfast.checkpoints import wire
 from holdfast.checkpoints.errors import SourceUnstable, StoreUnavailable
 from holdfast.checkpoints.format import Chunk, Manifest, Repository, check_entries, is_pack_key
 from holdfast.checkpoints.garbage import condemned
-from holdfast.checkpoints.serving import SILENCE, Questions, present, put_addresses, raise_ours
+from holdfast.checkpoints.serving import SILENCE, Questions, confirm, present, put_addresses, raise_ours
 from holdfast.checkpoints.stores.base import Store
 from holdfast.contracts.channel import AgentError, Channel, Json
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
@@ -28,6 +28,10 @@ ROUNDS = 3
 HOOK_PATIENCE = timedelta(minutes=5)
 # The agent thaws the work by itself after so long, should we vanish.
 LONGEST_FREEZE = timedelta(minutes=5)
+# Pages of a list of files: what the largest one comes to if nothing in it can be squeezed.
+MOST_PAGES = wire.LARGEST // wire.PAGE
+# Bytes of the list of one pack's chunks, of which there are thousands at most.
+LARGEST_PACK_LIST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +137,8 @@ class Save:
         blobs: list[str] = []
 
         async def scanned(params: Json) -> Json:
+            if len(blobs) == MOST_PAGES or len(params["blob"]) > wire.LONGEST_PAGE:
+                raise AgentError("bad_request", "a longer list of files than any that could be kept")
             blobs.append(params["blob"])
             return {}
 
@@ -142,7 +148,7 @@ class Save:
         if result["unstable"]:
             paths = tuple(result["unstable"])
             raise SourceUnstable(f"changed whenever they were read: {_few(list(paths))}", paths)
-        entries = await asyncio.to_thread(wire.join, blobs)
+        entries = await _unfolded(blobs, wire.LARGEST)
         try:
             check_entries(entries)
         except (ValueError, TypeError, AttributeError) as odd:
@@ -160,20 +166,21 @@ class Save:
         async def page(params: Json) -> Json:
             return {"blob": blobs[params["page"]]}
 
-        async def confirm(params: Json) -> Json:
-            doomed = await condemned(self.store)
-            return {
-                "present": await present(self.store, [each for each in params["packs"] if each["key"] not in doomed])
-            }
+        async def confirmed(params: Json) -> Json:
+            return await confirm(self.store, params["packs"], await condemned(self.store))
 
         async def put_urls(params: Json) -> Json:
             return await put_addresses(self.store, params["objects"], self.address_life)
 
         async def stored(params: Json) -> Json:
-            self._take_over(params["pack"], wire.join([params["blob"]]), wanted)
+            rows = await _unfolded([params["blob"]], LARGEST_PACK_LIST)
+            try:
+                self._take_over(params["pack"], rows, wanted)
+            except (ValueError, TypeError) as odd:
+                raise AgentError("nonsense", f"what the machine says a pack holds: {odd}") from odd
             return {}
 
-        questions = Questions({"needed": page, "confirm": confirm, "put_urls": put_urls, "stored": stored})
+        questions = Questions({"needed": page, "confirm": confirmed, "put_urls": put_urls, "stored": stored})
         order = {"scan": scan.name, "pages": len(blobs), "key": self.repository.key.hex()}
         result = await self.channel.call("upload", order, answer=questions, timeout=SILENCE)
         self._uploaded += result["bytes"]
@@ -223,6 +230,13 @@ class Save:
         if gone := (await condemned(self.store)) & set(manifest.packs):
             raise StoreUnavailable(f"garbage collection was about to remove {min(gone)}; save again")
         return str(key)
+
+
+async def _unfolded(blobs: list[str], largest: int) -> Any:
+    try:
+        return await asyncio.to_thread(wire.join, blobs, largest)
+    except ValueError as odd:
+        raise AgentError("nonsense", f"a list from the machine: {odd}") from odd
 
 
 def _named(entry: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,9 @@ ADDRESS_LIFE = timedelta(minutes=15)
 SILENCE = timedelta(minutes=10)
 LARGEST_PACK = 32 * 1024 * 1024
 HEADS_AT_ONCE = 32
+# What one question may be about: an agent asks for addresses in dozens, and confirms at most what one upload sends.
+MOST_ADDRESSES = 1024
+MOST_PACKS = 65_536
 
 Answer = Callable[[Json], Awaitable[Json]]
 
@@ -33,6 +36,7 @@ class Questions:
 
 async def put_addresses(store: Store, objects: list[Mapping[str, Any]], life: timedelta) -> dict[str, Any]:
     """Addresses for packs to send. One that exists gets none: nobody may replace a pack, by accident or on purpose."""
+    _bounded(objects, MOST_ADDRESSES)
     return _addresses(await asyncio.gather(*(_put_address(store, each, life) for each in objects)), life)
 
 
@@ -40,11 +44,18 @@ async def get_addresses(
     store: Store, objects: list[Mapping[str, Any]], allowed: Collection[str], life: timedelta
 ) -> dict[str, Any]:
     """Addresses for reading packs that this manifest names."""
+    _bounded(objects, MOST_ADDRESSES)
     strangers = [each["key"] for each in objects if each["key"] not in allowed]
     if strangers:
         raise AgentError("bad_request", f"not part of this checkpoint: {strangers[0]!r}")
     signed = await asyncio.gather(*(store.sign_get(each["key"], expires=life) for each in objects))
     return _addresses([(each["key"], _plain(one)) for each, one in zip(objects, signed, strict=True)], life)
+
+
+async def confirm(store: Store, packs: list[Mapping[str, Any]], doomed: Collection[str]) -> dict[str, Any]:
+    """Which packs of an earlier upload need not be sent again."""
+    _bounded(packs, MOST_PACKS)
+    return {"present": await present(store, [each for each in packs if each["key"] not in doomed])}
 
 
 async def present(store: Store, packs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -69,6 +80,11 @@ def raise_ours(error: AgentError) -> NoReturn:
     if error.kind == "store_refused":
         raise StoreRefused(f"from the machine: {error}") from error
     raise error
+
+
+def _bounded(asked: Sequence[Any], most: int) -> None:
+    if len(asked) > most:
+        raise AgentError("bad_request", f"{len(asked)} packs in one question; {most} are the most")
 
 
 async def _put_address(store: Store, pack: Mapping[str, Any], life: timedelta) -> tuple[str, dict[str, Any]]:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TextIO
+
+from holdfast.contracts.hearsay import visible
 
 GAP = "  "  # between columns
 NARROWEST = 6  # places that a column keeps
@@ -25,6 +27,15 @@ def say(text: str = "") -> None:
 def answer(text: str, *, end: str = "\n") -> None:
     """A line of the answer."""
     print(text, end=end, flush=True)  # noqa: T201 (as above)
+
+
+def output(text: str) -> None:
+    """What a rented machine wrote: as it is into a pipe, and nothing that a terminal would obey onto a terminal."""
+    answer(harmless(text, sys.stdout), end="")
+
+
+def harmless(text: str, stream: TextIO) -> str:
+    return visible(text) if stream.isatty() else text
 
 
 def print_json(document: Any) -> None:

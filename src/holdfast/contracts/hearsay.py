@@ -28,6 +28,16 @@ def words(said: object, longest: int = LONGEST) -> str:
     return _UNFIT.sub("\ufffd", cut.replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def visible(said: str) -> str:
+    """All of a text, for a person at a terminal: what a terminal would obey is shown as its number instead."""
+    return _UNFIT.sub(_number, said.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _number(unfit: re.Match[str]) -> str:
+    code = ord(unfit[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
 def whole(said: object, *, least: int = 0, most: int = LARGEST) -> int:
     """A whole number between the two, both included. Raises ValueError."""
     if isinstance(said, bool) or not isinstance(said, int):

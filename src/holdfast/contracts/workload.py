@@ -58,6 +58,7 @@ class WorkloadState:
     last_sign: datetime | None = None  # of life, from the machine
     attached: "AttachMessage | None" = None  # what `checkpoint_sync` was last told to save from
     metered: InstanceState = InstanceState.RUNNING  # the state in which the machine is charged for
+    reason: str = ""  # of the phase
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,19 @@ class Face:
     """What others see. It decides nothing."""
 
     def __init__(
-        self, workload: str, phase: Phase, since: datetime, timeline: Iterable[Event], lease: Lease | None
+        self,
+        workload: str,
+        phase: Phase,
+        since: datetime,
+        timeline: Iterable[Event],
+        lease: Lease | None,
+        *,
+        reason: str = "",
     ) -> None:
         self._workload = workload
         self.phase = phase
         self.since = since
-        self.reason = ""
+        self.reason = reason
         self.timeline: deque[Event] = deque(timeline, maxlen=TIMELINE_KEPT)
         self._lease = lease
         self._head: CheckpointRef | None = None

@@ -25,7 +25,7 @@ from holdfast.workflows import steps
 from holdfast.workflows.face import Face
 from holdfast.workflows.releasing import release, until_nothing_is_open
 from holdfast.workflows.saver import Saver
-from holdfast.workflows.settling import Settler
+from holdfast.workflows.settling import Settler, to_its_end
 from holdfast.workflows.wishes import Loss, Wish, Wishes
 
 
@@ -48,6 +48,7 @@ class Life:
             past.since if past else workflow.now(),
             past.timeline if past else (),
             self.lease,
+            reason=past.reason if past else "",
         )
         self.saver = Saver(self.spec, attachment=past.attached or _attachment(past) if past else None)
         self.wishes = Wishes()
@@ -117,7 +118,7 @@ class Life:
         """Let everything go, then say that it is over. An end that has begun is carried through as it began."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(phase, reason))
-        await asyncio.shield(self._ending)
+        await to_its_end(self._ending)
 
     async def _end(self, phase: Phase, reason: str) -> None:
         await self.saver.finish()
@@ -173,6 +174,7 @@ class Life:
             lease=self.lease,
             head=self.head,
             phase=self.face.phase,
+            reason=self.face.reason,
             since=self.face.since,
             started_at=self.started_at,
             incidents=self.incidents,

@@ -14,6 +14,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import AttachMessage, SaveAnswer, SaveRequest, SyncInput
 from holdfast.workflows import steps
+from holdfast.workflows.cancelling import heed_cancel
 
 ASK_AGAIN = timedelta(minutes=2)
 
@@ -116,10 +117,12 @@ class Saver:
         try:
             await self._deliver(name, message)
         except FailureError:
+            heed_cancel()
             await self.open(self._spec)
             if self.attachment is not None and message is not self.attachment:
                 await self._deliver("attach", self.attachment)
             await self._deliver(name, message)
+        heed_cancel()
 
     async def _deliver(self, name: str, message: AttachMessage | SaveRequest | None) -> None:
         if message is None:

@@ -42,6 +42,7 @@ from holdfast.contracts.workload import (
 )
 from holdfast.policy import ladder
 from holdfast.workflows.budgeting import keep_budget
+from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases import ending, guarding, moving, pausing, placing
 from holdfast.workflows.wishes import Wish
@@ -74,6 +75,7 @@ class WorkloadWorkflow:
             if order.resume is None:
                 await placing.open_record(life)
             while not life.face.phase.is_final:
+                heed_cancel()
                 await PHASES[life.face.phase](life)
         except (asyncio.CancelledError, FailureError) as err:
             if not life.face.phase.is_final:  # whatever it was that nobody foresaw, no machine is left behind

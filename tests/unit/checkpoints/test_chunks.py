@@ -1,5 +1,6 @@
 """The grid, the names and the codecs: what makes two saves of equal bytes equal."""
 
+import gzip
 import os
 import struct
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_a_bomb_does_not_grow_beyond_the_size_it_claims() -> None:
     _, payload = chunks.encode(bytes(10_000_000))
     assert len(chunks.decode("zlib", payload, 1000)) <= 1001
     assert len(codecs.decode("zlib", bytes(payload), 1000)) <= 1001
+
+
+def test_a_list_from_a_machine_does_not_unfold_beyond_its_bound() -> None:
+    document = ["0" * 1_000_000]
+    assert wire.join(wire.cut(document), largest=1_000_004) == document
+    with pytest.raises(ValueError, match="more than 1000000 bytes"):
+        wire.join(wire.cut(document), largest=1_000_000)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [[], [""], ["not base64"], ["AAAA"], [wire.cut([0] * 9)[0][:24]], wire.cut_bytes(gzip.compress(b"[" * 100_000))],
+    ids=["no page", "an empty page", "no base64", "no gzip", "half of one", "no end of brackets"],
+)
+def test_what_was_not_cut_as_a_list_is_a_value_error(pages: list[str]) -> None:
+    with pytest.raises(ValueError):
+        wire.join(pages)
 
 
 def test_both_sides_name_and_page_alike() -> None:

@@ -36,12 +36,12 @@ def logs(
     async def read(holdfast: Holdfast) -> None:
         reader = holdfast.logs(name)
         if tail is not None:
-            console.answer(await reader.tail(tail), end="")
+            console.output(await reader.tail(tail))
         else:
             async for text in reader.so_far():
-                console.answer(text, end="")
+                console.output(text)
         if follow:
             async for text in reader.follow():
-                console.answer(text, end="")
+                console.output(text)
 
     with_holdfast(data_dir, show)

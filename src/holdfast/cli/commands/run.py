@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,9 +99,9 @@ async def _follow(holdfast: Holdfast, name: str, as_json: bool) -> int:
     try:
         async for text in holdfast.logs(name).follow():
             if as_json:
-                console.say(text.rstrip("\n"))
+                console.say(console.harmless(text.rstrip("\n"), sys.stderr))
             else:
-                console.answer(text, end="")
+                console.output(text)
     finally:
         news.cancel()
     result = await holdfast.wait(name)

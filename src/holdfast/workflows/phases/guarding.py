@@ -9,6 +9,7 @@ from holdfast.contracts.incidents import Cause, Reach, Verdict
 from holdfast.contracts.workload import Phase
 from holdfast.policy import verdicts
 from holdfast.workflows import steps
+from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.ending import work_ended
 from holdfast.workflows.phases.granting import grant
@@ -52,6 +53,7 @@ async def weigh(life: Life) -> None:
     """Look again and again, patiently, until the evidence says alive or lost. Unknown never does."""
     lease, began, wait = life.machine(), workflow.now(), FIRST_LOOK_AGAIN
     while True:
+        heed_cancel()
         evidence = await gather_evidence(lease, last_sign=life.last_sign)
         if evidence.reach in (Reach.ANSWERS, Reach.NO_AGENT):
             life.last_sign = workflow.now()
