@@ -182,6 +182,7 @@ class World:
     @activity.defn
     async def record_lease(self, lease: Lease) -> None:
         assert lease.label in self.lines, "nobody claimed it"
+        self.leases[lease.label] = lease
         self.lines[lease.label] = lease.instance_id
 
     @activity.defn
