@@ -14,6 +14,7 @@ from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.machines import MachineActivities
+from holdfast.activities.money import MoneyActivities
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
 from holdfast.activities.stock import StockActivities
@@ -21,6 +22,7 @@ from holdfast.contracts import activities as contracts
 
 ROOMS = (
     RecordActivities,
+    MoneyActivities,
     StockActivities,
     MachineActivities,
     ProviderWatch,

@@ -33,6 +33,7 @@ from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
 from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
+from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
@@ -54,6 +55,7 @@ DOCUMENTS = (
         WorkloadReport,
         Incident,
     ),
+    *(Standing, Budget, Costs, CostLine, DayCost, CostGroup, Drift),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
     *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
 )

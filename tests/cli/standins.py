@@ -33,6 +33,20 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, Terms
+from holdfast.contracts.money import (
+    Budget,
+    Charge,
+    ChargesInput,
+    CostLine,
+    CostPage,
+    CostsInput,
+    DayCost,
+    Drift,
+    ReconcileInput,
+    SetBudgetInput,
+    Standing,
+    StandingsInput,
+)
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.workload import (
     Ack,
@@ -95,6 +109,27 @@ def an_offer(hourly: str, number: int = 1) -> Offer:
         terms=Terms.INTERRUPTIBLE,
         hourly=Decimal(hourly),
         reliability=0.99,
+    )
+
+
+def a_cost_line(workload: str) -> CostLine:
+    return CostLine(
+        label=f"{workload}.e1",
+        workload=workload,
+        tenant="default",
+        provider="vast",
+        instance_id="1",
+        gpu="1x RTX 4090",
+        terms="interruptible",
+        hourly=Decimal("0.31"),
+        bid=Decimal("0.30"),
+        storage_hourly=Decimal("0.01"),
+        opened_at=NOON,
+        closed_at=NOON + timedelta(hours=2),
+        running=timedelta(minutes=90),
+        stopped=timedelta(minutes=30),
+        cost=Decimal("0.47"),
+        days=(DayCost(day="2026-01-02", cost=Decimal("0.47")),),
     )
 
 
@@ -292,6 +327,8 @@ class World:
     recorded: set[str] = field(default_factory=set)
     records: Records | None = None  # real ones, instead of what is recorded above
     verified: list[str] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
+    charged: Decimal = Decimal("0.51")
 
     @activity.defn
     async def search_offers(self, order: SearchInput) -> list[Offer]:
@@ -329,15 +366,48 @@ class World:
     async def mark_verified(self, order: MarkVerifiedInput) -> None:
         self.verified.append(order.manifest)
 
+    @activity.defn
+    async def set_budget(self, order: SetBudgetInput) -> list[Standing]:
+        self.standings = [each for each in self.standings if each.budget.name != order.name]
+        if order.amount is None:
+            return []
+        limit = Budget(scope=order.scope, name=order.name, span=order.span, amount=order.amount)
+        self.standings.append(Standing(budget=limit, spent=Decimal("0.25"), reserved=Decimal("0.5")))
+        return self.standings[-1:]
+
+    @activity.defn
+    async def read_budgets(self, order: StandingsInput) -> list[Standing]:
+        wanted = {order.workload, order.tenant} - {None}
+        return [each for each in self.standings if not wanted or each.budget.name in wanted]
+
+    @activity.defn
+    async def read_costs(self, order: CostsInput) -> CostPage:
+        return CostPage(lines=(a_cost_line("train"),), last="")
+
+    @activity.defn
+    async def read_charges(self, order: ChargesInput) -> list[Charge] | None:
+        return [Charge(instance_id="1", amount=self.charged)]
+
+    @activity.defn
+    async def reconcile_charges(self, order: ReconcileInput) -> Drift:
+        charged = sum((each.amount for each in order.charges), Decimal(0))
+        beyond = charged > 1
+        worst = "train.e1" if beyond else ""
+        metered = Decimal("0.5")
+        return Drift(provider="vast", metered=metered, charged=charged, machines=1, beyond=beyond, worst=worst)
+
 
 @asynccontextmanager
 async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
     """Workers on every queue, under the real names."""
     activities: dict[str, list[Callable[..., Any]]] = {
-        names.CONTROL_QUEUE: [world.report_workload, world.forget_checkpoints, world.mark_verified],
+        names.CONTROL_QUEUE: [
+            *(world.report_workload, world.forget_checkpoints, world.mark_verified),
+            *(world.set_budget, world.read_budgets, world.read_costs, world.reconcile_charges),
+        ],
         names.HOSTS_QUEUE: [world.read_logs, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],
-        names.provider_queue("vast"): [world.search_offers],
+        names.provider_queue("vast"): [world.search_offers, world.read_charges],
     }
     async with AsyncExitStack() as stack:
         for queue, bodies in activities.items():

@@ -157,6 +157,23 @@ def test_an_unknown_workload_has_no_log_and_nothing_to_restore(stack: Stack, tmp
         assert (refused.code, len(refused.err.splitlines())) == (4, 2), line
 
 
+def test_what_is_left_out_of_the_offers_is_shown_with_its_reason(stack: Stack) -> None:
+    line = ["offers", "--gpu", "RTX 4090", "--max-price", "0.18", "--rejected"]
+    cheapest = stack("offers", "--gpu", "RTX 4090", "--json").document[0]
+    assert stack("machines", "ban", "vast", cheapest["machine_id"], "--for", "1h", "--reason", "slow disk").code == 0
+    found = {each["machine_id"]: each["reason"] for each in stack(*line, "--json").document}
+    assert found[cheapest["machine_id"]].endswith("slow disk")
+    assert any("is above the limit of $0.18/h" in reason for reason in found.values())
+    assert "WHY NOT" in stack(*line).out
+    assert [each["machine_id"] for each in stack("machines", "ls", "--banned", "--json").document] == [
+        cheapest["machine_id"]
+    ]
+    assert stack("machines", "unban", "vast", cheapest["machine_id"]).code == 0
+    assert stack("machines", "ls", "--banned", "--json").document == []
+    refused = stack("machines", "history", "vast", "no such machine")
+    assert (refused.code, "hint: `holdfast machines ls`" in refused.err) == (4, True)
+
+
 def test_no_offer_under_the_limit_names_the_nearest_and_rents_nothing(stack: Stack) -> None:
     refused = stack("run", stack.spec("dear", limit="0.01"), "--json")
     assert (refused.code, refused.out) == (5, "")

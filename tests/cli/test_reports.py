@@ -34,7 +34,7 @@ async def test_report_measures_against_the_objectives_for_people(online: Run, kn
     assert "worst 20.0s, objective 1m 00s: met" in text
     assert "worst 7.0s, objective 5.0s: MISSED" in text
     assert "recovered by snapshot in 20.0s, work lost 7.0s, cost $0.0017" in text
-    assert "$0.0258 over 1 machine, by our meter, boot time included; the provider's bill may leave that out" in text
+    assert "$0.0258 over 1 machine, by our meter; `holdfast cost` compares it with the provider's bill" in text
     assert "d=detect 2.0s  b=boot 12.0s  r=restore 5.0s  g=progress 1.0s" in text
 
 

@@ -109,6 +109,29 @@ async def paused(story: Story) -> Handle:
     return handle
 
 
+async def used_up(story: Story) -> Handle:
+    """Metered through a pause; then a budget was used up, and ended the work."""
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("pause", result_type=Ack)
+    await story.reaches(handle, Phase.PAUSED)
+    await handle.execute_update("resume", result_type=Ack)
+    await story.running(handle)
+    story.world.budget_is_used_up = "the budget of $5.00 is used up"
+    await handle.signal("budget_changed")
+    return handle
+
+
+async def unpaid(story: Story) -> Handle:
+    """Lost, and no budget pays for another machine."""
+    handle = await story.begin()
+    await story.running(handle)
+    await story.save_now(handle)
+    story.world.claims_are_refused = "the budget of $5.00 has $0.00 left"
+    story.world.outbid(story.world.newest())
+    return handle
+
+
 async def moved(story: Story) -> Handle:
     """Moved because the operator asked."""
     handle = await story.begin()
@@ -290,6 +313,8 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         refused,
         hiccup,
         paused,
+        used_up,
+        unpaid,
         moved,
         stopped,
         stopped_early,

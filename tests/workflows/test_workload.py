@@ -305,6 +305,46 @@ async def test_pause_saves_and_stops_the_machine_and_resume_starts_the_same_one(
     assert status.lease.instance_id == "i1"
 
 
+async def test_what_a_machine_is_charged_for_follows_its_states(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    since = story.world.leases[f"{story.name}.e1"].running_since
+    await handle.execute_update("pause", result_type=Ack)
+    await story.reaches(handle, Phase.PAUSED)
+    assert story.world.metered == [(f"{story.name}.e1", InstanceState.STOPPED)]
+    await handle.execute_update("resume", result_type=Ack)
+    await story.running(handle)
+    again = story.world.leases[f"{story.name}.e1"].running_since
+    assert since is not None and again is not None and again > since
+
+
+async def test_a_budget_that_is_used_up_saves_and_stops_the_work_and_says_so(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await story.until(lambda: story.world.calls["budget"] > 0)
+    story.world.budget_is_used_up = "the budget of $5.00 is used up"
+    await handle.signal("budget_changed")
+    result = await handle.result()
+    assert (result["phase"], result["reason"]) == ("stopped", "the budget of $5.00 is used up")
+    assert story.world.saves[-1].reason is SaveReason.STOP
+    assert story.world.alive == []
+
+
+@pytest.mark.parametrize("moment", ["before it ran", "after a loss"])
+async def test_a_machine_that_no_budget_pays_for_ends_the_workload_and_not_the_books(story: Story, moment: str):
+    if moment == "after a loss":
+        handle = await story.begin()
+        await story.running(handle)
+    story.world.claims_are_refused = "the budget of $5.00 has $0.00 left"
+    if moment == "after a loss":
+        story.world.outbid(story.world.newest())
+    else:
+        handle = await story.begin()
+    result = await handle.result()
+    assert (result["phase"], result["reason"]) == ("stopped", story.world.claims_are_refused)
+    assert story.world.alive == []
+
+
 async def test_resume_moves_when_the_gpu_was_taken_meanwhile(story: Story):
     handle = await story.begin()
     await story.running(handle)

@@ -34,6 +34,7 @@ from holdfast.contracts.machines import (
     Terms,
 )
 from holdfast.contracts.memory import MachineMemory, RecallInput
+from holdfast.contracts.money import BudgetWord, MeterInput
 from holdfast.contracts.workload import Phase
 from tests.workflows.moments import Moments
 
@@ -98,6 +99,10 @@ class World:
         self.workspaces: list[str] = []  # what each save was of
         self.epoch = 0
         self.lines: dict[str, str] = {}  # label → instance id, "" until it is known
+        self.leases: dict[str, Lease] = {}
+        self.metered: list[tuple[str, InstanceState]] = []
+        self.budget_is_used_up = ""  # the reason with which the records end the work
+        self.claims_are_refused = ""  # why no budget allows a claim
         self.closed: dict[str, str] = {}
         self.incidents: list[Incident] = []
         self.memories: list[MachineMemory] = []
@@ -161,6 +166,8 @@ class World:
     async def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
         if order.epoch < self.epoch:
             raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
+        if self.claims_are_refused:
+            raise ApplicationError(self.claims_are_refused, type=ErrorType.BUDGET_EXCEEDED, non_retryable=True)
         self.epoch = order.epoch
         if order.offer is not None:
             self.lines[names.label(order.workload, order.epoch)] = ""
@@ -175,7 +182,17 @@ class World:
     @activity.defn
     async def record_lease(self, lease: Lease) -> None:
         assert lease.label in self.lines, "nobody claimed it"
+        self.leases[lease.label] = lease
         self.lines[lease.label] = lease.instance_id
+
+    @activity.defn
+    async def meter_lease(self, order: MeterInput) -> None:
+        self.metered.append((order.label, order.state))
+
+    @activity.defn
+    async def keep_budget(self, workload: str) -> BudgetWord:
+        self.calls["budget"] += 1
+        return BudgetWord(look_again_after=timedelta(minutes=15), used_up=self.budget_is_used_up)
 
     @activity.defn
     async def open_leases(self, workload: str) -> list[OpenLease]:
@@ -408,6 +425,8 @@ class World:
             self.claim_epoch,
             self.recall_machines,
             self.record_lease,
+            self.meter_lease,
+            self.keep_budget,
             self.open_leases,
             self.close_lease,
             self.commit_checkpoint,

@@ -15,9 +15,10 @@ from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer
+from holdfast.contracts.money import Charge, ChargesInput
 from holdfast.contracts.sweeping import Look, LookInput, Stranger
 from holdfast.policy import sweeping
-from holdfast.providers.base import Pauses, Provider
+from holdfast.providers.base import Pauses, Provider, TellsCharges
 from holdfast.providers.errors import ProviderError
 
 OFFERS_PASSED_ON = 64
@@ -145,6 +146,13 @@ class MachineActivities:
             with translated():
                 return await self._pausing().start(order.instance_id)
 
+    @activity.defn
+    async def read_charges(self, order: ChargesInput) -> list[Charge] | None:
+        if not isinstance(self._provider, TellsCharges):
+            return None
+        with translated():
+            return list(await self._provider.charges(order.since))
+
     def all(self) -> Sequence[object]:
         """Every method that a worker of this provider registers."""
         return (
@@ -157,6 +165,7 @@ class MachineActivities:
             self.look_for_strangers,
             self.stop_instance,
             self.start_instance,
+            self.read_charges,
         )
 
     async def _destroy_until_unknown(self, instance_id: str) -> None:

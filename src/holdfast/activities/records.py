@@ -18,6 +18,7 @@ from holdfast.contracts.memory import (
     MachineMemory,
     RecallInput,
 )
+from holdfast.contracts.money import MeterInput
 from holdfast.contracts.reports import WorkloadReport
 from holdfast.policy.retention import retain
 from holdfast.records.store import Records
@@ -56,6 +57,11 @@ class RecordActivities:
     def record_lease(self, lease: Lease) -> None:
         with translated():
             self._records.record_lease(lease)
+
+    @activity.defn
+    def meter_lease(self, order: MeterInput) -> None:
+        with translated():
+            self._records.meter_lease(order)
 
     @activity.defn
     def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:

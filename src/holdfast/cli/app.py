@@ -35,6 +35,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "why": ("why", "why", "Explain why a machine was chosen, and why others were not."),
     "machines": ("machines", "app", "See how rented machines behaved; ban them or forgive them."),
     "sweep": ("sweep", "sweep", "End machines that cost money and that nobody owns."),
+    "cost": ("cost", "cost", "Show what every machine cost, and whether the bills agree."),
+    "budget": ("budget", "app", "Limit what may be spent, and show how much is."),
     "sim": ("sim", "app", "Act on the simulated market: kill, outbid, partition, bill."),
     "worker": ("worker", "worker", "Run workers of one or more roles."),
     "doctor": ("doctor", "doctor", "Check this installation and say what to do about it."),

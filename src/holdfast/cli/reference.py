@@ -34,6 +34,8 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `pause`, `resume`, `failover`, `stop` | `phase` that was reached, `detail` |
 | `report` | totals against `rto` and `rpo`, `cost`, and lists: `incidents`, `leases`, `checkpoints`, `decisions` |
 | ↳ an incident | `cause`, `reason`, `strategy`, `phases` (seconds), `recovery_time`, `work_lost`, `cost`, `attempts` |
+| `cost` | `total`, `lines` or with `--by` `groups`, and `drift` against the providers' own bills |
+| `budget set`, `budget show` | a list: `budget` (`scope`, `name`, `span`, `amount`), `spent`, `reserved` |
 | `why` | a list of decisions: `chosen` and `rejected` offers, each with `score` and `reason` |
 | `offers` | a list of offers, cheapest first |
 | `checkpoint ls` | a list, oldest first: `sequence`, `epoch`, `reason`, `taken_at`, `bytes_total`, `manifest`, … |

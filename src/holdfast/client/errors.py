@@ -75,6 +75,12 @@ class NoOffers(HoldfastError):
     remedy_by_default = "raise price.max_hourly or ask for less; `holdfast offers` shows the market"
 
 
+class BudgetExceeded(HoldfastError):
+    """What is left of a budget does not pay for a machine. Nothing was rented."""
+
+    remedy_by_default = "`holdfast budget show` shows what is spent; `holdfast budget set` changes the limit"
+
+
 class NoProvider(HoldfastError):
     """No provider is configured, or the spec names one that is not."""
 

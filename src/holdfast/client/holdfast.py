@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client import listing, market, messages, reports, starting, sweeping
+from holdfast.client import listing, market, messages, money, reports, starting, sweeping
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
@@ -35,8 +36,9 @@ from holdfast.client.status import (
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
-from holdfast.contracts.failover import Decision
+from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.machines import Offer, Requirements
+from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
@@ -92,6 +94,7 @@ class Holdfast:
         Raises:
             AlreadyRunning: the name is taken by a running workload.
             NoOffers: nothing fits within the price limit; the message shows what comes nearest.
+            BudgetExceeded: a budget has not enough left for even the cheapest machine.
             SecretMissing: the host workers do not have a secret that the spec names.
             NoProvider, CredentialsRefused, ProviderUnavailable, StoreUnavailable, NoWorker, TemporalUnavailable.
         """
@@ -100,6 +103,7 @@ class Holdfast:
         await market.refuse_unknown(self._client, asked, self._settings)
         placed = spec.model_copy(update={"providers": asked})
         found = await market.require_offers(self._client, placed)
+        await money.refuse_spent_budget(self._client, placed, found.offers[0])
         await starting.refuse_missing_secrets(self._client, placed)
         saved = await starting.save_workdir(placed, workdir, self._settings) if workdir else None
         run_id = await starting.start(self._client, placed, saved)
@@ -242,6 +246,12 @@ class Holdfast:
         await market.refuse_unknown(self._client, asked, self._settings)
         return await market.survey(self._client, asked, requirements)
 
+    async def left_out(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> tuple[RankedOffer, ...]:
+        """Of the cheapest offers of this kind, those that do not fit or are banned, and why. Errors as `survey`."""
+        asked = market.providers_for(providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        return (await market.left_out(self._client, asked, requirements)).rejected
+
     # --- checkpoints -----------------------------------------------------------------------------------------
 
     async def save(self, name: str) -> CheckpointRef:
@@ -325,6 +335,18 @@ class Holdfast:
         asked = market.providers_for(providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         return await sweeping.sweep(self._client, asked, grace=self._settings.sweep.grace, dry_run=dry_run)
+
+    async def set_budget(self, scope: Scope, name: str, span: Span, amount: Decimal | None) -> tuple[Standing, ...]:
+        """Replace a budget, or remove it with None; how it stands now. What runs looks at it at once."""
+        return await money.set_budget(self._client, SetBudgetInput(scope=scope, name=name, span=span, amount=amount))
+
+    async def budgets(self, *, workload: str | None = None, tenant: str | None = None) -> tuple[Standing, ...]:
+        """How budgets stand: those that hold for a workload or a tenant, or all."""
+        return await money.standings(self._client, workload=workload, tenant=tenant)
+
+    async def costs(self, *, by: By | None = None) -> Costs:
+        """A line for every machine ever rented, or their sums, beside the bills of the providers that tell theirs."""
+        return await money.costs(self._client, sorted(self._settings.providers), by=by)
 
     # --- inside ----------------------------------------------------------------------------------------------
 

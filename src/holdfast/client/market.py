@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from temporalio.client import Client
 
+from holdfast.client import machines
 from holdfast.client.calls import ask, is_served
 from holdfast.client.errors import HoldfastError, NoOffers, NoProvider
 from holdfast.contracts import activities, names
 from holdfast.contracts.machines import Offer, Requirements
+from holdfast.contracts.memory import MachineKey
 from holdfast.contracts.spec import WorkloadSpec
+from holdfast.policy.placement import Ranking, rank
 from holdfast.settings import Settings
 
 SHOWN = 3  # offers named in a refusal
@@ -65,6 +69,28 @@ async def survey(client: Client, providers: Iterable[str], requirements: Require
         raise next(iter(silent.values()))
     offers = sorted(found, key=lambda offer: (offer.hourly, offer.provider, offer.offer_id))
     return Survey(offers=tuple(offers), silent=silent)
+
+
+async def left_out(client: Client, providers: Iterable[str], requirements: Requirements) -> Ranking:
+    """A ranking of all that the providers have of this kind, with what does not fit the limits or is banned, and why.
+
+    The search leaves every limit out but what makes the kind: GPU, count and terms.
+
+    Raises:
+        HoldfastError: no provider answered; the first one's reason.
+    """
+    kind = Requirements(
+        gpu=requirements.gpu,
+        gpu_count=requirements.gpu_count,
+        terms=requirements.terms,
+        disk_gb=requirements.disk_gb,  # the price contains it
+    )
+    found = (await survey(client, providers, kind)).offers
+    known = {
+        MachineKey(provider=each.provider, machine_id=each.machine_id): each
+        for each in await machines.remembered(client, provider=None, banned_only=True)
+    }
+    return rank(found, requirements, now=datetime.now(UTC), memory=known)
 
 
 async def require_offers(client: Client, spec: WorkloadSpec) -> Survey:

@@ -7,6 +7,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.connection import unavailable
 from holdfast.client.errors import (
+    BudgetExceeded,
     CheckpointCorrupt,
     CredentialsRefused,
     HoldfastError,
@@ -32,6 +33,7 @@ _BY_TYPE: Mapping[str, type[HoldfastError]] = {
     ErrorType.CREDENTIALS_REFUSED: CredentialsRefused,
     ErrorType.OUT_OF_CREDIT: OutOfCredit,
     ErrorType.NO_OFFERS: NoOffers,
+    ErrorType.BUDGET_EXCEEDED: BudgetExceeded,
     ErrorType.SECRET_MISSING: SecretMissing,
     ErrorType.NO_CHECKPOINT: NoCheckpoint,
     ErrorType.CHECKPOINT_CORRUPT: CheckpointCorrupt,

@@ -18,6 +18,19 @@ from holdfast.contracts.memory import (
     MachineMemory,
     RecallInput,
 )
+from holdfast.contracts.money import (
+    BudgetWord,
+    Charge,
+    ChargesInput,
+    CostPage,
+    CostsInput,
+    Drift,
+    MeterInput,
+    ReconcileInput,
+    SetBudgetInput,
+    Standing,
+    StandingsInput,
+)
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
@@ -148,6 +161,41 @@ async def record_lease(lease: Lease) -> None:
 @activity.defn
 async def close_lease(order: CloseLeaseInput) -> Decimal:
     """Close the cost line and return what the lease cost in USD, by our own meter."""
+    raise _stub()
+
+
+@activity.defn
+async def meter_lease(order: MeterInput) -> None:
+    """Note that a machine is charged for in another way from a moment on. Repeated, or late, it changes nothing."""
+    raise _stub()
+
+
+@activity.defn
+async def keep_budget(workload: str) -> BudgetWord:
+    """Settle what a workload's machines have cost, reserve what comes next, and say whether a budget ends the work."""
+    raise _stub()
+
+
+@activity.defn
+async def set_budget(order: SetBudgetInput) -> list[Standing]:
+    """Replace or remove a budget; how it stands now, nothing if it was removed."""
+    raise _stub()
+
+
+@activity.defn
+async def read_budgets(order: StandingsInput) -> list[Standing]:
+    raise _stub()
+
+
+@activity.defn
+async def read_costs(order: CostsInput) -> CostPage:
+    """A page of the cost lines of every machine ever rented."""
+    raise _stub()
+
+
+@activity.defn
+async def reconcile_charges(order: ReconcileInput) -> Drift:
+    """Hold our meter against what a provider charges."""
     raise _stub()
 
 
@@ -345,6 +393,12 @@ async def stop_instance(order: MachineInput) -> None:
 @activity.defn
 async def start_instance(order: MachineInput) -> Instance:
     """Ask for the start; the answer may be WAITING when the GPU is taken."""
+    raise _stub()
+
+
+@activity.defn
+async def read_charges(order: ChargesInput) -> list[Charge] | None:
+    """What the provider charges for each machine that existed since then; None when it does not tell."""
     raise _stub()
 
 

@@ -30,6 +30,7 @@ class ErrorType(StrEnum):
 
     # Answers of the workflows.
     NO_OFFERS = "NoOffers"
+    BUDGET_EXCEEDED = "BudgetExceeded"  # what is left of a budget does not pay for the machine; nothing was rented
     LADDER_EXHAUSTED = "LadderExhausted"
     FENCED = "Fenced"  # a newer epoch owns the workload
     SUPERSEDED = "Superseded"  # another save committed first

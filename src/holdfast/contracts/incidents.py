@@ -54,6 +54,7 @@ class Evidence:
     we_are_online: bool = False  # another machine of ours let the same worker in just now
     own_side_doubtful: bool = False  # something speaks against the network or the key of the worker that tried
     stop_requested: bool = False  # we asked the provider to stop it
+    charged: Decimal | None = None  # USD per hour, as the provider charges in this state; None: not told
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,7 @@ class Offer:
     place: str = ""  # the provider's own words, such as "Quebec, CA"
     terms: Terms
     hourly: Decimal  # USD per hour for the whole machine, disk included, at these terms
+    storage_hourly: Decimal | None = None  # of that, for the disk: charged also while it is stopped; None: not told
     bid: Decimal | None = None  # USD per hour to bid so that the machine runs now (interruptible only)
     reliability: float | None = None
     download_mbps: float | None = None
@@ -105,10 +106,13 @@ class Instance:
     gpu_count: int = 0
     region: str = ""
     terms: Terms | None = None
-    hourly: Decimal | None = None
+    hourly: Decimal | None = None  # USD per hour while it runs, disk included
     ssh: SshAddress | None = None  # only while it can be reached
     contract_ends: datetime | None = None
     self_destruct: SelfDestruct | None = None
+    storage_hourly: Decimal | None = None  # USD per hour while it is stopped; None: not told
+    charged: Decimal | None = None  # USD per hour in its present state; None: not told
+    running_since: datetime | None = None  # by the provider's clock; None: it does not run, or not told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +159,9 @@ class Lease:
     host_key: str = ""  # the machine's public key, pinned at first contact, in authorized_keys format
     contract_ends: datetime | None = None
     self_destruct: SelfDestruct | None = None
+    bid: Decimal | None = None  # USD per hour that was offered for it; `hourly` is what is charged
+    storage_hourly: Decimal | None = None  # USD per hour while it is kept and does not run; None: not told
+    running_since: datetime | None = None  # what is charged while it runs is charged from here on
 
 
 class Conduct(StrEnum):

@@ -16,6 +16,7 @@ WATCH: Final = "watch"
 RELEASE: Final = "release"
 GARBAGE: Final = "garbage"
 SWEEP: Final = "sweep"
+RECONCILE: Final = "reconcile"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -73,6 +74,11 @@ def watch_id(provider: str) -> str:
 def sweep_id(provider: str) -> str:
     """The schedule's id, and the beginning of the ids of its runs."""
     return f"sweep/{provider}"
+
+
+def reconcile_id(provider: str) -> str:
+    """The schedule's id, and the beginning of the ids of its runs."""
+    return f"reconcile/{provider}"
 
 
 def label(workload: str, epoch: int) -> str:

@@ -37,6 +37,8 @@ class LeaseLine:
     closed_at: datetime | None
     closed_because: str
     cost: Decimal  # USD by our own meter, up to now for an open line
+    bid: Decimal | None = None  # USD per hour that was offered; `hourly` is what is charged while it runs
+    storage_hourly: Decimal | None = None  # USD per hour while it is kept and does not run; None: not told
 
 
 @dataclass(frozen=True, kw_only=True)

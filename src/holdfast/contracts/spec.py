@@ -211,6 +211,10 @@ class WorkloadSpec(_Strict):
     environment: dict[VariableName, Text | SecretRef] = Field(default_factory=dict, max_length=MOST_VARIABLES)
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
     price: PriceSpec
+    budget: Decimal | None = Field(
+        default=None, ge=0, le=1_000_000, max_digits=20, description="USD for this run of the workload, all machines"
+    )
+    tenant: str = Field(default="default", pattern=NAME_PATTERN, description="whose budgets it is paid from")
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     failover: FailoverSpec = Field(default_factory=FailoverSpec)
     objectives: ObjectivesSpec = Field(default_factory=ObjectivesSpec)

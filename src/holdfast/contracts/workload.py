@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Lease
+from holdfast.contracts.machines import InstanceState, Lease
 from holdfast.contracts.spec import WorkloadSpec
 
 
@@ -57,6 +57,7 @@ class WorkloadState:
     failed_saves: int = 0  # last saves of ended work, in a row
     last_sign: datetime | None = None  # of life, from the machine
     attached: "AttachMessage | None" = None  # what `checkpoint_sync` was last told to save from
+    metered: InstanceState = InstanceState.RUNNING  # the state in which the machine is charged for
     reason: str = ""  # of the phase
 
 

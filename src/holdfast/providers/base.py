@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from holdfast.contracts.machines import Instance, LaunchOrder, LaunchResult, Offer, Requirements
+from holdfast.contracts.money import Charge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Capabilities:
     snapshots: bool = False  # implements `KeepsSnapshots`
     tells_prices: bool = False  # implements `TellsPrices`
     advises_capacity: bool = False  # implements `AdvisesCapacity`
+    tells_charges: bool = False  # implements `TellsCharges`
     runs_images: bool = True  # `LaunchOrder.image` is a container image; else a machine image of its settings is used
     notice: timedelta | None = None  # warning given before an interruption; None: none
     finds_by_label: bool = True  # `list_owned` can be trusted to show labels
@@ -167,4 +169,13 @@ class AdvisesCapacity(Protocol):
 
     async def obtainability(self, offers: Sequence[Offer]) -> Mapping[str, float]:
         """From offer id to a likelihood between 0 and 1, for those of which the provider says anything."""
+        ...
+
+
+@runtime_checkable
+class TellsCharges(Protocol):
+    """The provider tells what it charges, machine by machine."""
+
+    async def charges(self, since: datetime) -> Sequence[Charge]:
+        """One for each machine that was charged for since then, with all that it cost from then on. Complete."""
         ...

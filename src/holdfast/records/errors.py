@@ -5,6 +5,7 @@ RecordsError
 ├── RecordsBehind        ask a person: schema and code are of different versions; the message names the remedy
 ├── Fenced               stop: a newer epoch, or a newer run, owns the workload
 ├── Superseded           save again on top of the new head: another save of the same epoch committed first
+├── BudgetExceeded       stop, or ask a person: what is left of a budget does not pay for the machine
 └── UnknownWorkload      the name, the lease or the checkpoint was never recorded
 """
 
@@ -27,6 +28,10 @@ class Fenced(RecordsError):
 
 class Superseded(RecordsError):
     """The head is not the one that the save was built on."""
+
+
+class BudgetExceeded(RecordsError):
+    """Nothing was claimed or reserved. The message names the budget."""
 
 
 class UnknownWorkload(RecordsError):

@@ -1,25 +1,26 @@
 """Cost lines: what each machine was, how long we had it, and what that cost."""
 
-from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from datetime import datetime
+from decimal import Decimal
 
 from pydantic import TypeAdapter
 from sqlmodel import Session, col, func, select
 
 from holdfast.contracts.activities import CloseLeaseInput
-from holdfast.contracts.machines import Lease
+from holdfast.contracts.machines import InstanceState, Lease
+from holdfast.contracts.money import MeterInput
 from holdfast.contracts.reports import LeaseLine
+from holdfast.policy import metering
+from holdfast.records import meter
 from holdfast.records.errors import UnknownWorkload
 from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import LeaseRow
 
-_HOUR_US = 3_600_000_000
 _LINE: TypeAdapter[LeaseLine] = TypeAdapter(LeaseLine)
-_MICRODOLLAR = Decimal("0.000001")
 
 
 def record_lease(session: Session, lease: Lease) -> None:
-    """Write what was rented onto the line that its claim opened.
+    """Write what was rented onto the line that its claim opened, and let its meter run.
 
     A line that was closed stays closed; a launch that becomes known only afterwards is still charged for.
     """
@@ -31,9 +32,22 @@ def record_lease(session: Session, lease: Lease) -> None:
     row.region = lease.region
     row.terms = lease.terms.value
     row.hourly = lease.hourly
+    row.bid = lease.bid if lease.bid is not None else row.bid
+    row.storage_hourly = lease.storage_hourly if lease.storage_hourly is not None else row.storage_hourly
     row.launched_at = lease.since
+    _meter(session, row, InstanceState.STARTING, lease.since)
+    if lease.running_since is not None:
+        _meter(session, row, InstanceState.RUNNING, lease.running_since)
     if row.closed_at is not None:
-        row.cost = cost_until(row.closed_at, hourly=row.hourly, launched_at=row.launched_at)
+        meter.stop(session, row.label, row.closed_at)
+        row.cost = _metered(session, row, row.closed_at)
+
+
+def meter_lease(session: Session, order: MeterInput) -> None:
+    """From a moment on the machine is charged for in another way. A line that is closed is charged for no more."""
+    row = _line(session, order.label)
+    if row.closed_at is None and row.launched_at is not None and order.state is not InstanceState.UNKNOWN:
+        _meter(session, row, order.state, order.at, charged=order.charged)
 
 
 def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
@@ -43,8 +57,9 @@ def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
         row.closed_at = order.closed_at
         row.closed_because = order.reason
         row.conduct, row.failed_in = order.conduct.value, order.failed_in
-        row.cost = cost_until(order.closed_at, hourly=row.hourly, launched_at=row.launched_at)
-    return _cost(row, row.closed_at)
+        meter.stop(session, row.label, order.closed_at)
+        row.cost = _metered(session, row, order.closed_at)
+    return row.cost if row.cost is not None else _metered(session, row, row.closed_at)
 
 
 def open_leases(session: Session, provider: str | None = None, workload: str | None = None) -> list[LeaseRow]:
@@ -57,30 +72,22 @@ def open_leases(session: Session, provider: str | None = None, workload: str | N
     return list(session.exec(query.order_by(col(LeaseRow.opened_at), col(LeaseRow.label))))
 
 
-def cost_until(moment: datetime, *, hourly: Decimal, launched_at: datetime | None) -> Decimal:
-    """What a lease costs up to `moment`: its hourly price from its launch on; nothing if it never launched."""
-    if launched_at is None:
-        return Decimal(0)
-    microseconds = max(moment - launched_at, timedelta()) // timedelta(microseconds=1)
-    return (hourly * microseconds / _HOUR_US).quantize(_MICRODOLLAR, rounding=ROUND_HALF_EVEN)
-
-
 def of_generation(session: Session, workload: str, generation: int, window: Window, now: datetime) -> Page[LeaseLine]:
     """In the order in which they were claimed."""
     query = select(LeaseRow).where(LeaseRow.workload == workload, LeaseRow.generation == generation)
-    return newest(session, query.order_by(col(LeaseRow.epoch).desc()), lambda row: line(row, now), _LINE, window)
+    query = query.order_by(col(LeaseRow.epoch).desc())
+    return newest(session, query, lambda row: line(session, row, now), _LINE, window)
 
 
 def cost_of_generation(session: Session, workload: str, generation: int, now: datetime) -> Decimal:
     """What all its leases cost, open ones up to `now`."""
-    query = select(col(LeaseRow.cost), col(LeaseRow.hourly), col(LeaseRow.launched_at)).where(
+    query = select(col(LeaseRow.label), col(LeaseRow.cost)).where(
         LeaseRow.workload == workload, LeaseRow.generation == generation
     )
-    costs = (
-        cost if cost is not None else cost_until(now, hourly=hourly, launched_at=launched_at)
-        for cost, hourly, launched_at in session.exec(query)
-    )
-    return sum(costs, Decimal(0))
+    costs = dict(session.exec(query).all())
+    meters = meter.of(session, [label for label, cost in costs.items() if cost is None])
+    running = (metering.cost(intervals, now=now) for intervals in meters.values())
+    return sum((cost for cost in costs.values() if cost is not None), Decimal(0)) + sum(running, Decimal(0))
 
 
 def newest_epoch(session: Session, workload: str, generation: int) -> int:
@@ -89,7 +96,7 @@ def newest_epoch(session: Session, workload: str, generation: int) -> int:
     return session.exec(query).one() or 0
 
 
-def line(row: LeaseRow, now: datetime) -> LeaseLine:
+def line(session: Session, row: LeaseRow, now: datetime) -> LeaseLine:
     """The line as reports show it; an open one costs up to `now`."""
     return LeaseLine(
         label=row.label,
@@ -104,12 +111,22 @@ def line(row: LeaseRow, now: datetime) -> LeaseLine:
         launched_at=row.launched_at,
         closed_at=row.closed_at,
         closed_because=row.closed_because,
-        cost=_cost(row, now),
+        cost=row.cost if row.cost is not None else _metered(session, row, now),
+        bid=row.bid,
+        storage_hourly=row.storage_hourly,
     )
 
 
-def _cost(row: LeaseRow, now: datetime) -> Decimal:
-    return row.cost if row.cost is not None else cost_until(now, hourly=row.hourly, launched_at=row.launched_at)
+def _meter(
+    session: Session, row: LeaseRow, state: InstanceState, at: datetime, *, charged: Decimal | None = None
+) -> None:
+    told = charged is not None and state is not InstanceState.RUNNING  # running, the lease has the price by now
+    rate = metering.rate(state, hourly=row.hourly, storage_hourly=row.storage_hourly)
+    meter.turn(session, row.label, state, charged if told and charged is not None else rate, at)
+
+
+def _metered(session: Session, row: LeaseRow, now: datetime) -> Decimal:
+    return metering.cost(meter.of(session, [row.label])[row.label], now=now)
 
 
 def _line(session: Session, label: str) -> LeaseRow:

@@ -39,9 +39,19 @@ from holdfast.contracts.memory import (
     MachineMemory,
     RecallInput,
 )
+from holdfast.contracts.money import (
+    BudgetWord,
+    CostPage,
+    Drift,
+    MeterInput,
+    ReconcileInput,
+    SetBudgetInput,
+    Standing,
+    StandingsInput,
+)
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.sweeping import Finding, JudgeInput
-from holdfast.records import checkpoints, host_memory, journal, leases, reports, sightings, workloads
+from holdfast.records import budgets, checkpoints, costs, host_memory, journal, leases, reports, sightings, workloads
 from holdfast.records.engine import make_engine, reader, translated
 from holdfast.records.patience import PATIENCE, Patience
 from holdfast.records.tables import WorkloadRow
@@ -105,7 +115,8 @@ class Records:
     def claim_epoch(self, order: ClaimEpochInput) -> ClaimEpochResult:
         """Raise the fence and note the intent to rent, both or neither. From then on no older epoch can commit.
 
-        Raises `Fenced` when the epoch is not newer than the fence, unless this very claim raised it.
+        Raises `Fenced` when the epoch is not newer than the fence, unless this very claim raised it, and
+        `BudgetExceeded` when what is left of a budget does not pay for the machine.
         """
         with self._writing() as session:
             return workloads.claim_epoch(session, order, self._clock())
@@ -127,6 +138,11 @@ class Records:
         with self._writing() as session:
             leases.record_lease(session, lease)
 
+    def meter_lease(self, order: MeterInput) -> None:
+        """Note that a machine is charged for in another way from a moment on."""
+        with self._writing() as session:
+            leases.meter_lease(session, order)
+
     def close_lease(self, order: CloseLeaseInput) -> Decimal:
         """End a cost line and return its cost in USD. The first close stands."""
         with self._writing() as session:
@@ -135,7 +151,7 @@ class Records:
     def open_leases(self, provider: str | None = None, *, workload: str | None = None) -> list[LeaseLine]:
         """Lines that were not closed, oldest first, of one provider or of all. Each costs up to now."""
         with self._reading() as session:
-            return [leases.line(row, self._clock()) for row in leases.open_leases(session, provider, workload)]
+            return [leases.line(session, row, self._clock()) for row in leases.open_leases(session, provider, workload)]
 
     def judge_strangers(self, order: JudgeInput) -> list[Finding]:
         """Say what becomes of machines that nobody owns, and remember them for the next sweep."""
@@ -163,6 +179,33 @@ class Records:
         """Ban a machine, or lift its ban and forget what was held against it."""
         with self._writing() as session:
             return host_memory.ban(session, order, self._clock())
+
+    # --- money ---
+
+    def keep_budget(self, workload: str) -> BudgetWord:
+        """Move the reservation of a workload's machine on, and say whether a budget ends the work."""
+        with self._writing() as session:
+            return budgets.keep(session, workloads.locked(session, workload), self._clock())
+
+    def set_budget(self, order: SetBudgetInput) -> list[Standing]:
+        """Replace or remove a budget, and tell how it stands; nothing if it was removed."""
+        with self._writing() as session:
+            return budgets.set_budget(session, order, self._clock())
+
+    def standings(self, order: StandingsInput) -> list[Standing]:
+        """How budgets stand: those that hold for a workload or a tenant, or all."""
+        with self._reading() as session:
+            return budgets.read(session, order, self._clock())
+
+    def costs_after(self, label: str) -> CostPage:
+        """A page of the cost lines of every machine that was ever rented, as they were opened; "" begins."""
+        with self._reading() as session:
+            return costs.page(session, label, self._clock())
+
+    def reconcile(self, order: ReconcileInput) -> Drift:
+        """Our meter beside what a provider charges."""
+        with self._reading() as session:
+            return costs.reconcile(session, order, self._clock())
 
     # --- checkpoints ---
 

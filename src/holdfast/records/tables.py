@@ -58,6 +58,7 @@ class GenerationRow(Table, table=True):
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     phase: str = Field(sa_type=Text)  # "open" until the close names the final phase
     reason: str = Field(default="", sa_type=Text)
+    tenant: str = Field(default="default", sa_type=Text, sa_column_kwargs={"server_default": "default"})
 
 
 class LeaseRow(Table, table=True):
@@ -69,6 +70,7 @@ class LeaseRow(Table, table=True):
         Index(None, "workload", "epoch", unique=True),
         Index(None, "closed_at"),
         Index(None, "provider", "machine_id"),
+        Index(None, "tenant"),
     )
 
     label: str = Field(primary_key=True, sa_type=Text)
@@ -92,6 +94,35 @@ class LeaseRow(Table, table=True):
     conduct: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})  # "" until it is over
     failed_in: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})  # the step
     cost: Decimal | None = Field(default=None, sa_type=Money)  # None until closed
+    tenant: str = Field(default="default", sa_type=Text, sa_column_kwargs={"server_default": "default"})
+    reserved: Decimal = Field(default=Decimal(0), sa_type=Money, sa_column_kwargs={"server_default": "0"})  # in all
+    bid: Decimal | None = Field(default=None, sa_type=Money)
+    storage_hourly: Decimal | None = Field(default=None, sa_type=Money)
+
+
+class MeterRow(Table, table=True):
+    """A stretch of a machine's life at one rate. The last is open until the lease is closed."""
+
+    __tablename__ = "meter"
+
+    label: str = Field(primary_key=True, sa_type=Text, foreign_key="leases.label")
+    number: int = Field(primary_key=True)
+    state: str = Field(sa_type=Text)
+    hourly: Decimal = Field(sa_type=Money)  # as charged in this state
+    since: datetime = Field(sa_type=UtcDateTime)
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class BudgetRow(Table, table=True):
+    """A limit on what is spent. Whoever reserves against it holds its row until the reservation is written."""
+
+    __tablename__ = "budgets"
+
+    scope: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(primary_key=True, sa_type=Text)
+    span: str = Field(primary_key=True, sa_type=Text)
+    amount: Decimal = Field(sa_type=Money)
+    set_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class CheckpointRow(Table, table=True):

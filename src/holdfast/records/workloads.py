@@ -16,9 +16,10 @@ from holdfast.contracts.activities import (
 )
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Offer
+from holdfast.contracts.money import Scope, SetBudgetInput, Span
 from holdfast.contracts.names import label
 from holdfast.contracts.spec import WorkloadSpec
-from holdfast.records import rows
+from holdfast.records import budgets, rows
 from holdfast.records.errors import Fenced, UnknownWorkload
 from holdfast.records.tables import CheckpointRow, GenerationRow, LeaseRow, WorkloadRow
 
@@ -46,11 +47,14 @@ def open_workload(session: Session, order: OpenWorkloadInput, now: datetime) -> 
 
 
 def claim_epoch(session: Session, order: ClaimEpochInput, now: datetime) -> ClaimEpochResult:
-    """Raise the fence and note the intent to rent; both or neither.
+    """Raise the fence, reserve what the machine is going to cost, and note the intent to rent: all or nothing.
 
     A claim without an offer opens no cost line: the machine that we have goes on under a new epoch. The same claim
     again changes nothing. The same epoch for another offer is refused: the first offer's machine may exist already,
     under the label that both would wear.
+
+    Raises:
+        BudgetExceeded: what is left of a budget does not pay for the machine.
     """
     raised = session.connection().execute(
         update(WorkloadRow)
@@ -60,9 +64,8 @@ def claim_epoch(session: Session, order: ClaimEpochInput, now: datetime) -> Clai
     workload = locked(session, order.workload)
     if not raised.rowcount:
         _require_same_claim(session, order, workload)
-    elif order.offer is not None:
-        session.add(_intent(order.workload, order.epoch, order.offer, workload.generation, now))
-        session.flush()
+    else:
+        _reserve(session, order, workload, now)
     return ClaimEpochResult(head=head_of(session, workload))
 
 
@@ -125,19 +128,31 @@ def _next_generation(session: Session, workload: WorkloadRow, order: OpenWorkloa
             rpo=order.spec.objectives.rpo,
             opened_at=now,
             phase=OPEN,
+            tenant=order.spec.tenant,
         )
     )
     session.flush()
+    limit = SetBudgetInput(scope=Scope.SPEC, name=workload.name, span=Span.TOTAL, amount=order.spec.budget)
+    budgets.put(session, limit, now)
     if order.workdir:
         session.add(rows.checkpoint_row(order.workdir, workload.generation))
         session.flush()
 
 
-def _intent(workload: str, epoch: int, offer: Offer, generation: int, now: datetime) -> LeaseRow:
+def _reserve(session: Session, order: ClaimEpochInput, workload: WorkloadRow, now: datetime) -> None:
+    intent = None
+    if order.offer is not None:
+        intent = _intent(newest_generation(session, workload), order.epoch, order.offer, now)
+        session.add(intent)
+        session.flush()
+    budgets.claim(session, workload, intent, now)
+
+
+def _intent(generation: GenerationRow, epoch: int, offer: Offer, now: datetime) -> LeaseRow:
     return LeaseRow(
-        label=label(workload, epoch),
-        workload=workload,
-        generation=generation,
+        label=label(generation.workload, epoch),
+        workload=generation.workload,
+        generation=generation.number,
         epoch=epoch,
         provider=offer.provider,
         offer_id=offer.offer_id,
@@ -148,7 +163,10 @@ def _intent(workload: str, epoch: int, offer: Offer, generation: int, now: datet
         region=offer.region,
         terms=offer.terms.value,
         hourly=offer.hourly,
+        bid=offer.bid,
+        storage_hourly=offer.storage_hourly,
         opened_at=now,
+        tenant=generation.tenant,
     )
 
 

@@ -7,6 +7,7 @@ interface: dashboards and alert rules hold on to them. Durations are seconds, si
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 from time import perf_counter
 
 from prometheus_client import (
@@ -37,6 +38,12 @@ class Metrics:
         self._strangers = self._gauge(
             "holdfast_strangers", "Machines that no running workload owns, at the last sweep.", "provider", "ruling"
         )
+        self._drift = self._gauge(
+            "holdfast_cost_drift_usd", "What a provider charged above our own meter, when last compared.", "provider"
+        )
+        self._drifts = self._gauge(
+            "holdfast_cost_drift_beyond_tolerance", "1 while that is more than rounding explains.", "provider"
+        )
         self._workloads = self._gauge("holdfast_workloads", "Workloads that have not ended.", "state")
         self._failovers = self._counter("holdfast_failovers", "Losses answered.", "cause", "strategy", "recovered")
         self._recovery_time = self._histogram(
@@ -60,6 +67,11 @@ class Metrics:
         """Replace what the last sweep found at a provider: machines that nobody owns, by what is done about them."""
         for ruling, count in rulings.items():
             self._strangers.labels(provider, ruling).set(count)
+
+    def drift(self, provider: str, *, metered: Decimal, charged: Decimal, beyond: bool) -> None:
+        """Replace how a provider's bill differed from our meter when they were last compared."""
+        self._drift.labels(provider).set(float(charged - metered))
+        self._drifts.labels(provider).set(int(beyond))
 
     def fleet(self, provider: str, machines: Mapping[str, int], hourly: float) -> None:
         """Replace the picture of what is rented at one provider: machines by state, and USD per hour for all."""

@@ -5,6 +5,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
+from holdfast.workflows.reconcile import ReconcileWorkflow
 from holdfast.workflows.release import ReleaseWorkflow
 from holdfast.workflows.sweep import SweepWorkflow
 from holdfast.workflows.watch import WatchWorkflow
@@ -18,6 +19,7 @@ WORKFLOWS = (
     WatchWorkflow,
     GarbageWorkflow,
     SweepWorkflow,
+    ReconcileWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

@@ -1,4 +1,4 @@
-"""What always runs, whoever starts it first: a watch and a sweep per provider, and the collection of garbage."""
+"""What always runs, whoever starts it first: a watch, a sweep and a look at the bill for each provider, and garbage."""
 
 import logging
 from dataclasses import replace
@@ -21,6 +21,7 @@ from holdfast.contracts.sweeping import SweepInput
 from holdfast.settings import Settings, SweepSettings
 
 GARBAGE_EVERY = timedelta(hours=6)
+RECONCILED_EVERY = timedelta(hours=1)
 log = logging.getLogger("holdfast.worker")
 
 
@@ -29,6 +30,7 @@ async def ensure_standing(client: Client, settings: Settings) -> None:
     for provider in settings.providers:
         await _watch(client, provider, settings.hosts.watch_interval)
         await _sweep(client, provider, settings.sweep)
+        await _reconcile(client, provider)
     await _collect_garbage(client)
 
 
@@ -62,6 +64,22 @@ async def _sweep(client: Client, provider: str, settings: SweepSettings) -> None
         await client.get_schedule_handle(name).update(
             lambda told: ScheduleUpdate(replace(schedule, state=told.description.schedule.state))
         )
+
+
+async def _reconcile(client: Client, provider: str) -> None:
+    name = names.reconcile_id(provider)
+    action = ScheduleActionStartWorkflow(
+        names.RECONCILE,
+        provider,
+        id=name,
+        task_queue=names.CONTROL_QUEUE,
+        static_summary=f"our meter beside the bill of {provider}",
+    )
+    spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILED_EVERY)])
+    try:
+        await client.create_schedule(name, Schedule(action=action, spec=spec))
+    except ScheduleAlreadyRunningError:
+        log.info("the bill of %s is compared already", provider)
 
 
 async def _collect_garbage(client: Client) -> None:

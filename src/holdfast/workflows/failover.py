@@ -23,6 +23,7 @@ from holdfast.contracts.failover import FailoverInput, FailoverResult
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import Strategy
 from holdfast.policy import host_memory, ladder
+from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.moving_in import is_rotten
 from holdfast.workflows.settling import Settled, Settler, give_back
 from holdfast.workflows.strategies import coldstart, snapshot
@@ -78,6 +79,8 @@ class FailoverWorkflow:
         except ActivityError as err:
             if is_cancelled_exception(err):
                 raise
+            if kind_of(err) == ErrorType.BUDGET_EXCEEDED:
+                raise ApplicationError(words_of(err), type=ErrorType.BUDGET_EXCEEDED, non_retryable=True) from err
             if is_rotten(err):
                 self._rotten.add(rung.strategy)
             # Nothing that another machine would mend, such as a key that was revoked: a person can mend it meanwhile.

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import NoReturn
 
 from temporalio import workflow
@@ -11,7 +12,7 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Conduct, Instance, Lease
+from holdfast.contracts.machines import Conduct, Instance, InstanceState, Lease
 from holdfast.contracts.workload import (
     AttachMessage,
     Phase,
@@ -57,6 +58,8 @@ class Life:
         self.exit_code: int | None = None
         self.failed_saves = past.failed_saves if past else 0
         self.searches = past.searches if past else 0  # for a first machine
+        self.metered = past.metered if past else InstanceState.RUNNING  # as the machine is charged for
+        self.budgets_changed = False  # since they were looked at
         self._ending: asyncio.Task[None] | None = None
 
     def enter(self, phase: Phase, reason: str) -> None:
@@ -99,8 +102,17 @@ class Life:
         self.started_at = self.last_sign = started_at
         self.word = self.loss = None
         self.failed_saves = 0
+        self.metered = InstanceState.RUNNING
         await self.saver.attach(lease, head, base=base)
         self.enter(Phase.RUNNING, f"{how} on {lease.label}")
+
+    async def meter(self, state: InstanceState, *, charged: Decimal | None = None) -> None:
+        """The machine is in another state by its provider's word, and costs something else from now on."""
+        if state in (self.metered, InstanceState.UNKNOWN) or self.lease is None:
+            return
+        if workflow.patched("metered-by-state"):
+            self.metered = state
+            await steps.meter_lease(self.lease, state, charged=charged)
 
     async def end(self, phase: Phase, reason: str) -> None:
         """Let everything go, then say that it is over. An end that has begun is carried through as it began."""
@@ -172,6 +184,7 @@ class Life:
             failed_saves=self.failed_saves,
             last_sign=self.last_sign,
             attached=self.saver.attachment,
+            metered=self.metered,
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))
 

@@ -58,10 +58,14 @@ class Mover:
         accepted = workflow.now()
         self.say(f"{lease.label} is booting")
         instance = await steps.await_running(lease, self.spec.failover.boot_timeout, restarted=restarted)
+        booted = workflow.now()
+        lease = taken(lease, instance)
+        if instance.state is InstanceState.RUNNING:
+            lease = replace(lease, running_since=_since(instance, accepted, booted))
+            if workflow.patched("metered-by-state"):
+                await steps.record_lease(lease)  # whatever comes of it, it is charged for from here on
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
             return NeverUp(state=instance.state)
-        lease = taken(lease, instance)
-        booted = workflow.now()
         met = await self._persist(steps.settle_in, lease, self.spec)
         lease = replace(lease, host_key=met.host_key)
         connected = workflow.now()
@@ -120,7 +124,14 @@ def taken(lease: Lease, instance: Instance) -> Lease:
         ssh=instance.ssh or lease.ssh,
         contract_ends=instance.contract_ends or lease.contract_ends,
         self_destruct=instance.self_destruct or lease.self_destruct,
+        storage_hourly=lease.storage_hourly if instance.storage_hourly is None else instance.storage_hourly,
     )
+
+
+def _since(instance: Instance, accepted: datetime, booted: datetime) -> datetime:
+    """Since when it runs: as the provider says, unless its clock is another than ours."""
+    told = instance.running_since
+    return told if told is not None and accepted <= told <= booted else booted
 
 
 def is_rotten(err: ActivityError) -> bool:

@@ -282,6 +282,8 @@ def _lease_of(offer: Offer, workload: str, epoch: int, label: str, since: dateti
         hourly=offer.hourly,
         since=since,
         contract_ends=offer.contract_ends,
+        bid=offer.bid,
+        storage_hourly=offer.storage_hourly,
     )
 
 

@@ -10,6 +10,7 @@ Three tempers:
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -21,8 +22,18 @@ from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveRe
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
-from holdfast.contracts.machines import Conduct, Instance, LaunchResult, Lease, Offer, OpenLease, Requirements
+from holdfast.contracts.machines import (
+    Conduct,
+    Instance,
+    InstanceState,
+    LaunchResult,
+    Lease,
+    Offer,
+    OpenLease,
+    Requirements,
+)
 from holdfast.contracts.memory import MachineKey, MachineMemory, RecallInput
+from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
 from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -79,6 +90,21 @@ async def claim_epoch(workload: str, epoch: int, offer: Offer | None) -> acts.Cl
 async def record_lease(lease: Lease) -> None:
     summary = f"record {lease.label} on {lease.provider} {lease.instance_id}"
     await _on_record(acts.record_lease, lease, summary=summary)
+
+
+async def meter_lease(lease: Lease, state: InstanceState, *, charged: Decimal | None) -> None:
+    order = MeterInput(label=lease.label, state=state, at=workflow.now(), charged=charged)
+    await _on_record(acts.meter_lease, order, summary=f"{lease.label} is charged for as {state}")
+
+
+async def keep_budget(workload: str) -> BudgetWord:
+    return await _on_record(acts.keep_budget, workload, summary=f"what {workload} may still spend")
+
+
+async def reconcile_charges(order: ReconcileInput) -> Drift:
+    return await _on_record(
+        acts.reconcile_charges, order, summary=f"our meter beside {len(order.charges)} charges of {order.provider}"
+    )
 
 
 async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str) -> None:
@@ -227,6 +253,19 @@ async def look_for_strangers(provider: str, stock: Stock) -> Look:
         heartbeat_timeout=timedelta(seconds=15),
         retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_attempts=4),
         summary=f"list {provider} and look for machines that nobody owns",
+    )
+
+
+async def read_charges(provider: str, since: datetime) -> list[Charge] | None:
+    """Soon or not at all: the next run asks again."""
+    return await workflow.execute_activity(
+        acts.read_charges,
+        ChargesInput(provider=provider, since=since),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=5),
+        schedule_to_close_timeout=timedelta(minutes=15),
+        retry_policy=_BRISK,
+        summary=f"what {provider} charges",
     )
 
 

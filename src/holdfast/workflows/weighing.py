@@ -61,6 +61,7 @@ async def gather_evidence(lease: Lease, *, last_sign: datetime) -> Evidence:
         provider_answers=theirs is not None,
         we_are_online=bool(ours and ours.we_are_online),
         own_side_doubtful=bool(ours and ours.own_side_doubtful),
+        charged=theirs.charged if theirs else None,
     )
 
 

@@ -41,6 +41,7 @@ from holdfast.contracts.workload import (
     WorkloadStatus,
 )
 from holdfast.policy import ladder
+from holdfast.workflows.budgeting import keep_budget
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases import ending, guarding, moving, pausing, placing
@@ -69,6 +70,7 @@ class WorkloadWorkflow:
     @workflow.run
     async def run(self, order: WorkloadInput) -> WorkloadResult:
         life = self._life
+        keeping = asyncio.create_task(keep_budget(life)) if workflow.patched("budgets-are-kept") else None
         try:
             if order.resume is None:
                 await placing.open_record(life)
@@ -79,6 +81,9 @@ class WorkloadWorkflow:
             if not life.face.phase.is_final:  # whatever it was that nobody foresaw, no machine is left behind
                 await life.end(*_unforeseen(err))
             raise
+        finally:
+            if keeping is not None:
+                keeping.cancel()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return life.result()
 
@@ -162,6 +167,11 @@ class WorkloadWorkflow:
     @workflow.signal
     def save_answered(self, answer: SaveAnswer) -> None:
         self._life.saver.answered(answer)
+
+    @workflow.signal
+    def budget_changed(self) -> None:
+        """Somebody has set a budget: look at once."""
+        self._life.budgets_changed = True
 
     @workflow.query
     def status(self) -> WorkloadStatus:

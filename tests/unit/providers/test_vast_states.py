@@ -133,3 +133,20 @@ def _state(**changes: Any) -> InstanceState:
 
 def _ssh(**changes: Any) -> SshAddress | None:
     return instance_of(read_instance(INSTANCE | changes), provider="vast", now=NOW).ssh
+
+
+@pytest.mark.parametrize(
+    ("changes", "charged"),
+    [
+        ({}, Decimal("0.2067")),
+        ({"actual_status": "loading"}, Decimal("0.0167")),
+        ({"intended_status": "stopped", "cur_state": "stopped", "actual_status": "exited"}, Decimal("0.0167")),
+        ({"actual_status": "offline"}, Decimal(0)),
+        ({"actual_status": "frozen"}, None),
+    ],
+)
+def test_what_is_charged_in_each_state(changes: dict[str, Any], charged: Decimal | None) -> None:
+    priced = INSTANCE | {"storage_total_cost": 0.0167, "start_date": NOW.timestamp()} | changes
+    instance = instance_of(read_instance(priced), provider="vast", now=NOW)
+    assert (instance.charged, instance.storage_hourly) == (charged, Decimal("0.0167"))
+    assert instance.running_since == (None if changes else NOW)

@@ -147,6 +147,7 @@ def _call_of(request: httpx.Request) -> str:
         ("POST attach", lambda path: path.endswith("/ssh/") and "/instances/" in path),
         ("GET keys", lambda path: path == "/api/v0/ssh/"),
         ("POST add_key", lambda path: path == "/api/v0/ssh/"),
+        ("GET charges", lambda path: path == "/api/v0/charges/"),
         ("GET show", lambda path: path.startswith("/api/v0/instances/")),
         ("PUT change", lambda path: path.startswith("/api/v0/instances/")),
         ("DELETE destroy", lambda path: path.startswith("/api/v0/instances/")),

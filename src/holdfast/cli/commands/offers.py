@@ -1,6 +1,7 @@
 """`holdfast offers`: what the market would rent now."""
 
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, with_holdfast
+from holdfast.contracts.failover import RankedOffer
 from holdfast.contracts.machines import Offer, Requirements, Terms
 
 
@@ -24,6 +26,9 @@ def offers(
         None
     ),
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")] = 20,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Show what is left out of the answer instead, and why.")
+    ] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -33,6 +38,7 @@ def offers(
     Examples:
       holdfast offers --gpu "RTX 4090" --max-price 0.40
       holdfast offers --gpu-memory-gb 80 --region US --region DE --json
+      holdfast offers --gpu "RTX 4090" --max-price 0.20 --rejected
     """
     wanted = Requirements(
         gpu=gpu,
@@ -43,6 +49,9 @@ def offers(
         max_hourly=_price(max_price),
         regions=tuple(each.upper() for each in region or ()),
     )
+    if rejected:
+        _show_rejected(wanted, tuple(provider or ()), limit, as_json=as_json, data_dir=data_dir)
+        return
     asked = with_holdfast(data_dir, lambda holdfast: holdfast.survey(wanted, providers=tuple(provider or ())))
     found = asked.offers
     for name, reason in asked.silent.items():
@@ -57,6 +66,31 @@ def offers(
     console.table(_HEADERS, [_row(offer) for offer in found[:limit]], spare=("DOWN", "CPU", "MEMORY", "OFFER"))
     if len(found) > limit:
         console.say(f"{len(found) - limit} more; --limit shows them")
+
+
+def _show_rejected(
+    wanted: Requirements, providers: tuple[str, ...], limit: int, *, as_json: bool, data_dir: Path | None
+) -> None:
+    found = with_holdfast(data_dir, lambda holdfast: holdfast.left_out(wanted, providers=providers))
+    if as_json:
+        console.print_json(found[:limit])
+    elif found:
+        headers = ("PRICE", "GPU", "REGION", "PROVIDER", "MACHINE", "OFFER", "WHY NOT")
+        console.table(headers, [_rejected_row(offer) for offer in found[:limit]], spare=("OFFER", "MACHINE"))
+    else:
+        console.say("nothing is left out")
+
+
+def _rejected_row(offer: RankedOffer) -> tuple[str, ...]:
+    return (
+        words.rate(offer.hourly),
+        f"{offer.gpu_count}x {offer.gpu}",
+        offer.region or "—",
+        offer.provider,
+        offer.machine_id or "—",
+        offer.offer_id,
+        offer.reason,
+    )
 
 
 _HEADERS = (

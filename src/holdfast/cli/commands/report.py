@@ -13,7 +13,7 @@ from holdfast.contracts.incidents import Incident, Phases
 from holdfast.contracts.reports import Part, WorkloadReport
 
 BAR_WIDTH = 60
-METER = "by our meter, boot time included; the provider's bill may leave that out"
+METER = "by our meter; `holdfast cost` compares it with the provider's bill"
 _MARKS = {  # one letter per phase; the bar reads from the last sign of life to the first progress
     "detect": "d",
     "decide": "c",

@@ -15,6 +15,7 @@ from holdfast.providers.base import (
     KeepsSnapshots,
     Pauses,
     SnapshotState,
+    TellsCharges,
     TellsPrices,
 )
 from holdfast.providers.conformance.account import Account, machine
@@ -30,6 +31,7 @@ async def test_flags_are_what_the_methods_say(account: Account) -> None:
     assert said.changes_bid == isinstance(does, ChangesBid)
     assert said.snapshots == isinstance(does, KeepsSnapshots)
     assert said.tells_prices == isinstance(does, TellsPrices)
+    assert said.tells_charges == isinstance(does, TellsCharges)
     assert said.advises_capacity == isinstance(does, AdvisesCapacity)
     assert said.interruptible == (Terms.INTERRUPTIBLE in account.subject.terms)
 

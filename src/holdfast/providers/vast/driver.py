@@ -18,9 +18,10 @@ from holdfast.contracts.machines import (
     Requirements,
     SelfDestruct,
 )
+from holdfast.contracts.money import Charge
 from holdfast.providers.base import Capabilities, PricePoint
 from holdfast.providers.errors import RequestRejected
-from holdfast.providers.vast import offers, prices
+from holdfast.providers.vast import bills, offers, prices
 from holdfast.providers.vast.answers import Refused
 from holdfast.providers.vast.client import VastClient
 from holdfast.providers.vast.config import VastConfig
@@ -45,7 +46,7 @@ _AFTER_START = {
 
 
 class VastProvider:
-    """`Provider`, `Pauses`, `ChangesBid` and `TellsPrices` for one Vast.ai account."""
+    """`Provider`, `Pauses`, `ChangesBid`, `TellsPrices` and `TellsCharges` for one Vast.ai account."""
 
     name = NAME
 
@@ -61,6 +62,7 @@ class VastProvider:
             pauses=True,
             changes_bid=True,
             tells_prices=True,
+            tells_charges=True,
             notice=None,
             finds_by_label=True,
             listing_lag=listing_lag,
@@ -109,6 +111,9 @@ class VastProvider:
 
     async def price_history(self, gpu: str, since: datetime) -> Sequence[PricePoint]:
         return await prices.history(self._client, gpu, since, now=_now())
+
+    async def charges(self, since: datetime) -> Sequence[Charge]:
+        return await bills.charges(self._client, since=since, until=_now())
 
     async def close(self) -> None:
         await self._client.close()

@@ -38,8 +38,9 @@ KEYS = Endpoint(name="keys", method="GET", path="/api/v0/ssh/", pace=_every(1))
 ADD_KEY = Endpoint(name="add_key", method="POST", path="/api/v0/ssh/", pace=_every(1))
 ATTACH_KEY = Endpoint(name="attach_key", method="POST", path=_ONE + "ssh/", pace=_every(1))
 PRICES = Endpoint(name="prices", method="GET", path="/api/v0/metrics/gpu/history/", pace=_every(3))
+CHARGES = Endpoint(name="charges", method="GET", path="/api/v0/charges/", pace=_every(1))
 
-ALL = (SEARCH, RENT, LIST, SHOW, CHANGE, DESTROY, CHANGE_BID, KEYS, ADD_KEY, ATTACH_KEY, PRICES)
+ALL = (SEARCH, RENT, LIST, SHOW, CHANGE, DESTROY, CHANGE_BID, KEYS, ADD_KEY, ATTACH_KEY, PRICES, CHARGES)
 PACES = {endpoint.name: endpoint.pace for endpoint in ALL}
 
 

@@ -162,6 +162,8 @@ class Launcher:
             terms=offer.terms,
             hourly=offer.hourly,
             contract_ends=offer.contract_ends,
+            storage_hourly=offer.storage_hourly,
+            charged=offer.storage_hourly,
         )
 
 

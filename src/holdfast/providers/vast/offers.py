@@ -89,6 +89,7 @@ def offer_of(row: OfferRow, *, provider: str, terms: Terms) -> Offer:
         place=row.geolocation or "",
         terms=terms,
         hourly=row.dph_total,
+        storage_hourly=row.storage_total_cost,
         bid=row.min_bid if terms is Terms.INTERRUPTIBLE else None,
         reliability=row.reliability2,
         download_mbps=row.inet_down,

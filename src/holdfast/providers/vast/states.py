@@ -7,6 +7,7 @@ stop, and is STOPPED here.
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from holdfast.contracts.machines import Instance, InstanceState, Terms
 from holdfast.providers.vast.wire import InstanceRow, country
@@ -59,6 +60,9 @@ def instance_of(row: InstanceRow, *, provider: str, now: datetime) -> Instance:
         hourly=row.dph_total,
         ssh=row.ssh() if state is InstanceState.RUNNING else None,
         contract_ends=moment(row.end_date),
+        storage_hourly=row.storage_total_cost,
+        charged=_charged(row, state),
+        running_since=moment(row.start_date) if state is InstanceState.RUNNING else None,
     )
 
 
@@ -68,6 +72,15 @@ def moment(epoch_seconds: float | None) -> datetime | None:
         return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _charged(row: InstanceRow, state: InstanceState) -> Decimal | None:
+    """USD per hour in this state: the GPUs while the container runs, the disk as long as its host can be seen."""
+    if state is InstanceState.UNKNOWN:
+        return None
+    if state is InstanceState.OFFLINE:
+        return Decimal(0)
+    return row.dph_total if state is InstanceState.RUNNING else row.storage_total_cost
 
 
 def _denied(row: InstanceRow, now: datetime) -> InstanceState:

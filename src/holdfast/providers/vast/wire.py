@@ -53,6 +53,7 @@ class OfferRow(_Row):
     inet_up: float | None = None
     inet_down: float | None = None
     dph_total: Decimal
+    storage_total_cost: Detail[Decimal] = None  # USD per hour, a part of `dph_total`
     min_bid: Decimal | None = None
     reliability2: float | None = None
     verification: str | None = None
@@ -86,6 +87,8 @@ class InstanceRow(_Row):
     geolocation: Detail[str] = None
     is_bid: bool | None = None
     dph_total: Detail[Decimal] = None
+    storage_total_cost: Detail[Decimal] = None
+    start_date: Detail[float] = None
     end_date: Detail[float] = None
     image_runtype: Detail[str] = None
     ssh_host: Detail[Text] = None
@@ -103,6 +106,21 @@ class InstanceRow(_Row):
             jupyter = "jupyter" in (self.image_runtype or "")
             return SshAddress(host=self.ssh_host, port=self.ssh_port + jupyter)
         return None
+
+
+class ChargeRow(_Row):
+    """One line of the bill. `source` names what it is for, as in "instance-123"."""
+
+    source: str
+    amount: Decimal
+
+
+def read_charge(row: Any) -> ChargeRow:
+    """Read one line. Raises ProviderUnavailable for one that cannot be understood: a bill is complete or none."""
+    try:
+        return ChargeRow.model_validate(row)
+    except ValidationError as err:
+        raise ProviderUnavailable(f"Vast.ai charged something in a way that we cannot read: {_where(err)}") from err
 
 
 def read_instance(row: Any) -> InstanceRow:

@@ -11,11 +11,12 @@ from holdfast.providers.base import (
     KeepsSnapshots,
     Pauses,
     Provider,
+    TellsCharges,
     TellsPrices,
 )
 from holdfast.telemetry.metrics import Metrics
 
-ABILITIES = (Pauses, ChangesBid, KeepsSnapshots, TellsPrices, AdvisesCapacity)
+ABILITIES = (Pauses, ChangesBid, KeepsSnapshots, TellsPrices, TellsCharges, AdvisesCapacity)
 """Every protocol beside `Provider` that a driver may fulfil."""
 
 _VERBS = ("search_offers", "launch", "inspect", "list_owned", "destroy")

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from holdfast.simcloud.errors import BidTooLow
 from holdfast.simcloud.model import Trouble
 from holdfast.simcloud.sim import Sim
-from holdfast.simcloud.vast import access, instances, metrics, offers
+from holdfast.simcloud.vast import access, billing, instances, metrics, offers
 from holdfast.simcloud.vast.bodies import LARGEST
 from holdfast.simcloud.vast.callers import Caller, authenticate
 from holdfast.simcloud.vast.envelopes import (
@@ -83,6 +83,7 @@ def endpoints(logs: access.Logs) -> list[Endpoint]:
         Endpoint("instance_keys", "GET", f"{one}ssh/", access.instance_keys, Limit(threshold=1.0)),
         Endpoint("attach_key", "POST", f"{one}ssh/", access.attach_key, Limit(threshold=1.0)),
         Endpoint("detach_key", "DELETE", one + "ssh/{key:int}/", access.detach_key, Limit(threshold=2.0)),
+        Endpoint("charges", "GET", "/api/v0/charges/", billing.charges, Limit(threshold=1.0)),
         Endpoint("account", "GET", "/api/v0/users/current/", access.current_user, Limit(threshold=1.0)),
         # The official client leaves the slash out here.
         Endpoint("account", "GET", "/api/v0/users/current", access.current_user, Limit(threshold=1.0)),

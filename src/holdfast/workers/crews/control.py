@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from temporalio.worker import Worker
 
+from holdfast.activities.money import MoneyActivities
 from holdfast.activities.records import RecordActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
@@ -25,6 +26,7 @@ async def crew(shop: Shop) -> list[Worker]:
     shop.needs["records"] = _records_check(records)
     await shop.stack.enter_async_context(take_census(shop.client, shop.metrics))
     acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
+    money = MoneyActivities(records, metrics=shop.metrics)
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
     return [
         shop.worker(
@@ -33,6 +35,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.open_workload,
                 acts.claim_epoch,
                 acts.record_lease,
+                acts.meter_lease,
                 acts.close_lease,
                 acts.commit_checkpoint,
                 acts.read_head,
@@ -49,6 +52,11 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.record_decision,
                 acts.close_workload,
                 acts.report_workload,
+                money.keep_budget,
+                money.set_budget,
+                money.read_budgets,
+                money.read_costs,
+                money.reconcile_charges,
                 stock.take_stock,
                 stock.judge_strangers,
             ],

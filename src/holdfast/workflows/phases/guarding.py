@@ -57,6 +57,8 @@ async def weigh(life: Life) -> None:
         evidence = await gather_evidence(lease, last_sign=life.last_sign)
         if evidence.reach in (Reach.ANSWERS, Reach.NO_AGENT):
             life.last_sign = workflow.now()
+        if evidence.provider_answers:
+            await life.meter(evidence.state, charged=evidence.charged)
         judgement = verdicts.judge(evidence, silence=life.spec.failover.silence, terms=lease.terms)
         if judgement.verdict is Verdict.ALIVE:
             return life.enter(Phase.RUNNING, judgement.reason)

@@ -98,6 +98,8 @@ async def _no_machine(life: Life, lease: Lease, err: ChildWorkflowError) -> None
         return life.enter(Phase.STOPPING, "stopped during the failover")
     cause = err.cause
     message = cause.message if isinstance(cause, ApplicationError) else str(cause or err)
+    if isinstance(cause, ApplicationError) and cause.type == ErrorType.BUDGET_EXCEEDED:
+        return await life.end(Phase.STOPPED, message)
     await life.end(Phase.FAILED, message)
     raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
 

@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Cause
+from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
@@ -29,6 +30,7 @@ async def pause(life: Life) -> None:
         await life.saver.save(SaveReason.PAUSE)
         await life.saver.detach()
         await steps.stop_instance(lease)
+        await life.meter(InstanceState.STOPPED)
     except (ApplicationError, ActivityError) as err:
         if is_cancelled_exception(err):
             raise
@@ -48,7 +50,12 @@ async def resume(life: Life) -> None:
     """The same machine if its GPU is still free, else the ladder, from the checkpoint made at the pause."""
     lease, asked = life.machine(), workflow.now()
     settler = life.settler("resume", asked)
-    settled = await unless_stopped(life, settler, settler.on_same_machine(lease, "resume"))
+    try:
+        settled = await unless_stopped(life, settler, settler.on_same_machine(lease, "resume"))
+    except ActivityError as err:
+        if kind_of(err) != ErrorType.BUDGET_EXCEEDED:
+            raise
+        return life.enter(Phase.PAUSED, f"could not be resumed: {words_of(err)}")
     if settler.called_off:
         life.wishes.take()
         return life.enter(Phase.STOPPING, "stopped while it was being resumed")

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from holdfast.contracts.activities import OpenWorkloadInput
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
+from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.phases.searching import unless_stopped
@@ -36,7 +37,12 @@ async def place(life: Life) -> None:
     before = life.epoch
     life.searches += 1
     settler = life.settler("placement", workflow.now())
-    settled = await unless_stopped(life, settler, settler.on_new_machine("placement", with_state=True))
+    try:
+        settled = await unless_stopped(life, settler, settler.on_new_machine("placement", with_state=True))
+    except ActivityError as err:
+        if kind_of(err) != ErrorType.BUDGET_EXCEEDED:
+            raise
+        return await life.end(Phase.STOPPED, words_of(err))
     if settler.called_off:
         life.wishes.take()
         return life.enter(Phase.STOPPING, "stopped before it ran")
