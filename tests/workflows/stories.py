@@ -32,7 +32,7 @@ PATIENCE = 120.0
 SUGGESTS_CONTINUE_AS_NEW = 150
 """Events; see the servers in `conftest.py`."""
 
-UNANSWERED = (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED)
+UNANSWERED = (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 """What a server says of a workload whose run has only just begun, or whose worker is away."""
 
 
