@@ -25,7 +25,7 @@ from holdfast.contracts.workload import FailoverRequest, Phase, StopRequest, Wor
 from tests.workflows.stage import Stage
 from tests.workflows.world import World, a_checkpoint
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds before a condition that never comes true fails its test; says nothing about speed."""
 
 
@@ -100,6 +100,12 @@ class Story:
             await self.until(lambda: self.world.moments.reached(moment))
         except TimeoutError:
             raise AssertionError(f"never came to '{moment}', but to {self.world.moments.passed}") from None
+
+    async def comes_to(self, moment: str) -> bool:
+        """Wait until the story has come to this moment, or is over without it."""
+        moments = self.world.moments
+        await self.until(lambda: moments.reached(moment) or moments.reached("close_workload 1 is done"))
+        return moments.reached(moment)
 
     async def order(
         self, handle: WorkflowHandle[Any, Any], wish: str, *args: StopRequest | FailoverRequest
