@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,14 @@ async def test_very_many_abandoned_machines_are_told_some_at_a_time(
     for epoch in (1, 2, 3):
         records.claim_epoch(claim(epoch, "unheard"))
     assert [each.label for each in (await stock(temporal.client, records)).abandoned] == ["unheard.e1", "unheard.e2"]
+
+
+async def test_what_was_rented_just_now_is_told_apart(temporal: WorkflowEnvironment, records: Records) -> None:
+    handle = await begins(temporal.client, records)
+    assert (await stock(temporal.client, records)).fresh == (), "the line is of long ago"
+    name = handle.id.removeprefix("workload/")
+    records.claim_epoch(claim(2, name))
+    records.record_lease(lease(2, name, since=datetime.now(UTC)))
+    taken = await stock(temporal.client, records)
+    assert (taken.owned, taken.fresh) == (("i-1", "i-2"), ("i-2",))
+    await handle.terminate()

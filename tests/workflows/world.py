@@ -102,6 +102,7 @@ class World:
         self.leases: dict[str, Lease] = {}
         self.metered: list[tuple[str, InstanceState]] = []
         self.budget_is_used_up = ""  # the reason with which the records end the work
+        self.taken: set[str] = set()  # offers that another workload has claimed
         self.claims_are_refused = ""  # why no budget allows a claim
         self.closed: dict[str, str] = {}
         self.incidents: list[Incident] = []
@@ -166,6 +167,8 @@ class World:
     async def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
         if order.epoch < self.epoch:
             raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
+        if order.offer is not None and order.offer.offer_id in self.taken:
+            raise ApplicationError("claimed by another", type=ErrorType.OFFER_TAKEN, non_retryable=True)
         if self.claims_are_refused:
             raise ApplicationError(self.claims_are_refused, type=ErrorType.BUDGET_EXCEEDED, non_retryable=True)
         self.epoch = order.epoch

@@ -112,7 +112,10 @@ class MachineActivities:
             listing = await self._provider.list_owned()
         owned, launching = set(order.stock.owned), set(order.stock.launching)
         ours = [each for each in listing if names.parse_label(each.label or "") is not None]
-        missing = sorted(owned - {each.instance_id for each in listing})
+        listed = {each.instance_id for each in listing}
+        # A listing that shows some of ours may lag behind with the newest; one that shows none of them may not.
+        excused = set(order.stock.fresh) if owned & listed else set()
+        missing = sorted(owned - listed - excused)
         found = Look(listed=len(ours), foreign=len(listing) - len(ours), doubt=await self._doubt(missing))
         if found.doubt:
             return found

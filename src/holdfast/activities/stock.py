@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
@@ -20,6 +21,8 @@ from holdfast.telemetry.metrics import Metrics
 
 _RUNNING = f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running'"
 _ASKED_AT_ONCE = 20
+FRESH = timedelta(minutes=5)
+"""More than any provider's listing is known to lag behind."""
 ABANDONED_TOLD = 500
 """In one answer, oldest first, so that no message grows too big; the next sweep is told of others."""
 # Any other word, such as "paused" or one of a newer server, is of a run that may go on, and then wants its machine.
@@ -49,6 +52,7 @@ class StockActivities:
         abandoned = [line for line in lines if _workload_of(line) not in running]
         return Stock(
             owned=tuple(line.instance_id for line in owned if line.instance_id),
+            fresh=tuple(line.instance_id for line in owned if line.instance_id and _is_fresh(line)),
             launching=tuple(line.label for line in owned if not line.instance_id),
             abandoned=tuple(
                 OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
@@ -88,6 +92,10 @@ class StockActivities:
                 return False
             raise
         return told.workflow_execution_info.status not in _OVER
+
+
+def _is_fresh(line: LeaseLine) -> bool:
+    return line.launched_at is not None and datetime.now(UTC) - line.launched_at < FRESH
 
 
 def _workload_of(line: LeaseLine) -> str:

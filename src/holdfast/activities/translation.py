@@ -38,6 +38,7 @@ TABLE: tuple[tuple[type[Exception], ErrorType, bool], ...] = (
     (store.SourceUnstable, ErrorType.SOURCE_UNSTABLE, RETRY),
     (record.Fenced, ErrorType.FENCED, GIVE_UP),
     (record.Superseded, ErrorType.SUPERSEDED, GIVE_UP),
+    (record.OfferTaken, ErrorType.OFFER_TAKEN, GIVE_UP),
     (record.BudgetExceeded, ErrorType.BUDGET_EXCEEDED, GIVE_UP),
     (record.UnknownWorkload, ErrorType.REQUEST_REJECTED, GIVE_UP),
     (record.RecordsError, ErrorType.RECORDS_UNAVAILABLE, RETRY),

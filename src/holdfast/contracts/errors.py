@@ -30,6 +30,7 @@ class ErrorType(StrEnum):
 
     # Answers of the workflows.
     NO_OFFERS = "NoOffers"
+    OFFER_TAKEN = "OfferTaken"  # another workload has claimed the same offer; nothing was rented
     BUDGET_EXCEEDED = "BudgetExceeded"  # what is left of a budget does not pay for the machine; nothing was rented
     LADDER_EXHAUSTED = "LadderExhausted"
     FENCED = "Fenced"  # a newer epoch owns the workload

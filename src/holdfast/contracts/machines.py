@@ -57,6 +57,7 @@ class Offer:
     upload_mbps: float | None = None
     contract_ends: datetime | None = None
     verified: bool = False
+    exclusive: bool = True  # one machine: who rents it leaves nothing for the next; else a kind of machine
 
 
 class InstanceState(StrEnum):

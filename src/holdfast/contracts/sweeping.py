@@ -37,6 +37,7 @@ class Stock:
     """What is owned at one provider, by the records and by the workloads that run."""
 
     owned: tuple[str, ...] = ()  # instance ids
+    fresh: tuple[str, ...] = ()  # of these, what was rented so lately that a listing may not show it yet
     launching: tuple[str, ...] = ()  # labels of running workloads under which something may just have been rented
     abandoned: tuple[OpenLease, ...] = ()  # open cost lines of workloads that no longer run
 

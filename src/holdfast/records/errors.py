@@ -30,6 +30,10 @@ class Superseded(RecordsError):
     """The head is not the one that the save was built on."""
 
 
+class OfferTaken(RecordsError):
+    """Another workload has claimed the same machine; nothing was claimed or reserved."""
+
+
 class BudgetExceeded(RecordsError):
     """Nothing was claimed or reserved. The message names the budget."""
 

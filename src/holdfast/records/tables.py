@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, MetaData, Text
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, MetaData, Text, false, text
 from sqlmodel import Field, SQLModel
 
 from holdfast.records.types import Document, Money, Span, UtcDateTime
@@ -61,6 +61,13 @@ class GenerationRow(Table, table=True):
     tenant: str = Field(default="default", sa_type=Text, sa_column_kwargs={"server_default": "default"})
 
 
+_HELD = text("closed_at IS NULL AND exclusive")
+_ONE_CLAIM = Index(
+    "ix_leases_one_claim", "provider", "offer_id", unique=True, sqlite_where=_HELD, postgresql_where=_HELD
+)
+"""Two workloads that saw the same offer cannot both claim it."""
+
+
 class LeaseRow(Table, table=True):
     """A cost line: first the intent to rent, then what was rented, then its end and its price."""
 
@@ -70,6 +77,7 @@ class LeaseRow(Table, table=True):
         Index(None, "workload", "epoch", unique=True),
         Index(None, "closed_at"),
         Index(None, "provider", "machine_id"),
+        _ONE_CLAIM,
         Index(None, "tenant"),
     )
 
@@ -93,6 +101,7 @@ class LeaseRow(Table, table=True):
     closed_because: str = Field(default="", sa_type=Text)
     conduct: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})  # "" until it is over
     failed_in: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})  # the step
+    exclusive: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # its offer was one machine
     cost: Decimal | None = Field(default=None, sa_type=Money)  # None until closed
     tenant: str = Field(default="default", sa_type=Text, sa_column_kwargs={"server_default": "default"})
     reserved: Decimal = Field(default=Decimal(0), sa_type=Money, sa_column_kwargs={"server_default": "0"})  # in all

@@ -20,7 +20,7 @@ from holdfast.contracts.money import Scope, SetBudgetInput, Span
 from holdfast.contracts.names import label
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.records import budgets, rows
-from holdfast.records.errors import Fenced, UnknownWorkload
+from holdfast.records.errors import Fenced, OfferTaken, UnknownWorkload
 from holdfast.records.tables import CheckpointRow, GenerationRow, LeaseRow, WorkloadRow
 
 OPEN = "open"
@@ -54,6 +54,7 @@ def claim_epoch(session: Session, order: ClaimEpochInput, now: datetime) -> Clai
     under the label that both would wear.
 
     Raises:
+        OfferTaken: another workload has claimed the same machine.
         BudgetExceeded: what is left of a budget does not pay for the machine.
     """
     raised = session.connection().execute(
@@ -142,10 +143,23 @@ def _next_generation(session: Session, workload: WorkloadRow, order: OpenWorkloa
 def _reserve(session: Session, order: ClaimEpochInput, workload: WorkloadRow, now: datetime) -> None:
     intent = None
     if order.offer is not None:
+        _require_free(session, order.offer)
         intent = _intent(newest_generation(session, workload), order.epoch, order.offer, now)
         session.add(intent)
         session.flush()
     budgets.claim(session, workload, intent, now)
+
+
+def _require_free(session: Session, offer: Offer) -> None:
+    """Who comes at the very same moment is refused by the index, and finds the other's line when it tries again."""
+    query = select(LeaseRow.label).where(
+        LeaseRow.provider == offer.provider,
+        LeaseRow.offer_id == offer.offer_id,
+        col(LeaseRow.closed_at).is_(None),
+        col(LeaseRow.exclusive),
+    )
+    if offer.exclusive and (holder := session.exec(query).first()):
+        raise OfferTaken(f"offer {offer.offer_id} of {offer.provider} is claimed as {holder}")
 
 
 def _intent(generation: GenerationRow, epoch: int, offer: Offer, now: datetime) -> LeaseRow:
@@ -167,6 +181,7 @@ def _intent(generation: GenerationRow, epoch: int, offer: Offer, now: datetime) 
         storage_hourly=offer.storage_hourly,
         opened_at=now,
         tenant=generation.tenant,
+        exclusive=offer.exclusive,
     )
 
 

@@ -169,7 +169,13 @@ class Settler:
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
         lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
         outcome, conduct, failed_in = "did not boot in time", Conduct.NEUTRAL, ""
-        await self._claim(offer, lease)
+        try:
+            await self._claim(offer, lease)
+        except ActivityError as err:
+            if kind_of(err) != ErrorType.OFFER_TAKEN:
+                raise
+            self._note(lease, strategy, offer.offer_id, began, outcome=f"taken: {words_of(err)}")
+            return None
         try:
             self._go_on()
             launched = await to_its_end(steps.launch(offer, label=label, spec=self._spec))

@@ -269,12 +269,12 @@ async def test_somebody_who_comes_back_in_time_keeps_the_machine(channel: AgentC
         Thread(target=provider.serve_forever, daemon=True).start()
         hook = {"url": f"http://127.0.0.1:{provider.server_port}/", "method": "DELETE", "token_env": "NO_KEY"}
         await channel.call("start", order("sleep 1000"))
-        terms = {"grace_s": 5, "end_after_s": 3, "self_destruct": hook}
+        terms = {"grace_s": 5, "end_after_s": 8, "self_destruct": hook}
         await channel.call("lease", {"for_s": 0.1, **terms})
         while (await next_beat(channel)).state is not WorkState.STOPPED:
             assert not heard
         await channel.call("lease", {"for_s": 1000, **terms})
-        await channel.call("start", order("sleep 4", token="again"))
+        await channel.call("start", order("sleep 9", token="again"))
         while (await next_beat(channel)).state is not WorkState.EXITED:
             pass
         provider.shutdown()

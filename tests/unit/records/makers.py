@@ -53,6 +53,7 @@ def offer(offer_id: str = "offer-1", **changes: Any) -> Offer:
         region="US",
         terms=Terms.INTERRUPTIBLE,
         hourly=HOURLY,
+        exclusive=False,  # most tests claim it for one workload after another
     )
     return replace(plain, **changes)
 
