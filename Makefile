@@ -16,7 +16,7 @@ ARGS ?=
 # Most of the long tests wait for servers, so four workers keep two cores busy; `make test JOBS=0` runs in one process.
 JOBS ?= 4
 
-.PHONY: help demo setup test check lint format chaos live bench gpu clients lock clean
+.PHONY: help demo setup test long check lint format chaos live bench gpu clients lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -27,7 +27,10 @@ demo: $(READY) ## The main job, end to end, on the simulated market (two minutes
 setup: $(READY) ## Only make .venv
 
 test: $(READY) ## Run the test suite
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not chaos and not live" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not chaos and not live and not long" $(ARGS)
+
+long: $(READY) ## The long stories that `make test` leaves out; the gate runs them too
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "long and not chaos and not live" $(ARGS)
 
 check: lint test ## Everything that must hold before a commit
 

@@ -21,11 +21,41 @@ def market(tmp_path: Path) -> Iterator[RunningMarket]:
 
 
 _STORIES = ("scenarios", "cli", "workflows")
+# What takes half a minute and more, and is not the first thing to break: `make long` and the gate run it, `make test`
+# does not. Of a file the tests that are named, or all.
+_LONG = {
+    "chaos/money/test_every_boundary.py": (),
+    "chaos/money/test_schedules.py": (),
+    "cli/test_bad_input_end_to_end.py": (
+        "test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way",
+        "test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running",
+        "test_workers_that_hang_are_told_and_lose_nothing",
+        "test_a_store_that_hangs_is_the_doctor_s_finding_and_not_his_end",
+        "test_a_setup_that_fails_ends_the_workload_after_two_machines",
+        "test_ctrl_c_ends_the_watching_and_not_the_work",
+    ),
+    "cli/test_several_providers_end_to_end.py": (),
+    "conformance/providers/test_example.py": (),
+    "live/test_lane.py": (),
+    "scenarios/test_bad_offers.py": (),
+    "scenarios/test_dead_man.py": (),
+    "scenarios/test_down_and_up.py": (),
+    "scenarios/test_network_partition.py": (),
+    "scenarios/test_store_dies.py": (),
+    "scenarios/test_workers_apart.py": (),
+    "workflows/test_decider_dies.py": (),
+    "workflows/test_every_moment.py": (),
+    "workflows/test_garbage.py": ("test_more_live_checkpoints_than_a_payload_has_room_for_all_stay",),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long stories first: the many short tests then fill what time the workers have left."""
+    """Mark what is long. The long stories first: the many short tests then fill what time the workers have left."""
     here = Path(__file__).parent
+    for item in items:
+        tests = _LONG.get(item.path.relative_to(here).as_posix())
+        if tests is not None and (not tests or getattr(item, "originalname", item.name) in tests):
+            item.add_marker(pytest.mark.long)
 
     def turn(item: pytest.Item) -> int:
         room = item.path.relative_to(here).parts[0]
