@@ -117,8 +117,8 @@ async def test_the_machine_of_a_terminated_workload_is_ended_and_its_cost_line_c
     ended = await sweep_until_ended(sweeper, running.lease.label)
     assert (ended.known, ended.instance_id) == (Known.ABANDONED, running.lease.instance_id)
     await story.leaves_nothing()
-    (line,) = (await story.report()).leases
-    assert line.closed_because == "swept: no run of its workload is left"
+    last = (await story.report()).leases[-1]  # on a busy computer it may have moved before it was terminated
+    assert last.closed_because == "swept: no run of its workload is left"
 
 
 async def test_a_listing_that_lacks_our_machines_or_never_comes_ends_nothing(
