@@ -76,6 +76,7 @@ class Settler:
         self._earlier: tuple[CheckpointRef, ...] = ()
         self._avoid: set[str] = set()
         self._failed_setups = 0
+        self._claims = 0  # in the present search
         self.market_answered = True  # False: the last search reached no provider, which is not an empty market
         self.attempts: list[Attempt] = []
         self.obstacle: ActivityError | None = None  # what kept the same machine from going on; None: it was not given
@@ -96,7 +97,10 @@ class Settler:
 
     async def on_new_machine(self, strategy: str, *, with_state: bool) -> Settled | None:
         """Rent the best machine that takes us; None when there is none or each try failed."""
+        self._claims = 0
         for offer in await self._rank(strategy):
+            if self._claims >= self._spec.failover.tries:  # what another workload has claimed is no try of ours
+                return None
             if settled := await self._try_offer(offer, strategy, with_state=with_state):
                 return settled
         return None
@@ -144,7 +148,7 @@ class Settler:
             offers, needs, avoid_machines=frozenset(self._avoid), memory=memory, now=workflow.now()
         )
         await steps.record_decision(self._decision(ranking, strategy, silent))
-        return ranking.best[: self._spec.failover.tries]
+        return ranking.best
 
     def _decision(self, ranking: placement.Ranking, strategy: str, silent: list[str]) -> Decision:
         reason = f"{len(ranking.best)} offers fit, {ranking.rejected_total} do not"
@@ -176,6 +180,7 @@ class Settler:
                 raise
             self._note(lease, strategy, offer.offer_id, began, outcome=f"taken: {words_of(err)}")
             return None
+        self._claims += 1
         try:
             self._go_on()
             launched = await to_its_end(steps.launch(offer, label=label, spec=self._spec))
