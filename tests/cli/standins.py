@@ -33,6 +33,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, Terms
+from holdfast.contracts.memory import ListMachinesInput, MachineMemory
 from holdfast.contracts.money import (
     Budget,
     Charge,
@@ -58,6 +59,7 @@ from holdfast.contracts.workload import (
     WorkloadResult,
     WorkloadStatus,
 )
+from holdfast.policy.fitness import misfit
 from holdfast.records.store import Records
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -105,6 +107,9 @@ def an_offer(hourly: str, number: int = 1) -> Offer:
         gpu="RTX 4090",
         gpu_count=1,
         gpu_memory_gb=24,
+        cpu_cores=16,
+        memory_gb=64,
+        disk_gb=500,
         region="DE",
         terms=Terms.INTERRUPTIBLE,
         hourly=Decimal(hourly),
@@ -322,7 +327,10 @@ class World:
     """What the stand-in activities answer; tests change it."""
 
     offers: list[Offer] = field(default_factory=lambda: [an_offer("0.45", 2), an_offer("0.31", 1)])
+    offers_told: int = 64  # in one answer
+    remembered: list[MachineMemory] = field(default_factory=list)
     failure: ApplicationError | None = None
+    silent: dict[str, ApplicationError] = field(default_factory=dict)  # by provider
     log: str = "epoch 1\nepoch 2\nepoch 3\n"
     recorded: set[str] = field(default_factory=set)
     records: Records | None = None  # real ones, instead of what is recorded above
@@ -334,8 +342,16 @@ class World:
     async def search_offers(self, order: SearchInput) -> list[Offer]:
         if self.failure is not None:
             raise self.failure
-        limit = order.requirements.max_hourly
-        return [offer for offer in self.offers if limit is None or offer.hourly <= limit]
+        if order.provider in self.silent:
+            raise self.silent[order.provider]
+        now, avoid = datetime.now(UTC), frozenset[str]()
+        fitting = (each for each in self.offers if not misfit(each, order.requirements, now=now, avoid_machines=avoid))
+        cheapest = sorted(fitting, key=lambda offer: offer.hourly)
+        return [each for each in cheapest if each.gpu_count == order.requirements.gpu_count][: self.offers_told]
+
+    @activity.defn
+    async def list_machines(self, order: ListMachinesInput) -> list[MachineMemory]:
+        return [each for each in self.remembered if each.banned_until or not order.banned_only]
 
     @activity.defn
     async def report_workload(self, order: ReportInput) -> WorkloadReport | None:
@@ -402,12 +418,14 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
     """Workers on every queue, under the real names."""
     activities: dict[str, list[Callable[..., Any]]] = {
         names.CONTROL_QUEUE: [
+            world.list_machines,
             *(world.report_workload, world.forget_checkpoints, world.mark_verified),
             *(world.set_budget, world.read_budgets, world.read_costs, world.reconcile_charges),
         ],
         names.HOSTS_QUEUE: [world.read_logs, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],
         names.provider_queue("vast"): [world.search_offers, world.read_charges],
+        names.provider_queue("pebble"): [world.search_offers],
     }
     async with AsyncExitStack() as stack:
         for queue, bodies in activities.items():

@@ -37,7 +37,8 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `cost` | `total`, `lines` or with `--by` `groups`, and `drift` against the providers' own bills |
 | `budget set`, `budget show` | a list: `budget` (`scope`, `name`, `span`, `amount`), `spent`, `reserved` |
 | `why` | a list of decisions: `chosen` and `rejected` offers, each with `score` and `reason` |
-| `offers` | a list of offers, cheapest first |
+| `offers` | a list of offers, cheapest first; code 5 when nothing fits, 0 while any provider answers with something |
+| ↳ with `--rejected` | a list of what is left out, cheapest first, each with its `reason`; empty when all fit |
 | `checkpoint ls` | a list, oldest first: `sequence`, `epoch`, `reason`, `taken_at`, `bytes_total`, `manifest`, … |
 | `checkpoint save` | the new checkpoint, as in `ls` |
 | `checkpoint verify` | `chunks`, `bytes_read`, `corrupt` (empty: sound), `duration` |

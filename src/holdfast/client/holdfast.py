@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client import listing, market, messages, money, reports, starting, sweeping
+from holdfast.client import listing, market, messages, money, reports, shortage, starting, sweeping
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
@@ -36,7 +36,7 @@ from holdfast.client.status import (
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
-from holdfast.contracts.failover import Decision, RankedOffer
+from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.reports import Part, WorkloadReport
@@ -93,7 +93,7 @@ class Holdfast:
 
         Raises:
             AlreadyRunning: the name is taken by a running workload.
-            NoOffers: nothing fits within the price limit; the message shows what comes nearest.
+            NoOffers: nothing fits; the message says what stands in the way, and shows what comes nearest.
             BudgetExceeded: a budget has not enough left for even the cheapest machine.
             SecretMissing: the host workers do not have a secret that the spec names.
             NoProvider, CredentialsRefused, ProviderUnavailable, StoreUnavailable, NoWorker, TemporalUnavailable.
@@ -102,7 +102,7 @@ class Holdfast:
         asked = market.providers_for(spec.providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         placed = spec.model_copy(update={"providers": asked})
-        found = await market.require_offers(self._client, placed)
+        found = await shortage.require_offers(self._client, asked, placed.requirements(), words=shortage.IN_A_SPEC)
         await money.refuse_spent_budget(self._client, placed, found.offers[0])
         await starting.refuse_missing_secrets(self._client, placed)
         saved = await starting.save_workdir(placed, workdir, self._settings) if workdir else None
@@ -246,11 +246,25 @@ class Holdfast:
         await market.refuse_unknown(self._client, asked, self._settings)
         return await market.survey(self._client, asked, requirements)
 
-    async def left_out(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> tuple[RankedOffer, ...]:
-        """Of the cheapest offers of this kind, those that do not fit or are banned, and why. Errors as `survey`."""
+    async def require_offers(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> market.Survey:
+        """As `survey`, with at least one offer.
+
+        Raises:
+            NoOffers: nothing fits; the message says what stands in the way, and shows what comes nearest.
+        """
         asked = market.providers_for(providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
-        return (await market.left_out(self._client, asked, requirements)).rejected
+        return await shortage.require_offers(self._client, asked, requirements)
+
+    async def left_out(self, requirements: Requirements, *, providers: tuple[str, ...] = ()) -> shortage.LeftOut:
+        """Of the cheapest offers of this kind, those that do not fit or are banned, and why. Errors as `survey`.
+
+        Raises:
+            NoOffers: nobody has anything of this kind (GPU, count and terms).
+        """
+        asked = market.providers_for(providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        return await shortage.left_out(self._client, asked, requirements)
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 

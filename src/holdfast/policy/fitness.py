@@ -19,6 +19,16 @@ def misfit(offer: Offer, needs: Requirements, *, now: datetime, avoid_machines: 
     return next(_misfits(offer, needs, now, avoid_machines), "")
 
 
+def misfits(offer: Offer, needs: Requirements, *, now: datetime) -> tuple[str, ...]:
+    """Every reason why `offer` does not fit `needs`; none when it fits. Never raises."""
+    return tuple(_misfits(offer, needs, now, frozenset()))
+
+
+def plain_gpu(name: str) -> str:
+    """A GPU's name as it is compared: people and providers write it in several ways."""
+    return name.replace("_", " ").replace("-", " ").casefold().strip()
+
+
 def _misfits(offer: Offer, needs: Requirements, now: datetime, avoid_machines: frozenset[str]) -> Iterator[str]:
     if offer.machine_id and offer.machine_id in avoid_machines:
         yield f"machine {offer.machine_id} failed just now"
@@ -39,7 +49,7 @@ def _price_misfits(offer: Offer, needs: Requirements) -> Iterator[str]:
 
 
 def _hardware_misfits(offer: Offer, needs: Requirements) -> Iterator[str]:
-    if needs.gpu is not None and _plain(offer.gpu) != _plain(needs.gpu):
+    if needs.gpu is not None and plain_gpu(offer.gpu) != plain_gpu(needs.gpu):
         yield f"its GPU is {offer.gpu}, not {needs.gpu}"
     amounts: tuple[tuple[str, float | None, float], ...] = (
         ("GPUs", offer.gpu_count, needs.gpu_count),
@@ -66,7 +76,3 @@ def _contract_misfits(offer: Offer, needs: Requirements, now: datetime) -> Itera
         yield "it states the end of its contract without a time zone"
     elif offer.contract_ends - now < max(needs.min_contract, timedelta(seconds=1)):
         yield f"its contract ends at {offer.contract_ends:%Y-%m-%d %H:%M} UTC, too soon"
-
-
-def _plain(gpu: str) -> str:
-    return gpu.replace("_", " ").replace("-", " ").casefold().strip()

@@ -40,7 +40,7 @@ class Ranking:
 
     best: tuple[Offer, ...]
     chosen: tuple[RankedOffer, ...]  # the first `CHOSEN_KEPT` of `best`
-    rejected: tuple[RankedOffer, ...]  # the cheapest `REJECTED_KEPT`
+    rejected: tuple[RankedOffer, ...]  # the cheapest `REJECTED_KEPT`, or as many as were asked for
     rejected_total: int
 
 
@@ -62,6 +62,7 @@ def rank(
     avoid_machines: frozenset[str] = frozenset(),
     memory: Mapping[MachineKey, MachineMemory] = _NOTHING,
     preferred_regions: Sequence[str] = (),
+    rejected_kept: int = REJECTED_KEPT,
 ) -> Ranking:
     """Order the offers that fit `needs`; the same input in any order gives the same ranking. Never raises.
 
@@ -85,7 +86,7 @@ def rank(
     return Ranking(
         best=tuple(each.offer for each in fitting),
         chosen=tuple(_row(each.offer, each.score, each.reason) for each in fitting[:CHOSEN_KEPT]),
-        rejected=tuple(refused[:REJECTED_KEPT]),
+        rejected=tuple(refused[:rejected_kept]),
         rejected_total=len(refused),
     )
 

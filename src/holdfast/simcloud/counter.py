@@ -20,10 +20,12 @@ class Counter:
 
     def offers(self, *, interruptible: bool) -> list[tuple[Slot, Decimal]]:
         """The slots that can be rented now, each with its price per hour: the least winning bid, or the full price."""
-        tenancies = self._store.instances()
+        tenants_of: dict[int, list[Instance]] = {}
+        for instance in self._store.instances():
+            tenants_of.setdefault(instance.slot_id, []).append(instance)
         found = []
         for slot in self._store.slots.all():
-            tenants = [instance for instance in tenancies if instance.slot_id == slot.id]
+            tenants = tenants_of.get(slot.id, [])
             required = contention.required_bid(slot, tenants)
             if required is not None and self._is_offered(slot, tenants):
                 found.append((slot, required if interruptible else slot.price))

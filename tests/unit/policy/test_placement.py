@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.policy.fitness import misfits
 from holdfast.policy.placement import CHOSEN_KEPT, REJECTED_KEPT, rank
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -144,6 +145,7 @@ def test_the_record_keeps_a_bounded_number_of_rows_and_the_true_count() -> None:
     ranking = rank(fitting + refused, NEEDS, now=NOW)
     assert (len(ranking.best), len(ranking.chosen)) == (50, CHOSEN_KEPT)
     assert (ranking.rejected_total, len(ranking.rejected)) == (70, REJECTED_KEPT)
+    assert len(rank(fitting + refused, NEEDS, now=NOW, rejected_kept=65).rejected) == 65
 
 
 def test_a_row_explains_its_score() -> None:
@@ -157,3 +159,11 @@ def test_a_row_explains_its_score() -> None:
 def test_no_offers_give_an_empty_ranking() -> None:
     ranking = rank([], NEEDS, now=NOW)
     assert (ranking.best, ranking.rejected_total) == ((), 0)
+
+
+def test_every_reason_is_told_on_request() -> None:
+    assert misfits(GOOD, NEEDS, now=NOW) == ()
+    assert misfits(replace(GOOD, disk_gb=20, region="FR"), replace(NEEDS, regions=("US",)), now=NOW) == (
+        "it has 20 GB of disk, and 50 are needed",
+        "it is in FR, not in US",
+    )

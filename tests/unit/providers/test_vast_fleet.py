@@ -74,6 +74,7 @@ async def test_pages_are_followed_to_the_end() -> None:
         {"instances": None},
         {"instances": [{"label": "no id"}]},
         {"next_token": "round and round"},
+        {"next_token": {"page": 2}},
     ],
 )
 async def test_a_list_that_does_not_add_up_is_no_answer(changes: dict[str, Any]) -> None:

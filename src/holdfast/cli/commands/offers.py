@@ -1,5 +1,6 @@
 """`holdfast offers`: what the market would rent now."""
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, with_holdfast
+from holdfast.client.errors import HoldfastError
 from holdfast.contracts.failover import RankedOffer
 from holdfast.contracts.machines import Offer, Requirements, Terms
 
@@ -34,6 +36,9 @@ def offers(
 ) -> None:
     """Show what the market would rent now, cheapest first.
 
+    A provider that gives no answer is named, and the others' offers are shown. When nothing fits, the error names what
+    comes nearest.
+
     \b
     Examples:
       holdfast offers --gpu "RTX 4090" --max-price 0.40
@@ -52,33 +57,41 @@ def offers(
     if rejected:
         _show_rejected(wanted, tuple(provider or ()), limit, as_json=as_json, data_dir=data_dir)
         return
-    asked = with_holdfast(data_dir, lambda holdfast: holdfast.survey(wanted, providers=tuple(provider or ())))
+    asked = with_holdfast(data_dir, lambda holdfast: holdfast.require_offers(wanted, providers=tuple(provider or ())))
+    _name_silent(asked.silent)
     found = asked.offers
-    for name, reason in asked.silent.items():
-        console.say(f"warning: {name} gave no answer: {reason}")
-        console.say(f"hint: {reason.remedy}")
     if as_json:
         console.print_json(found[:limit])
         return
-    if not found:
-        console.say("no offer fits; raise --max-price or ask for less")
-        return
     console.table(_HEADERS, [_row(offer) for offer in found[:limit]], spare=("DOWN", "CPU", "MEMORY", "OFFER"))
-    if len(found) > limit:
-        console.say(f"{len(found) - limit} more; --limit shows them")
+    _tell_of_more(len(found) - limit)
 
 
 def _show_rejected(
     wanted: Requirements, providers: tuple[str, ...], limit: int, *, as_json: bool, data_dir: Path | None
 ) -> None:
-    found = with_holdfast(data_dir, lambda holdfast: holdfast.left_out(wanted, providers=providers))
+    asked = with_holdfast(data_dir, lambda holdfast: holdfast.left_out(wanted, providers=providers))
+    _name_silent(asked.silent)
+    found = asked.offers
     if as_json:
         console.print_json(found[:limit])
     elif found:
         headers = ("PRICE", "GPU", "REGION", "PROVIDER", "MACHINE", "OFFER", "WHY NOT")
         console.table(headers, [_rejected_row(offer) for offer in found[:limit]], spare=("OFFER", "MACHINE"))
+        _tell_of_more(len(found) - limit)
     else:
         console.say("nothing is left out")
+
+
+def _name_silent(silent: Mapping[str, HoldfastError]) -> None:
+    for name, reason in silent.items():
+        console.say(f"warning: {name} gave no answer: {reason}")
+        console.say(f"hint: {reason.remedy}")
+
+
+def _tell_of_more(many: int) -> None:
+    if many > 0:
+        console.say(f"{many} more; --limit shows them")
 
 
 def _rejected_row(offer: RankedOffer) -> tuple[str, ...]:

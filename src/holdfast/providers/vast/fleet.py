@@ -55,16 +55,17 @@ class Fleet:
         """
         filters: dict[str, Any] = {} if label is None else {"label": {"eq": label}}
         found: dict[int, InstanceRow] = {}
-        tokens: list[str] = []
+        token: str | None = None
+        tokens: set[str] = set()
         while True:
-            body = await self._page(filters, token=tokens[-1] if tokens else None)
+            body = await self._page(filters, token=token)
             found |= {row.id: row for row in map(read_instance, _rows(body))}
-            token = body.get("next_token")
-            if not token:
+            if not body.get("next_token"):
                 break
+            token = str(body["next_token"])  # an odd answer may hold anything here
             if token in tokens:
                 raise ProviderUnavailable("the pages of Vast.ai's list go round in a circle")
-            tokens.append(token)
+            tokens.add(token)
         _check_count(body, len(found))
         return [row for _, row in sorted(found.items()) if label is None or row.label == label]
 
