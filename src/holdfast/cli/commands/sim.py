@@ -84,6 +84,17 @@ def release(target: Target, as_json: Json = False, data_dir: DataDir = None) -> 
     _pull(data_dir, as_json, "released", lambda sim: sim.release(target))
 
 
+@app.command("disassociate")
+def disassociate(target: Target, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """The provider sells the GPUs that a stopped machine still holds, as TensorDock's hosts may.
+
+    \b
+    Example:
+      holdfast sim disassociate train
+    """
+    _pull(data_dir, as_json, "disassociated", lambda sim: sim.disassociate(target))
+
+
 @app.command("partition")
 def partition(target: Target, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Cut the machine's network: connections hang, the work goes on.
