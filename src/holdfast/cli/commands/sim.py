@@ -64,7 +64,7 @@ def outbid(
 
 @app.command("take")
 def take(target: Target, seconds: Lasting = None, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """A rival rents the GPUs on demand: a paused machine finds them taken when it resumes.
+    """A rival rents the GPUs on demand: a resume finds them taken.
 
     \b
     Example:
@@ -86,7 +86,7 @@ def release(target: Target, as_json: Json = False, data_dir: DataDir = None) -> 
 
 @app.command("disassociate")
 def disassociate(target: Target, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """The provider sells the GPUs that a stopped machine still holds, as TensorDock's hosts may.
+    """The provider sells the GPUs that a stopped machine still holds.
 
     \b
     Example:
