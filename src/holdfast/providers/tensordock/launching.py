@@ -27,7 +27,7 @@ _CANNOT_RUN = (InstanceState.STOPPED, InstanceState.STOPPING, InstanceState.INTE
 _KIND = "virtualmachine"
 _SSH = 22
 # Words about the order itself. Whatever else is refused may be accepted by another node.
-_OUR_MISTAKE = re.compile(r"\b(ssh_key\w*|image|name|cloud_init|resources)\b.*\b(must|required|invalid|limited|not)\b")
+_OUR_MISTAKE = re.compile(r"\b(ssh_key\w*|image|name|cloud_init)\b.*\b(must|required|invalid|limited)\b", re.IGNORECASE)
 
 
 class Launcher:
