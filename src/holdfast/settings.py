@@ -95,6 +95,11 @@ class ProviderSettings(_Section):
     pace: float = Field(default=1.0, ge=0)
     """Times the least intervals between calls that the provider documents. 0, no interval, is for a simulated market
     that asks for none."""
+    image: str | None = None
+    """Of providers that rent virtual machines: the machine image to begin with. Default: what its driver knows."""
+    legacy_key: SecretStr = SecretStr("")
+    legacy_token: SecretStr = SecretStr("")
+    """Credentials of the provider's older API, where only that one can do something: docs/providers.md."""
     listing_lag: Duration | None = None
     """How long a new machine may be missing from the provider's listings. Default: what its driver knows."""
 

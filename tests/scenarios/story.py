@@ -34,6 +34,7 @@ def training(name: str, *, steps: int = STEPS, pace: float = PACE, gpu: str = "R
             "command": f"python3 train.py --steps {steps} --pace {pace} --save-every 2",
             "resources": {"gpu": gpu, "terms": "interruptible", "disk_gb": 10},
             "price": {"max_hourly": "0.60"},
+            "providers": ["vast"],
             "checkpoint": {"every": "1s"},
             "failover": {"silence": "2s", "boot_timeout": "30s"},
             "stop_grace": "1s",

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from holdfast.providers.base import Provider
+from holdfast.providers.tensordock.driver import open_tensordock
 from holdfast.providers.vast.driver import open_vast
 from holdfast.settings import ProviderSettings
 
 GROUP = "holdfast.providers"
 Driver = Callable[[ProviderSettings], Provider]
 
-_SHIPPED: dict[str, Driver] = {"vast": open_vast}
+_SHIPPED: dict[str, Driver] = {"vast": open_vast, "tensordock": open_tensordock}
 
 
 class UnknownProvider(Exception):

@@ -1,7 +1,8 @@
 """The bill: every second of every instance at the rates of that second.
 
-GPUs are charged while the container runs, the disk for as long as the instance exists, nothing while its host is
-offline. A life is cut into periods of constant rates; every second that a period started counts.
+GPUs are charged while the container runs, or for as long as they are held where the provider reserves them; the disk
+for as long as the instance exists; nothing while its host is offline. A life is cut into periods of constant rates;
+every second that a period started counts.
 """
 
 from collections.abc import Iterable
@@ -107,13 +108,14 @@ def _cost_of(period: Period, end: datetime) -> Decimal:
 
 
 def _period(instance: Instance, *, offline: bool, now: datetime) -> Period:
-    running = instance.container is Container.RUNNING and not offline
+    holds = instance.order.reserved and instance.granted
+    charged = (instance.container is Container.RUNNING or holds) and not offline
     return Period(
         id=0,
         instance_id=instance.id,
         label=instance.label,
         state=Container.OFFLINE if offline else instance.container,
-        gpu_rate=instance.gpu_rate if running else _FREE,
+        gpu_rate=instance.gpu_rate if charged else _FREE,
         storage_rate=_FREE if offline else instance.storage_rate,
         start=now,
     )

@@ -19,7 +19,7 @@ def settle(slot: Slot, tenants: Iterable[Instance]) -> list[Instance]:
 
     A tenant that is granted stands at the start of its boot; the caller plans the rest of it.
     """
-    claims = [tenant for tenant in tenants if tenant.wish is Wish.RUNNING]
+    claims = [tenant for tenant in tenants if tenant.wish is Wish.RUNNING or tenant.granted]
     winner = _winner(slot, claims)
     changed = []
     for tenant in claims:

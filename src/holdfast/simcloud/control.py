@@ -75,6 +75,10 @@ class SimControl:
         """The rival leaves."""
         return self._pull(target, "release")
 
+    def disassociate(self, target: str | int) -> list[int]:
+        """The provider sells the GPUs that a stopped machine still holds, as TensorDock's hosts may."""
+        return self._pull(target, "disassociate")
+
     def partition(self, target: str | int) -> list[int]:
         """Cut the network: connections hang, the work goes on."""
         return self._pull(target, "partition")

@@ -183,6 +183,7 @@ def _pulls(sim: Sim) -> dict[str, Callable[..., None]]:
         "outbid": levers.outbid,
         "take": levers.take,
         "release": levers.release,
+        "disassociate": levers.disassociate,
         "partition": levers.partition,
         "slow": levers.slow,
         "heal": levers.heal,

@@ -65,6 +65,12 @@ class Levers:
         slot.rival = None
         self._sim.market.change_slot(slot)
 
+    def disassociate(self, instance: Instance) -> None:
+        """The provider sells the GPUs that a stopped instance still holds; its disk stays."""
+        if not instance.rests:
+            raise NotPossible(f"instance {instance.id} is not stopped with its GPUs reserved")
+        self._sim.market.halt(instance.id)
+
     def partition(self, instance: Instance) -> None:
         """Cut the network. Connections hang, nothing is refused, the work goes on."""
         instance.cut = True

@@ -49,7 +49,7 @@ class Machines:
         folder.create()
         folder.write_keys(instance.keys.values())
         folder.write_link(link_of(instance, slot))
-        _write_nvidia_smi(folder.home / "bin", _gpus(slot))
+        _write_nvidia_smi(folder.home / "bin", _gpus(instance, slot))
         folder.write_spec(
             HostSpec(
                 instance=instance.id,
@@ -75,7 +75,7 @@ class Machines:
             "LANG": "C.UTF-8",
             **self.inside(instance, slot),
             "HOLDFAST_SIM_API": self.api_url,
-            "HOLDFAST_SIM_GPU": f"{slot.hardware.gpus}x {slot.hardware.gpu}",
+            "HOLDFAST_SIM_GPU": f"{gpus_of(instance, slot)}x {slot.hardware.gpu}",
             MARK: folder.mark,
         }
 
@@ -85,7 +85,12 @@ def link_of(instance: Instance, slot: Slot) -> Link:
     return Link(cut=instance.cut or slot.offline, bytes_per_second=instance.bytes_per_second)
 
 
-def _gpus(slot: Slot) -> list[dict[str, object]]:
+def gpus_of(instance: Instance, slot: Slot) -> int:
+    """How many GPUs of its slot an instance has."""
+    return instance.order.gpus or slot.hardware.gpus
+
+
+def _gpus(instance: Instance, slot: Slot) -> list[dict[str, object]]:
     true = (slot.hardware.gpu_shown_as, slot.hardware.gpu_ram)
     name, memory = _LIE if slot.flaw is Flaw.WRONG_GPU else true
     return [
@@ -96,7 +101,7 @@ def _gpus(slot: Slot) -> list[dict[str, object]]:
             "driver_version": slot.hardware.driver,
             "uuid": f"GPU-{slot.machine_id:08x}-{slot.id:04x}-4000-8000-{index:012x}",
         }
-        for index in range(slot.hardware.gpus)
+        for index in range(gpus_of(instance, slot))
     ]
 
 

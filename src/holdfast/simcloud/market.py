@@ -63,7 +63,7 @@ class Market:
             instance, slot = self._with_slot(number)
             if instance.contract_end <= self._clock.now() or self.credit() <= 0:
                 raise GpuTaken(instance)
-            if instance.container is Container.EXITED and instance.granted:
+            if instance.container in (Container.EXITED, Container.STOPPED) and instance.granted:
                 self._begin_boot(instance, slot)
             instance.wish, instance.stop = Wish.RUNNING, None
             self._keep(instance, slot)
@@ -83,6 +83,14 @@ class Market:
             transitions.stop(instance, why)
             self._keep(instance, slot)
             self._settle(slot)
+
+    def rest(self, number: int) -> None:
+        """Shut an instance down that keeps its GPUs. Idempotent; does nothing to one that has none."""
+        with self._store.transaction():
+            instance, slot = self._with_slot(number)
+            if instance.granted:
+                transitions.rest(instance)
+                self._keep(instance, slot)
 
     def destroy(self, number: int) -> None:
         """End a tenancy and its bill. Raises NoSuchInstance when it is gone already."""
@@ -196,8 +204,8 @@ class Market:
             ask_id=used_ask,
             order=order,
             bid=order.bid,
-            gpu_rate=order.bid if order.bid is not None else slot.price,
-            storage_rate=slot.storage_price * order.disk / MONTH_HOURS,
+            gpu_rate=_first(order.bid, order.gpu_rate, slot.price),
+            storage_rate=_first(order.storage_rate, slot.storage_price * order.disk / MONTH_HOURS),
             api_key=secrets.token_hex(32),
             keys={key.id: key.key for key in self._store.keys.all()},
             created_at=now,
@@ -220,7 +228,7 @@ class Market:
     def _move_on(self, instance: Instance, now: datetime, *, broke: bool) -> datetime | None:
         before = instance.model_copy()
         transitions.move_on(instance, now)
-        if broke and instance.wish is Wish.RUNNING:
+        if broke and (instance.wish is Wish.RUNNING or instance.granted):
             transitions.stop(instance, Stop.NO_CREDIT)
         if instance != before:
             slot = self.slot(instance.slot_id)
@@ -244,3 +252,7 @@ class Market:
     def _keep(self, instance: Instance, slot: Slot) -> None:
         self._store.put_instance(instance)
         self.bill.turn(instance, offline=slot.offline, now=self._clock.now())
+
+
+def _first(*rates: Decimal | None) -> Decimal:
+    return next(rate for rate in rates if rate is not None)

@@ -118,6 +118,10 @@ class Order(BaseModel):
     onstart: str | None = None
     runtype: str = "ssh"
     wish: Wish = Wish.RUNNING
+    gpus: int | None = None  # of the slot's; None: all
+    gpu_rate: Decimal | None = None  # where the provider's price depends on what is ordered; None: the slot's
+    storage_rate: Decimal | None = None
+    reserved: bool = False  # the GPUs are charged for as long as they are held, whether the machine runs or not
 
 
 class OldWord(BaseModel):
@@ -162,6 +166,11 @@ class Instance(BaseModel):
     cut: bool = False
     bytes_per_second: int | None = None
     destroyed_at: datetime | None = None
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is shut down and holds its GPUs nevertheless."""
+        return self.granted and self.wish is Wish.STOPPED
 
     @property
     def interruptible(self) -> bool:
@@ -231,3 +240,4 @@ class Account(BaseModel):
     credit: Decimal  # before the bill
     settled: Decimal = Decimal(0)  # the cost of all closed periods
     listing_lag: Decimal = Decimal(0)  # seconds
+    notes: dict[str, Any] = Field(default_factory=dict)  # what only the provider's own wire layer keeps of it

@@ -6,6 +6,7 @@ from typing import Any
 
 from holdfast.simcloud.bill import Bill, Line, total
 from holdfast.simcloud.hosts.folder import HostFolder
+from holdfast.simcloud.machines import gpus_of
 from holdfast.simcloud.model import Instance, Period, Slot
 
 Report = dict[str, Any]
@@ -21,7 +22,7 @@ def instance_report(provider: str, instance: Instance, slot: Slot, folder: HostF
         "label": instance.label,
         "machine_id": instance.machine_id,
         "slot": slot.id,
-        "gpu": f"{slot.hardware.gpus}x {slot.hardware.gpu}",
+        "gpu": f"{gpus_of(instance, slot)}x {slot.hardware.gpu}",
         "region": slot.hardware.region,
         "state": instance.container.value,
         "said": instance.said(slot, now).value,

@@ -22,12 +22,23 @@ from holdfast.simcloud.hosts.folder import write_private
 from holdfast.simcloud.hosts.midwife import Midwife
 from holdfast.simcloud.market import FIRST_INSTANCE
 from holdfast.simcloud.sim import Place, Sim, build
+from holdfast.simcloud.tensordock import inside as tensordock_inside
+from holdfast.simcloud.tensordock import routes as tensordock
 from holdfast.simcloud.vast import inside as vast_inside
 from holdfast.simcloud.vast import routes as vast
 
 _HOST = "127.0.0.1"
 WIRES: tuple[tuple[Place, Callable[[Sim], list[Route]]], ...] = (
     (Place(provider=FIRST, first_instance=FIRST_INSTANCE, first_slot=1, inside=vast_inside.variables), vast.routes),
+    (
+        Place(
+            provider="tensordock",
+            first_instance=61_000_001,
+            first_slot=1_000_001,
+            inside=tensordock_inside.variables,
+        ),
+        tensordock.routes,
+    ),
 )
 """Each provider's market and the API that it is told in."""
 

@@ -40,6 +40,12 @@ def stop(instance: Instance, why: Stop) -> None:
     instance.wish = Wish.STOPPED
 
 
+def rest(instance: Instance) -> None:
+    """Shut down without giving the GPUs back."""
+    instance.container, instance.wish, instance.stop = Container.STOPPED, Wish.STOPPED, Stop.USER
+    instance.loading_at = instance.ready_at = instance.port = instance.old_word = None
+
+
 def take_away(instance: Instance, why: Stop) -> None:
     """Lose the GPUs, or fail to get them, and still want them."""
     instance.container = Container.EXITED if instance.granted else Container.STOPPED

@@ -9,14 +9,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.contracts.machines import InstanceState, Offer, Requirements, Terms
 from holdfast.providers.base import Provider
 from holdfast.providers.conformance.subject import Subject, Verb
+from holdfast.providers.tensordock import driver as tensordock
+from holdfast.providers.tensordock import endpoints as tensordock_endpoints
+from holdfast.providers.tensordock.config import TensorDockConfig
 from holdfast.providers.vast.config import VastConfig
 from holdfast.providers.vast.driver import connect
 from holdfast.providers.vast.endpoints import PACES
 from holdfast.providers.wrappers.metered import metered
 from holdfast.providers.wrappers.pacing import Pacer
+from holdfast.simcloud.tensordock.names import node_id
 from holdfast.telemetry.metrics import Metrics
 
 LAG = timedelta(seconds=1)
@@ -122,4 +126,54 @@ VAST = Driver(
     },
 )
 
-DRIVERS = (VAST,)
+
+def _tensordock(url: str, key: str) -> Provider:
+    time, secret = QuickTime(), SecretStr(key)
+    config = TensorDockConfig(
+        api_key=secret,
+        legacy_key=secret,
+        legacy_token=secret,
+        base_url=f"{url}/tensordock",
+        listing_lag=LAG,
+        answer_timeout=timedelta(seconds=1.5),
+    )
+    pacer = Pacer(tensordock_endpoints.PACES, patience=timedelta(hours=1), clock=time.clock, sleep=time.sleep)
+    return metered(tensordock.connect(config, pacer=pacer), Metrics())
+
+
+def _stands_on(slot: Report, offer: Offer) -> bool:
+    return node_id(int(slot["machine_id"])) == offer.machine_id
+
+
+TENSORDOCK = Driver(
+    subject=Subject(
+        name="tensordock",
+        gpu="RTX 4090",
+        never_was="6f0d8c4e-6f2b-4a39-9b7f-2f3c0f9a1d55",
+        searches=(
+            Requirements(gpu_memory_gb=40, regions=("US", "NL"), terms=Terms.ON_DEMAND),
+            Requirements(gpu="H100 SXM", gpu_count=8, terms=Terms.ON_DEMAND, memory_gb=126, cpu_cores=32),
+            Requirements(min_reliability=0.99, max_hourly=Decimal("0.45"), disk_gb=200, terms=Terms.ON_DEMAND),
+        ),
+        terms=(Terms.ON_DEMAND,),
+        bids=False,
+        tells_machine=False,
+        once_per_offer=False,
+        when_host_dies=(InstanceState.STOPPED,),
+        when_out_of_sight=None,
+    ),
+    open=_tensordock,
+    calls={
+        Verb.SEARCH: ("hostnodes",),
+        Verb.RENT: ("deploy",),
+        Verb.FIND: ("list",),
+        Verb.LIST: ("list",),
+        Verb.SHOW: ("show",),
+        Verb.DESTROY: ("delete",),
+        Verb.STOP: ("legacy_stop",),
+        Verb.START: ("start",),
+    },
+    is_slot_of=_stands_on,
+)
+
+DRIVERS = (VAST, TENSORDOCK)

@@ -12,9 +12,10 @@ from holdfast.settings import ProviderSettings
 SETTINGS = ProviderSettings(api_key=SecretStr("a-key"))
 
 
-async def test_a_driver_is_built_by_its_name() -> None:
-    provider = registry.build("vast", SETTINGS)
-    assert provider.name == "vast"
+@pytest.mark.parametrize("name", ["vast", "tensordock"])
+async def test_a_driver_is_built_by_its_name(name: str) -> None:
+    provider = registry.build(name, SETTINGS)
+    assert provider.name == name
     assert isinstance(provider.capabilities, Capabilities)
     await provider.close()
 

@@ -20,6 +20,20 @@ def test_the_default_profile_opens_a_market_with_something_of_everything(tmp_pat
     assert all(slot.min_bid < slot.price for slot in slots)
 
 
+@pytest.mark.parametrize("provider", ["vast", "tensordock"])
+def test_every_provider_has_a_market_of_its_own(provider: str) -> None:
+    profile = load(None, provider)
+    assert {line.gpu for line in profile.slots} >= {"RTX 4090", "A100 SXM4", "H100 SXM"}
+    others = {line.machine for line in load(None, "vast" if provider != "vast" else "tensordock").slots}
+    assert not others & {line.machine for line in profile.slots}
+
+
+def test_a_profile_may_change_another_providers_market_only(tmp_path: Path) -> None:
+    path = tmp_path / "profile.yaml"
+    path.write_text("extends: default\ncredit: 7\nproviders: {tensordock: {credit: 5}}\n")
+    assert (load(path).credit, load(path, "tensordock").credit) == (7, 5)
+
+
 def test_the_same_profile_opens_the_same_market(tmp_path: Path) -> None:
     stores = [Store(tmp_path / name) for name in ("one.db", "two.db")]
     for store in stores:

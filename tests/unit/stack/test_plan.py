@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.providers import registry
 from holdfast.settings import load_settings
 from holdfast.workers.stack import plan as planning
 from holdfast.workers.stack.errors import BadMarket, ProgramMissing
-from holdfast.workers.stack.plan import Plan, UpOptions, make_plan
+from holdfast.workers.stack.plan import SIMULATED, Plan, UpOptions, make_plan
 from holdfast.workers.stack.ports import LOOPBACK
 from holdfast.workers.stack.services import Service, services
 from holdfast.workers.stack.state import Home, ProcessRecord
@@ -98,11 +99,14 @@ def test_what_the_plan_offers_are_settings_that_can_be_read(home: Home, monkeypa
     settings = load_settings(
         data_dir=home.path,
         store=offered["store"] | keys["store"],
-        providers={"vast": offered["providers"]["vast"] | keys["providers"]["vast"]},
+        providers={name: each | keys["providers"][name] for name, each in offered["providers"].items()},
         embedded_temporal=offered["embedded_temporal"],
         market_url=offered["market_url"],
     )
     assert settings.store.bucket == "holdfast"
+    assert settings.providers.keys() == SIMULATED.keys()
+    for name, account in settings.providers.items():
+        assert registry.build(name, account).name == name
 
 
 def test_a_profile_of_the_market_is_passed_on_and_its_pace_kept_to(home: Home, tmp_path: Path) -> None:

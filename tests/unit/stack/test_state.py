@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.workers.stack.errors import AlreadyRunning
-from holdfast.workers.stack.state import Home, Phase, ProcessRecord, StackState, without_processes
+from holdfast.workers.stack.state import Home, Phase, ProcessRecord, StackState, without_processes, write_private
 
 STATE = StackState(
     phase=Phase.READY,
@@ -55,6 +55,16 @@ def test_secrets_are_drawn_once_and_differ_between_directories(home: Home, tmp_p
     other.create()
     assert home.secrets() == home.secrets()
     assert home.secrets() != other.secrets()
+
+
+def test_an_older_stack_gets_the_accounts_of_providers_that_were_added_since(home: Home) -> None:
+    drawn = home.secrets()
+    write_private(home.path / "secrets.json", drawn | {"providers": {"vast": {"api_key": "its own"}}})
+    found = home.secrets()
+    assert found["market_key"] == drawn["market_key"] and found["store"] == drawn["store"]
+    assert found["providers"]["vast"] == {"api_key": "its own"}
+    assert found["providers"]["tensordock"]["api_key"] == drawn["market_key"]
+    assert home.secrets() == found
 
 
 def test_a_reader_never_sees_half_a_state(home: Home) -> None:

@@ -64,7 +64,7 @@ def outbid(
 
 @app.command("take")
 def take(target: Target, seconds: Lasting = None, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """A rival rents the GPUs on demand: a paused machine finds them taken when it resumes.
+    """A rival rents the GPUs on demand: a resume finds them taken.
 
     \b
     Example:
@@ -82,6 +82,17 @@ def release(target: Target, as_json: Json = False, data_dir: DataDir = None) -> 
       holdfast sim release train
     """
     _pull(data_dir, as_json, "released", lambda sim: sim.release(target))
+
+
+@app.command("disassociate")
+def disassociate(target: Target, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """The provider sells the GPUs that a stopped machine still holds.
+
+    \b
+    Example:
+      holdfast sim disassociate train
+    """
+    _pull(data_dir, as_json, "disassociated", lambda sim: sim.disassociate(target))
 
 
 @app.command("partition")

@@ -27,7 +27,8 @@ async def test_a_rented_machine_wears_its_label_and_comes_up_with_an_address(acc
     order = account.order(await account.cheapest(terms))
     rented = machine(await account.provider.launch(order))
     running = await account.until(rented.instance_id, InstanceState.RUNNING)
-    assert (running.label, running.terms, running.machine_id) == (order.label, terms, order.offer.machine_id)
+    assert (running.label, running.terms, rented.machine_id) == (order.label, terms, order.offer.machine_id)
+    assert running.machine_id == (order.offer.machine_id if account.subject.tells_machine else "")
     assert (running.gpu, running.gpu_count) == (order.offer.gpu, order.offer.gpu_count)
     assert running.ssh is not None and running.ssh.host == running.ssh.host.strip()
     assert running.hourly is not None and running.hourly == rented.hourly

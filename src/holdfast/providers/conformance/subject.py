@@ -71,6 +71,8 @@ class Subject:
     """An account without credit may not rent."""
     once_per_offer: bool = True
     """An offer is one machine, and gone when somebody rents it."""
+    tells_machine: bool = True
+    """The provider says on which machine an instance stands; else only the offer did."""
     page: int = 0
     """How many machines one answer of the listing holds; 0: any number."""
     page_of_offers: int = 0

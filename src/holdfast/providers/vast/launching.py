@@ -7,12 +7,13 @@ from typing import Any
 from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Terms
 from holdfast.providers.errors import LaunchUnsettled, ProviderUnavailable, RateLimited, RequestRejected
 from holdfast.providers.vast.answers import Refused, Unpaid, contract_of
-from holdfast.providers.vast.client import NotSent, VastClient
+from holdfast.providers.vast.client import VastClient
 from holdfast.providers.vast.endpoints import DESTROY, RENT
 from holdfast.providers.vast.fleet import Fleet
 from holdfast.providers.vast.keys import SshKeys
 from holdfast.providers.vast.states import instance_of
 from holdfast.providers.vast.wire import InstanceRow
+from holdfast.providers.wrappers.web import NotSent
 
 Sleep = Callable[[float], Awaitable[None]]
 

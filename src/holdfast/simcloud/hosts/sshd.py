@@ -27,7 +27,7 @@ class SshServer:
         self._folder = folder
         self._children = Children(folder.home, environment)
         self._options = asyncssh.SSHServerConnectionOptions(
-            server_factory=lambda: _Door(folder.path / "authorized_keys"),
+            server_factory=lambda: _Door(folder.path / "authorized_keys", login=environment["USER"]),
             server_host_keys=[_host_key(folder.path / "host_key")],
             process_factory=self._run,
             sftp_factory=asyncssh.SFTPServer,  # not chrooted: a path must mean the same in SFTP and in a command
@@ -75,16 +75,17 @@ def _report_end(process: "asyncssh.SSHServerProcess[bytes]", code: int) -> None:
 
 
 class _Door(asyncssh.SSHServer):
-    """Let root in with one of the machine's keys; nobody else, and by no other means."""
+    """Let the machine's one login in with one of its keys; nobody else, and by no other means."""
 
-    def __init__(self, keys: Path) -> None:
+    def __init__(self, keys: Path, *, login: str) -> None:
         self._keys = keys
+        self._login = login
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
 
     def begin_auth(self, username: str) -> bool:
-        known = self._keys.read_text() if username == "root" else ""
+        known = self._keys.read_text() if username == self._login else ""
         self._connection.set_authorized_keys(asyncssh.import_authorized_keys(known))
         return True
 

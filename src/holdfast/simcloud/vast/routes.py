@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from holdfast.simcloud.errors import BidTooLow
 from holdfast.simcloud.model import Trouble
+from holdfast.simcloud.pacing import Limit, Pacing
 from holdfast.simcloud.sim import Sim
 from holdfast.simcloud.vast import access, billing, instances, metrics, offers
 from holdfast.simcloud.vast.bodies import LARGEST
@@ -24,7 +25,6 @@ from holdfast.simcloud.vast.envelopes import (
     refused_as_ok,
     too_frequent,
 )
-from holdfast.simcloud.vast.pacing import Limit, Pacing
 
 Handler = Callable[[Sim, Caller, Request], Awaitable[Any]]
 _EMPTY: dict[str, dict[str, object]] = {

@@ -15,6 +15,8 @@ from holdfast.workers.stack.state import ProcessRecord
 
 BUCKET = "holdfast"
 NAMESPACE = "default"
+SIMULATED = {"vast": "", "tensordock": "/tensordock"}
+"""The providers that our market speaks for, each with the path of its API there."""
 
 MARKET = (sys.executable, "-m", "holdfast.simcloud")
 WORKER = (sys.executable, "-m", "holdfast.workers.stack.worker", "--role", "all")
@@ -84,7 +86,8 @@ class Plan:
         if self.market:
             # Our market shows a new machine at once, unless it is told otherwise.
             offered["providers"] = {
-                "vast": {"base_url": self.url("market"), "listing_lag": "2s", "pace": self.market_pace}
+                name: {"base_url": self.url("market") + path, "listing_lag": "2s", "pace": self.market_pace}
+                for name, path in SIMULATED.items()
             }
             offered["market_url"] = self.url("market")
         return offered

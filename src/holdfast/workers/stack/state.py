@@ -102,16 +102,12 @@ class Home:
     def secrets(self) -> dict[str, Any]:
         """The keys of this stack, drawn at random the first time; laid out as `holdfast.settings` reads them."""
         path = self.path / SECRETS_FILE
-        if path.exists():
-            return dict(json.loads(path.read_text()))
-        market_key = secrets.token_hex(32)
-        drawn = {
-            "store": {"access_key_id": secrets.token_hex(10), "secret_access_key": secrets.token_hex(20)},
-            "providers": {"vast": {"api_key": market_key}},
-            "market_key": market_key,
-        }
-        write_private(path, drawn)
-        return drawn
+        known = dict(json.loads(path.read_text())) if path.exists() else _drawn()
+        # An older stack's file may not know every provider that is simulated by now.
+        found = known | {"providers": _accounts(known["market_key"]) | known["providers"]}
+        if found != known or not path.exists():
+            write_private(path, found)
+        return found
 
     def lock(self) -> int:
         """Take the stack's lock; the descriptor may be handed on. Raises `AlreadyRunning`."""
@@ -125,6 +121,19 @@ class Home:
                 remedy="use it as it is, end it with `holdfast down`, or choose another --data-dir",
             ) from None
         return fd
+
+
+def _drawn() -> dict[str, Any]:
+    return {
+        "store": {"access_key_id": secrets.token_hex(10), "secret_access_key": secrets.token_hex(20)},
+        "providers": {},
+        "market_key": secrets.token_hex(32),
+    }
+
+
+def _accounts(key: str) -> dict[str, dict[str, str]]:
+    """One key opens the simulated market, whichever provider's language is spoken."""
+    return {"vast": {"api_key": key}, "tensordock": {"api_key": key, "legacy_key": key, "legacy_token": key}}
 
 
 def write_private(path: Path, content: Mapping[str, Any]) -> None:
