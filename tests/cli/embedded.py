@@ -104,9 +104,10 @@ class Stack:
         if forget:
             subprocess.run([*temporal, "delete", "--yes", *place], check=True, capture_output=True, timeout=PATIENCE)
 
-    def alive(self, label: str) -> list[int]:
-        """The ids of the machines that wear this label and are not destroyed."""
-        return [each["id"] for each in self("sim", "instances", "--json").document if each["label"] == label]
+    def alive(self, workload: str) -> dict[int, str]:
+        """The labels of a workload's machines that are not destroyed, by their ids."""
+        machines = self("sim", "instances", "--json").document
+        return {each["id"]: each["label"] for each in machines if each["label"].startswith(f"{workload}.")}
 
     def labels_alive(self) -> list[str]:
         return [each["label"] for each in self("sim", "instances", "--json").document]

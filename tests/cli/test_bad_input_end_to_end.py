@@ -264,10 +264,10 @@ def test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running(stack:
     stack.terminate("cut-off")
     told = stack("status", "cut-off")
     assert "state       terminated; its last word: running" in told.out
-    (left,) = stack.alive("cut-off.e1")
-    assert f"what may still bill: vast {left} (cut-off.e1); `holdfast run` under the same name lets go" in told.err
+    ((left, label),) = stack.alive("cut-off").items()
+    assert f"what may still bill: vast {left} ({label}); `holdfast run` under the same name lets go" in told.err
     document = stack("status", "cut-off", "--json").document
-    assert (document["ended_by_force"], document["left_behind"]) == ("terminated", [f"vast {left} (cut-off.e1)"])
+    assert (document["ended_by_force"], document["left_behind"]) == ("terminated", [f"vast {left} ({label})"])
     swept = stack("sweep", "--dry-run", "--json")
     assert swept.code == 0, swept.err
     (finding,) = swept.document[0]["findings"]
@@ -277,7 +277,7 @@ def test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running(stack:
     assert (refused.code, "has ended (terminated)" in refused.err) == (10, True)
     assert "hint: `holdfast status cut-off` tells which machine of it may still cost money" in refused.err
     stack.runs("cut-off")
-    until(lambda: left not in stack.alive("cut-off.e1"))
+    until(lambda: left not in stack.alive("cut-off"))
     stack.terminate("cut-off", forget=True)
     until(lambda: stack("status", "cut-off", "--json").document["ended_by_force"] == "forgotten")
     told = stack("status", "cut-off")

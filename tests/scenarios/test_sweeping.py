@@ -72,11 +72,12 @@ async def test_a_machine_of_an_ended_workload_is_ended_and_whatever_may_be_someb
     story = tell("swept", steps=20)
     await story.begins()
     await story.finishes()
-    ours, unheard = f"{story.name}.e1", f"nobody-{uuid.uuid4().hex[:8]}.e1"
+    ours, unheard = (await story.report()).leases[0].label, f"nobody-{uuid.uuid4().hex[:8]}.e1"
     orphan, elsewhere = await rent(account, ours), await rent(account, unheard)
     foreign = await rent(account, "a machine of my colleague")
+    namesake = await rent(account, f"{story.name}.e1.zzzz")  # of another installation, with a workload of that name
     looked = await sweep(sweeper, dry_run=True)
-    assert looked.foreign == 1
+    assert looked.foreign == 2
     assert {(each.label, each.known, each.ruling) for each in looked.findings} == {
         (ours, Known.CLOSED, Ruling.WAIT),
         (unheard, Known.NOTHING, Ruling.REPORT),
@@ -85,7 +86,7 @@ async def test_a_machine_of_an_ended_workload_is_ended_and_whatever_may_be_someb
     assert ended.instance_id == orphan
     await story.leaves_no_machine()
     left = {each.instance_id for each in await account.list_owned()}
-    assert orphan not in left and {elsewhere, foreign} <= left
+    assert orphan not in left and {elsewhere, foreign, namesake} <= left
 
 
 async def test_a_second_machine_under_one_label_goes_alone(
@@ -143,7 +144,7 @@ async def test_sweeps_at_the_same_time_do_no_harm(tell: Tell, sweeper: Holdfast,
     story = tell("crowd", steps=20)
     await story.begins()
     await story.finishes()
-    label = f"{story.name}.e1"
+    label = (await story.report()).leases[0].label
     await rent(account, label)
     async with asyncio.timeout(PATIENCE):
         while await asyncio.to_thread(story.alive):

@@ -14,16 +14,15 @@ from holdfast.activities import stock as activities_of_stock
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.contracts.sweeping import Stock
-from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
-from tests.unit.records.makers import claim, lease, opening
+from tests.unit.records.makers import MARK, claim, lease, opening, set_up
 
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
     url = f"sqlite:///{tmp_path / 'records.db'}"
-    migrate(url)
+    set_up(url)
     opened = Records.open(url)
     yield opened
     opened.close()
@@ -63,7 +62,10 @@ async def test_a_workload_that_the_server_never_heard_of_has_abandoned_its_machi
     records.open_workload(opening("unheard"))
     records.claim_epoch(claim(1, "unheard"))
     taken = await stock(temporal.client, records)
-    assert [each.label for each in taken.abandoned] == ["unheard.e1"] and not taken.launching
+    assert [each.label for each in taken.abandoned] == [f"unheard.e1.{MARK}"] and (taken.launching, taken.mark) == (
+        (),
+        MARK,
+    )
 
 
 async def test_very_many_abandoned_machines_are_told_some_at_a_time(
@@ -73,7 +75,8 @@ async def test_very_many_abandoned_machines_are_told_some_at_a_time(
     records.open_workload(opening("unheard"))
     for epoch in (1, 2, 3):
         records.claim_epoch(claim(epoch, "unheard"))
-    assert [each.label for each in (await stock(temporal.client, records)).abandoned] == ["unheard.e1", "unheard.e2"]
+    told = (await stock(temporal.client, records)).abandoned
+    assert [each.label for each in told] == [f"unheard.e1.{MARK}", f"unheard.e2.{MARK}"]
 
 
 async def test_what_was_rented_just_now_is_told_apart(temporal: WorkflowEnvironment, records: Records) -> None:

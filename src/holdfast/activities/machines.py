@@ -111,7 +111,7 @@ class MachineActivities:
         with translated():
             listing = await self._provider.list_owned()
         owned, launching = set(order.stock.owned), set(order.stock.launching)
-        ours = [each for each in listing if names.parse_label(each.label or "") is not None]
+        ours = [each for each in listing if names.is_label_of(order.stock.mark, each.label or "")]
         listed = {each.instance_id for each in listing}
         # A listing that shows some of ours may lag behind with the newest; one that shows none of them may not.
         excused = set(order.stock.fresh) if owned & listed else set()

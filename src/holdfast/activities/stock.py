@@ -47,6 +47,7 @@ class StockActivities:
     async def take_stock(self, provider: str) -> Stock:
         with translated():
             lines = await asyncio.to_thread(self._records.open_leases, provider)
+            mark = await asyncio.to_thread(self._records.mark)
         running = await self._running({_workload_of(line) for line in lines})
         owned = [line for line in lines if _workload_of(line) in running]
         abandoned = [line for line in lines if _workload_of(line) not in running]
@@ -58,6 +59,7 @@ class StockActivities:
                 OpenLease(provider=line.provider, label=line.label, instance_id=line.instance_id)
                 for line in abandoned[:ABANDONED_TOLD]
             ),
+            mark=mark,
         )
 
     @activity.defn

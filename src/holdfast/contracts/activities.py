@@ -66,6 +66,7 @@ class ClaimEpochInput:
 class ClaimEpochResult:
     head: CheckpointRef | None  # the newest committed checkpoint at that moment
     earlier: tuple[CheckpointRef, ...] = ()  # what to fall back on when the head cannot be read, newest first
+    label: str = ""  # for the machine; "" from workers that knew no marks, and where nothing is rented
 
 
 @dataclass(frozen=True, kw_only=True)

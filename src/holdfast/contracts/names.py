@@ -41,8 +41,12 @@ SEARCH_ATTRIBUTE_TYPES: Final = {
     "HoldfastHourlyUsd": "Double",
 }
 
-# A spec's name, and an epoch that the records can hold.
-_LABEL: Final = re.compile(r"(?P<workload>[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?)\.e(?P<epoch>0|[1-9][0-9]{0,8})")
+# A spec's name, an epoch, and the mark of the installation, which labels from before there were marks lack.
+# 63 characters at most: no provider is known that allows fewer.
+_LABEL: Final = re.compile(
+    r"(?P<workload>[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?)\.e(?P<epoch>0|[1-9][0-9]{0,7})(\.(?P<mark>[a-z0-9]{4}))?"
+)
+MARK_LENGTH: Final = 4
 
 
 def provider_queue(provider: str) -> str:
@@ -81,9 +85,12 @@ def reconcile_id(provider: str) -> str:
     return f"reconcile/{provider}"
 
 
-def label(workload: str, epoch: int) -> str:
-    """The idempotency mark that a machine wears at its provider: `<workload>.e<epoch>`."""
-    return f"{workload}.e{epoch}"
+def label(workload: str, epoch: int, mark: str = "") -> str:
+    """What makes renting repeatable, as a machine wears it at its provider: `<workload>.e<epoch>.<mark>`.
+
+    `mark` tells installations apart that share an account; "" only for workloads that began before there were marks.
+    """
+    return f"{workload}.e{epoch}.{mark}" if mark else f"{workload}.e{epoch}"
 
 
 def parse_label(text: str) -> tuple[str, int] | None:
@@ -93,3 +100,9 @@ def parse_label(text: str) -> tuple[str, int] | None:
     """
     found = _LABEL.fullmatch(text)
     return (found["workload"], int(found["epoch"])) if found else None
+
+
+def is_label_of(mark: str, text: str) -> bool:
+    """Whether a label may be of the installation with this mark; one without any mark may be anybody's."""
+    found = _LABEL.fullmatch(text)
+    return found is not None and found["mark"] in (None, mark)

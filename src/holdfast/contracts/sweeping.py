@@ -40,6 +40,7 @@ class Stock:
     fresh: tuple[str, ...] = ()  # of these, what was rented so lately that a listing may not show it yet
     launching: tuple[str, ...] = ()  # labels of running workloads under which something may just have been rented
     abandoned: tuple[OpenLease, ...] = ()  # open cost lines of workloads that no longer run
+    mark: str = ""  # our installation's, in its labels
 
 
 @dataclass(frozen=True, kw_only=True)

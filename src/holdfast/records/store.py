@@ -51,7 +51,18 @@ from holdfast.contracts.money import (
 )
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.sweeping import Finding, JudgeInput
-from holdfast.records import budgets, checkpoints, costs, host_memory, journal, leases, reports, sightings, workloads
+from holdfast.records import (
+    budgets,
+    checkpoints,
+    costs,
+    host_memory,
+    installation,
+    journal,
+    leases,
+    reports,
+    sightings,
+    workloads,
+)
 from holdfast.records.engine import make_engine, reader, translated
 from holdfast.records.patience import PATIENCE, Patience
 from holdfast.records.tables import WorkloadRow
@@ -157,6 +168,11 @@ class Records:
         """Say what becomes of machines that nobody owns, and remember them for the next sweep."""
         with self._writing() as session:
             return sightings.judge(session, order, self._clock())
+
+    def mark(self) -> str:
+        """What tells our labels from those of another installation on the same account."""
+        with self._reading() as session:
+            return installation.mark(session)
 
     # --- machines ---
 

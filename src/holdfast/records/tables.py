@@ -31,6 +31,15 @@ def _of_a_generation() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["workload", "generation"], ["generations.workload", "generations.number"])
 
 
+class InstallationRow(Table, table=True):
+    """One row: who we are among those that share an account."""
+
+    __tablename__ = "installation"
+
+    mark: str = Field(primary_key=True, sa_type=Text)
+    set_up_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class WorkloadRow(Table, table=True):
     """The fence: one row per name, changed only by compare-and-set."""
 

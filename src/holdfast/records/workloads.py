@@ -19,7 +19,7 @@ from holdfast.contracts.machines import Offer
 from holdfast.contracts.money import Scope, SetBudgetInput, Span
 from holdfast.contracts.names import label
 from holdfast.contracts.spec import WorkloadSpec
-from holdfast.records import budgets, rows
+from holdfast.records import budgets, installation, rows
 from holdfast.records.errors import Fenced, OfferTaken, UnknownWorkload
 from holdfast.records.tables import CheckpointRow, GenerationRow, LeaseRow, WorkloadRow
 
@@ -67,7 +67,8 @@ def claim_epoch(session: Session, order: ClaimEpochInput, now: datetime) -> Clai
         _require_same_claim(session, order, workload)
     else:
         _reserve(session, order, workload, now)
-    return ClaimEpochResult(head=head_of(session, workload))
+    intent = _line_of(session, order)
+    return ClaimEpochResult(head=head_of(session, workload), label=intent.label if intent else "")
 
 
 def close_workload(session: Session, order: CloseWorkloadInput) -> None:
@@ -144,7 +145,8 @@ def _reserve(session: Session, order: ClaimEpochInput, workload: WorkloadRow, no
     intent = None
     if order.offer is not None:
         _require_free(session, order.offer)
-        intent = _intent(newest_generation(session, workload), order.epoch, order.offer, now)
+        worn = label(workload.name, order.epoch, installation.mark(session))
+        intent = _intent(newest_generation(session, workload), worn, order.epoch, order.offer, now)
         session.add(intent)
         session.flush()
     budgets.claim(session, workload, intent, now)
@@ -162,9 +164,9 @@ def _require_free(session: Session, offer: Offer) -> None:
         raise OfferTaken(f"offer {offer.offer_id} of {offer.provider} is claimed as {holder}")
 
 
-def _intent(generation: GenerationRow, epoch: int, offer: Offer, now: datetime) -> LeaseRow:
+def _intent(generation: GenerationRow, worn: str, epoch: int, offer: Offer, now: datetime) -> LeaseRow:
     return LeaseRow(
-        label=label(generation.workload, epoch),
+        label=worn,
         workload=generation.workload,
         generation=generation.number,
         epoch=epoch,
@@ -190,8 +192,14 @@ def _require_same_claim(session: Session, order: ClaimEpochInput, workload: Work
         raise Fenced(f"epoch {order.epoch} of {order.workload!r} comes too late: epoch {workload.epoch} is claimed")
     if workload.claimed_by != workload.generation:
         raise Fenced(f"epoch {order.epoch} of {order.workload!r} belongs to an earlier run")
-    intent = session.get(LeaseRow, label(order.workload, order.epoch))
+    intent = _line_of(session, order)
     claimed_for = (intent.provider, intent.offer_id) if intent else None
     asked_for = (order.offer.provider, order.offer.offer_id) if order.offer else None
     if claimed_for != asked_for:
         raise Fenced(f"epoch {order.epoch} of {order.workload!r} is claimed for something else: {claimed_for}")
+
+
+def _line_of(session: Session, order: ClaimEpochInput) -> LeaseRow | None:
+    """The cost line of this epoch, if it rents anything."""
+    query = select(LeaseRow).where(LeaseRow.workload == order.workload, LeaseRow.epoch == order.epoch)
+    return session.exec(query).first()

@@ -41,7 +41,7 @@ class Levers:
         """The living instances that a target names."""
         instances = self._sim.store.instances()
         exact = [one for one in instances if target in (str(one.id), one.alias, one.label)]
-        return exact or [one for one in instances if (one.label or "").startswith(f"{target}.e")]
+        return exact or [one for one in instances if (one.label or "").startswith(f"{target}.")]
 
     def kill(self, instance: Instance, *, word_lag: float = 0.0, word: str = "exited") -> None:
         """The host dies with everything on it. The provider notices ``word_lag`` seconds later and says ``word``."""

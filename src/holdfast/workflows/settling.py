@@ -17,6 +17,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from holdfast.contracts import names
+from holdfast.contracts.activities import ClaimEpochResult
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
@@ -174,7 +175,7 @@ class Settler:
         lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
         outcome, conduct, failed_in = "did not boot in time", Conduct.NEUTRAL, ""
         try:
-            await self._claim(offer, lease)
+            lease = await self._claim(offer, lease)
         except ActivityError as err:
             if kind_of(err) != ErrorType.OFFER_TAKEN:
                 raise
@@ -183,7 +184,7 @@ class Settler:
         self._claims += 1
         try:
             self._go_on()
-            launched = await to_its_end(steps.launch(offer, label=label, spec=self._spec))
+            launched = await to_its_end(steps.launch(offer, label=lease.label, spec=self._spec))
             if launched.instance is None:
                 outcome = f"refused: {launched.refusal}"
             else:
@@ -205,7 +206,7 @@ class Settler:
             await give_back(lease, "cancelled")
             raise
         self._note(lease, strategy, offer.offer_id, began, outcome=outcome)
-        self._say(f"{label} is given back: {outcome}")
+        self._say(f"{lease.label} is given back: {outcome}")
         self.avoid(offer.machine_id)
         await give_back(lease, outcome, conduct, failed_in)
         return None
@@ -220,16 +221,17 @@ class Settler:
         if self.called_off:
             raise asyncio.CancelledError
 
-    async def _claim(self, offer: Offer, lease: Lease) -> None:
-        """Raise the fence and open the cost line; a cancel closes what was opened."""
+    async def _claim(self, offer: Offer, lease: Lease) -> Lease:
+        """Raise the fence and open the cost line, which says the label; a cancel closes what was opened."""
         claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, self.epoch, offer))
         try:
             claimed = await to_its_end(claiming)
         except asyncio.CancelledError:
             if claiming.done() and not claiming.cancelled() and claiming.exception() is None:
-                await give_back(lease, "cancelled")
+                await give_back(_labelled(lease, claiming.result()), "cancelled")
             raise
         self.head, self._earlier = claimed.head, claimed.earlier
+        return _labelled(lease, claimed)
 
     def _is_hopeless(self, err: ActivityError) -> bool:
         """No other machine can mend it. A setup that fails on a second machine is the spec's fault, not theirs."""
@@ -296,6 +298,11 @@ def _lease_of(offer: Offer, workload: str, epoch: int, label: str, since: dateti
         bid=offer.bid,
         storage_hourly=offer.storage_hourly,
     )
+
+
+def _labelled(lease: Lease, claimed: ClaimEpochResult) -> Lease:
+    """The records say what the machine wears. Workers that knew no marks did not: then it is what we thought."""
+    return replace(lease, label=claimed.label or lease.label)
 
 
 def _failed(answer: object) -> TypeGuard[BaseException]:

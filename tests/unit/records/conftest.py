@@ -12,9 +12,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from holdfast.records.schema import migrate
 from holdfast.records.store import Records
-from tests.unit.records.makers import Clock
+from tests.unit.records.makers import Clock, set_up
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +34,7 @@ def postgres() -> Iterator[str]:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file at this code's version, for copying: migrating anew for each test would take longer."""
     path = tmp_path_factory.mktemp("template") / "records.db"
-    migrate(f"sqlite:///{path}")
+    set_up(f"sqlite:///{path}")
     return path
 
 
@@ -44,7 +43,7 @@ def postgres_template(postgres: str) -> str:
     """The name of a PostgreSQL database at this code's version."""
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_of_records")
-    migrate(_database(postgres, "template_of_records"))
+    set_up(_database(postgres, "template_of_records"))
     return "template_of_records"
 
 

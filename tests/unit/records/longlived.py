@@ -13,7 +13,7 @@ from holdfast.contracts.incidents import Incident
 from holdfast.contracts.names import label
 from holdfast.records.store import Records
 from holdfast.records.tables import CheckpointRow, DecisionRow, IncidentRow, LeaseRow, MeterRow, Table
-from tests.unit.records.makers import claim, commit, decision, incident, lease, opening, with_objectives
+from tests.unit.records.makers import MARK, claim, commit, decision, incident, lease, opening, with_objectives
 
 Change = Callable[[int], dict[str, Any]]
 MINUTE = timedelta(minutes=1)
@@ -32,8 +32,8 @@ def live_long(records: Records, many: int, name: str = "train", *, offers: int =
     records.commit_checkpoint(commit(1, name=name))
     records.record_incident(loss)
     records.record_decision(ranking)
-    _multiply(records, many, LeaseRow, lambda number: {"epoch": number, "label": label(name, number)})
-    _multiply(records, many, MeterRow, lambda number: {"label": label(name, number)})
+    _multiply(records, many, LeaseRow, lambda number: {"epoch": number, "label": label(name, number, MARK)})
+    _multiply(records, many, MeterRow, lambda number: {"label": label(name, number, MARK)})
     _multiply(records, many, CheckpointRow, lambda number: {"sequence": number})
     _multiply(records, many, IncidentRow, _renumbered(TypeAdapter(Incident), loss, "epoch_lost"))
     _multiply(records, many, DecisionRow, _renumbered(TypeAdapter(Decision), ranking, "epoch"))

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import create_engine, update
+
 from holdfast.contracts.activities import ClaimEpochInput, CloseLeaseInput, CommitCheckpointInput, OpenWorkloadInput
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.failover import Decision, RankedOffer
@@ -12,9 +14,21 @@ from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, Terms
 from holdfast.contracts.names import label
 from holdfast.contracts.spec import ObjectivesSpec, PriceSpec, WorkloadSpec
+from holdfast.records.schema import migrate
+from holdfast.records.tables import InstallationRow
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOURLY = Decimal("0.2693333333")
+MARK = "m4rk"  # of the installation that every test database belongs to
+
+
+def set_up(url: str) -> None:
+    """Migrate a database, and give it a mark that tests can name."""
+    migrate(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(update(InstallationRow).values(mark=MARK))
+    engine.dispose()
 
 
 class Clock:
@@ -66,7 +80,7 @@ def lease(epoch: int, name: str = "train", **changes: Any) -> Lease:
     plain = Lease(
         workload=name,
         epoch=epoch,
-        label=label(name, epoch),
+        label=label(name, epoch, MARK),
         provider="vast",
         instance_id=f"i-{epoch}",
         machine_id="m1",
@@ -82,7 +96,7 @@ def lease(epoch: int, name: str = "train", **changes: Any) -> Lease:
 
 
 def closing(epoch: int, at: datetime, name: str = "train", reason: str = "done") -> CloseLeaseInput:
-    return CloseLeaseInput(label=label(name, epoch), closed_at=at, reason=reason)
+    return CloseLeaseInput(label=label(name, epoch, MARK), closed_at=at, reason=reason)
 
 
 def checkpoint(sequence: int, epoch: int = 1, name: str = "train", **changes: Any) -> CheckpointRef:

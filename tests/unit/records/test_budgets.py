@@ -70,7 +70,7 @@ def test_a_refused_claim_changes_nothing(records: Records) -> None:
         records.claim_epoch(claim(1, of=DOLLAR))
     set_budget(records, None)
     records.claim_epoch(claim(1, of=DOLLAR))
-    assert [line.label for line in records.open_leases()] == ["train.e1"]
+    assert [line.label for line in records.open_leases()] == ["train.e1.m4rk"]
 
 
 def test_the_same_claim_again_reserves_once(records: Records) -> None:
@@ -107,7 +107,7 @@ def test_a_paused_machine_lasts_as_long_as_its_disk_is_paid_for(records: Records
     records.open_workload(opening(budget=Decimal("1")))
     rent(records, 1)
     clock.now = NOON + 30 * MINUTE
-    records.meter_lease(MeterInput(label="train.e1", state=InstanceState.STOPPED, at=clock.now))
+    records.meter_lease(MeterInput(label="train.e1.m4rk", state=InstanceState.STOPPED, at=clock.now))
     word = records.keep_budget("train")
     assert not word.used_up and word.look_again_after == budget.LOOK_EVERY
     clock.now += 4 * HOUR
@@ -182,10 +182,10 @@ def test_each_state_is_charged_at_its_rate_and_the_report_says_the_same(records:
     records.record_lease(lease(1, **facts))
     records.record_lease(lease(1, **facts, running_since=NOON + 30 * MINUTE))
     records.record_lease(lease(1, **facts, running_since=NOON + 30 * MINUTE))
-    records.meter_lease(MeterInput(label="train.e1", state=InstanceState.STOPPED, at=NOON + 90 * MINUTE))
-    records.meter_lease(MeterInput(label="train.e1", state=InstanceState.STOPPED, at=NOON + 95 * MINUTE))
+    records.meter_lease(MeterInput(label="train.e1.m4rk", state=InstanceState.STOPPED, at=NOON + 90 * MINUTE))
+    records.meter_lease(MeterInput(label="train.e1.m4rk", state=InstanceState.STOPPED, at=NOON + 95 * MINUTE))
     records.record_lease(lease(1, **facts, running_since=NOON + 120 * MINUTE))
-    away = MeterInput(label="train.e1", state=InstanceState.OFFLINE, at=NOON + 150 * MINUTE, charged=Decimal(0))
+    away = MeterInput(label="train.e1.m4rk", state=InstanceState.OFFLINE, at=NOON + 150 * MINUTE, charged=Decimal(0))
     records.meter_lease(away)
     cost = records.close_lease(closing(1, NOON + 180 * MINUTE))
     assert cost == Decimal("1.6"), "an hour and a half of work, an hour of disk, half an hour of nothing"

@@ -19,7 +19,7 @@ def lived(records: Records, *conduct: Conduct, machine: str = "m1", first: int =
         records.claim_epoch(claim(epoch, of=offer(f"offer-{epoch}", machine_id=machine)))
         records.record_lease(lease(epoch, machine_id=machine))
         order = CloseLeaseInput(
-            label=f"train.e{epoch}",
+            label=f"train.e{epoch}.m4rk",
             closed_at=NOON + epoch * HOUR,
             reason="it never answered",
             conduct=each,
@@ -88,8 +88,8 @@ def test_a_history_tells_each_time_newest_first(records: Records) -> None:
     found = records.machine_history(KEY)
     assert found is not None
     assert [(each.label, each.conduct, each.failed_in) for each in found.stays] == [
-        ("train.e2", Conduct.BAD, "boot"),
-        ("train.e1", Conduct.GOOD, ""),
+        ("train.e2.m4rk", Conduct.BAD, "boot"),
+        ("train.e1.m4rk", Conduct.GOOD, ""),
     ]
 
 

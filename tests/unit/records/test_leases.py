@@ -83,8 +83,8 @@ def test_open_lines_are_found_by_provider(rented: Records) -> None:
     rented.claim_epoch(claim(2, of=offer("offer-2", provider="gcp")))
     rented.claim_epoch(claim(3, of=offer("offer-3")))
     rented.close_lease(closing(3, NOON))
-    assert [line.label for line in rented.open_leases()] == ["train.e1", "train.e2"]
-    assert [line.label for line in rented.open_leases("gcp")] == ["train.e2"]
+    assert [line.label for line in rented.open_leases()] == ["train.e1.m4rk", "train.e2.m4rk"]
+    assert [line.label for line in rented.open_leases("gcp")] == ["train.e2.m4rk"]
     assert rented.open_leases("nobody") == []
 
 

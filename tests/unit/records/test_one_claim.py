@@ -16,18 +16,18 @@ def test_the_second_claim_of_an_offer_is_refused_and_leaves_nothing(records: Rec
     records.open_workload(opening("a"))
     records.open_workload(opening("b"))
     records.claim_epoch(claim(1, "a", of=MACHINE))
-    with pytest.raises(OfferTaken, match=r"claimed as a\.e1"):
+    with pytest.raises(OfferTaken, match=r"claimed as a\.e1\.m4rk"):
         records.claim_epoch(claim(1, "b", of=MACHINE))
-    assert [line.label for line in records.open_leases()] == ["a.e1"]
+    assert [line.label for line in records.open_leases()] == ["a.e1.m4rk"]
     records.claim_epoch(claim(1, "b", of=offer("offer-2", exclusive=True)))
-    assert [line.label for line in records.open_leases()] == ["a.e1", "b.e1"]
+    assert [line.label for line in records.open_leases()] == ["a.e1.m4rk", "b.e1.m4rk"]
 
 
 def test_an_offer_that_was_let_go_may_be_claimed_again(records: Records) -> None:
     records.open_workload(opening("a"))
     records.open_workload(opening("b"))
     records.claim_epoch(claim(1, "a", of=MACHINE))
-    records.close_lease(CloseLeaseInput(label="a.e1", closed_at=NOON, reason="refused"))
+    records.close_lease(CloseLeaseInput(label="a.e1.m4rk", closed_at=NOON, reason="refused"))
     records.claim_epoch(claim(1, "b", of=MACHINE))
     records.claim_epoch(claim(1, "b", of=MACHINE))  # a repeat is no rival
 

@@ -51,7 +51,7 @@ def test_a_report_holds_all_that_was_recorded_as_it_was_recorded(records: Record
     assert report.incidents == (incident(1),)
     assert report.decisions == (decision(1),)
     assert report.checkpoints == (checkpoint(1, epoch=2),)
-    assert [line.label for line in report.leases] == ["train.e1", "train.e2"]
+    assert [line.label for line in report.leases] == ["train.e1.m4rk", "train.e2.m4rk"]
     assert (report.cost, report.epoch, report.phase) == (Decimal("0.2"), 2, "open")
     assert (report.rto, report.rpo, report.rto_met, report.rpo_met) == (2 * MINUTE, MINUTE, True, True)
 

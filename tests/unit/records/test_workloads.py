@@ -43,7 +43,7 @@ def test_a_claim_raises_the_fence_and_opens_a_cost_line_before_anything_is_rente
     records.open_workload(opening())
     records.claim_epoch(claim(1))
     (line,) = records.open_leases()
-    assert (line.label, line.instance_id, line.launched_at, line.opened_at) == ("train.e1", "", None, NOON)
+    assert (line.label, line.instance_id, line.launched_at, line.opened_at) == ("train.e1.m4rk", "", None, NOON)
 
 
 def test_the_same_claim_again_changes_nothing(records: Records) -> None:
@@ -74,8 +74,8 @@ def test_a_machine_that_goes_on_gets_a_new_epoch_and_no_second_cost_line(records
     records.claim_epoch(claim(1))
     records.claim_epoch(claim(2, same_machine=True))
     records.claim_epoch(claim(2, same_machine=True))
-    records.record_lease(lease(2, label="train.e1"))
-    assert [line.label for line in records.open_leases()] == ["train.e1"]
+    records.record_lease(lease(2, label="train.e1.m4rk"))
+    assert [line.label for line in records.open_leases()] == ["train.e1.m4rk"]
     with pytest.raises(Fenced):
         records.commit_checkpoint(commit(1, epoch=1))
     assert records.commit_checkpoint(commit(1, epoch=2)).epoch == 2
