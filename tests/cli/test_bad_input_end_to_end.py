@@ -270,7 +270,7 @@ def test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running(stack:
     assert (document["ended_by_force"], document["left_behind"]) == ("terminated", [f"vast {left} ({label})"])
     swept = stack("sweep", "--dry-run", "--json")
     assert swept.code == 0, swept.err
-    (finding,) = swept.document[0]["findings"]
+    (finding,) = (finding for each in swept.document for finding in each["findings"])
     assert (finding["instance_id"], finding["ruling"], finding["known"]) == (str(left), "wait", "abandoned")
     assert "no run of its workload is left" in stack("sweep", "--dry-run").out
     refused = stack("stop", "cut-off")

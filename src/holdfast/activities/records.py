@@ -1,5 +1,6 @@
 """Activities on the records. Plain functions: the database client blocks, so each runs in a thread."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from temporalio import activity
@@ -48,10 +49,10 @@ class RecordActivities:
     @activity.defn
     def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
         with translated():
-            head = self._records.claim_epoch(order).head
-            saved = self._records.list_checkpoints(order.workload) if head else []
-        earlier = tuple(each for each in reversed(saved) if head and each.sequence < head.sequence)
-        return acts.ClaimEpochResult(head=head, earlier=earlier[:EARLIER_TOLD])
+            claimed = self._records.claim_epoch(order)
+            saved = self._records.list_checkpoints(order.workload) if claimed.head else []
+        earlier = tuple(each for each in reversed(saved) if claimed.head and each.sequence < claimed.head.sequence)
+        return replace(claimed, earlier=earlier[:EARLIER_TOLD])
 
     @activity.defn
     def record_lease(self, lease: Lease) -> None:
