@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -26,14 +27,27 @@ _GLANCE = 0.2  # seconds between two looks when nothing is due: how fast a host 
 log = logging.getLogger(__name__)
 
 
+Also = Callable[[], datetime | None]
+"""Does what is due, and says when it will have something to do again."""
+
+
 class Conductor:
     """Runs beside the API for as long as the market does."""
 
     def __init__(
-        self, market: Market, store: Store, machines: Machines, midwife: Midwife, clock: Clock, *, hosts: bool = True
+        self,
+        market: Market,
+        store: Store,
+        machines: Machines,
+        midwife: Midwife,
+        clock: Clock,
+        *,
+        hosts: bool = True,
+        also: Also | None = None,
     ) -> None:
-        """Without `hosts`, machines come up by the book alone."""
+        """Without `hosts`, machines come up by the book alone. `also` is what the provider's own habits have to do."""
         self._hosts = hosts
+        self._also = also
         self._market = market
         self._store = store
         self._machines = machines
@@ -66,7 +80,8 @@ class Conductor:
         Returns the next moment at which something is due.
         """
         async with self._turn:
-            due = self._market.advance()
+            moments = [self._market.advance(), None if self._also is None else self._also()]
+            due = min((moment for moment in moments if moment is not None), default=None)
             wanted = {instance.id: instance for instance in self._store.instances()}
             if not self._hosts:
                 for instance in wanted.values():

@@ -29,6 +29,7 @@ class Machines:
     provider: str
     api_url: str
     inside: Inside
+    ssh_port: int = 0  # where their SSH servers listen, each on its own address; 0: any free port
 
     @property
     def place(self) -> Path:
@@ -49,7 +50,8 @@ class Machines:
         folder.create()
         folder.write_keys(instance.keys.values())
         folder.write_link(link_of(instance, slot))
-        _write_nvidia_smi(folder.home / "bin", _gpus(instance, slot))
+        if gpus := _gpus(instance, slot):
+            _write_nvidia_smi(folder.home / "bin", gpus)
         folder.write_spec(
             HostSpec(
                 instance=instance.id,
@@ -57,6 +59,8 @@ class Machines:
                 environment=self._environment(folder, instance, slot),
                 onstart=instance.order.onstart,
                 market_pid_file=str(self.config.pid_file),
+                address=instance.address,
+                port=self.ssh_port,
                 orphan_after=None if self.config.orphan_after is None else self.config.orphan_after.total_seconds(),
             )
         )

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 from starlette.requests import Request
 
@@ -20,15 +22,25 @@ HangUp = Callable[[Request], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sim:
-    """What a request handler may use."""
+class Rules:
+    """One provider's market without its surroundings: what its habits work on."""
 
     provider: str
-    config: SimConfig
     profile: Profile
     clock: Clock
     store: Store
     market: Market
+
+
+Keep = Callable[[Rules], datetime | None]
+"""A provider's own habits: does what is due, and says when it will have something to do again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sim(Rules):
+    """What a request handler may use."""
+
+    config: SimConfig
     machines: Machines
     midwife: Midwife
     conductor: Conductor
@@ -38,6 +50,7 @@ class Sim:
     hang_up: HangUp  # closes a caller's connection without an answer
     url: str
     first_slot: int
+    pooled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +61,9 @@ class Place:
     first_instance: int
     first_slot: int
     inside: Inside
+    ssh_port: int = 0  # of every machine, each of which has its own address; 0: any that is free
+    pooled: bool = False  # what is rented is any machine of a kind in a zone, not one machine
+    keep: Keep | None = None
 
 
 def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: Midwife) -> Sim:
@@ -61,7 +77,11 @@ def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: M
             store.put_account(Account(credit=profile.credit, listing_lag=profile.listing_lag))
             open_market(store, profile, clock.now(), first_slot=place.first_slot)
     market = Market(store, profile, clock, first_instance=place.first_instance)
-    machines = Machines(config=config, provider=place.provider, api_url=url, inside=place.inside)
+    rules = Rules(provider=place.provider, profile=profile, clock=clock, store=store, market=market)
+    also = None if place.keep is None else partial(place.keep, rules)
+    machines = Machines(
+        config=config, provider=place.provider, api_url=url, inside=place.inside, ssh_port=place.ssh_port
+    )
     return Sim(
         provider=place.provider,
         config=config,
@@ -71,11 +91,12 @@ def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: M
         market=market,
         machines=machines,
         midwife=midwife,
-        conductor=Conductor(market, store, machines, midwife, clock, hosts=profile.hosts),
+        conductor=Conductor(market, store, machines, midwife, clock, hosts=profile.hosts, also=also),
         troubles=Troubles(store, clock),
         tenant_key=config.tenant_key(),
         control_token=config.control_token(),
         hang_up=hang_up,
         url=url,
         first_slot=place.first_slot,
+        pooled=place.pooled,
     )

@@ -33,6 +33,8 @@ class HostSpec:
     onstart: str | None = None
     market_pid_file: str
     orphan_after: float | None  # seconds without a market after which the host ends itself; None: never
+    address: str = "127.0.0.1"
+    port: int = 0  # 0: any that is free
 
 
 @dataclass(frozen=True, kw_only=True)

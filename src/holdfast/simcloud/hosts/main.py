@@ -70,7 +70,7 @@ def _hold(path: Path) -> int:
 
 
 async def _serve(folder: HostFolder, spec: HostSpec, announce: Announce) -> None:
-    listener = listen()
+    listener = listen(spec.address, spec.port)
     cable = Cable(folder.link())
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: cable.set(folder.link()))
     server = SshServer(folder, spec.environment)

@@ -102,10 +102,11 @@ def _host_key(path: Path) -> asyncssh.SSHKey:
     return asyncssh.read_private_key(path)
 
 
-def listen() -> socket.socket:
-    """A loopback listener on a free port."""
+def listen(address: str, port: int) -> socket.socket:
+    """A loopback listener. Raises OSError when the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
     listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener
