@@ -15,7 +15,7 @@ from holdfast.workers.stack.state import ProcessRecord
 
 BUCKET = "holdfast"
 NAMESPACE = "default"
-SIMULATED = {"vast": "", "tensordock": "/tensordock"}
+SIMULATED = {"vast": "", "tensordock": "/tensordock", "gcp": "/gcp"}
 """The providers that our market speaks for, each with the path of its API there."""
 
 MARKET = (sys.executable, "-m", "holdfast.simcloud")
