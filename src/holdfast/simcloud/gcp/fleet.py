@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from holdfast.embedded import GOOGLE_SSH_PORT
 from holdfast.simcloud import contention
 from holdfast.simcloud.gcp import operations
 from holdfast.simcloud.gcp.disks import attached, attached_row
@@ -17,7 +18,7 @@ from holdfast.simcloud.model import Container, Instance, Slot
 from holdfast.simcloud.sim import Rules, Sim
 
 OURS = "holdfast"
-SSH_PORT = 22022  # where every machine listens, on an address of its own; a system keeps 22 for its administrator
+SSH_PORT = GOOGLE_SSH_PORT  # a system keeps 22 for its administrator
 
 
 def zones(rules: Rules) -> list[str]:

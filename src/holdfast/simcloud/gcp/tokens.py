@@ -11,7 +11,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qs
 
 from cryptography.exceptions import InvalidSignature
@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from holdfast.embedded import GOOGLE_KEY_FILE
 from holdfast.simcloud.gcp.envelopes import WireError
 from holdfast.simcloud.gcp.names import PROJECT
 from holdfast.simcloud.hosts.folder import write_private
 from holdfast.simcloud.sim import Sim
 
-KEY_FILE: Final = "gcp-key.json"
 _BITS = 2048
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIVES = 3600  # seconds
@@ -45,7 +45,7 @@ class Account:
 
 def open_account(folder: Path, token_uri: str) -> Account:
     """The account of the key file in a folder, which is made where there is none. Its `token_uri` is kept right."""
-    file = folder / KEY_FILE
+    file = folder / GOOGLE_KEY_FILE
     found = json.loads(file.read_text()) if file.exists() else _fresh()
     if found.get("token_uri") != token_uri:  # the market's port may be another one today
         found["token_uri"] = token_uri

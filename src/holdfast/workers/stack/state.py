@@ -110,7 +110,7 @@ class Home:
         return found
 
     def _accounts(self, key: str) -> dict[str, dict[str, str]]:
-        """One key opens the simulated market in each language but Google's: there it is a file that the market makes."""
+        """One key opens the simulated market in each language; Google's is a file that the market itself makes."""
         return {
             "gcp": {"key_file": str(self.path / MARKET_FOLDER / GOOGLE_KEY_FILE)},
             "tensordock": {"api_key": key, "legacy_key": key, "legacy_token": key},
