@@ -135,6 +135,7 @@ class Conductor:
         folder = self._machines.folder(instance.id)
         try:
             await self._end(folder, remove=instance.wipe)
+            await asyncio.to_thread(self._machines.sow, instance)
             self._machines.prepare(instance, self._market.slot(instance.slot_id))
             running = await self._midwife.deliver(folder)
             if not self._market.booted(instance.id, running.port):

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from holdfast.simcloud.config import INSTANCES, SimConfig
+from holdfast.simcloud.hosts.copying import copy_disk
 from holdfast.simcloud.hosts.folder import HostFolder, HostSpec, Link
 from holdfast.simcloud.hosts.processes import MARK, end_tree
 from holdfast.simcloud.model import Flaw, Instance, Slot
@@ -43,6 +44,12 @@ class Machines:
     def numbers(self) -> list[int]:
         """The instances that have a folder on disk."""
         return [int(path.name) for path in self.place.iterdir() if path.name.isdigit()]
+
+    def sow(self, instance: Instance) -> None:
+        """Fill a disk that does not exist yet with what it begins with. Idempotent; may take as long as a copy does."""
+        folder = self.folder(instance.id)
+        if instance.seed is not None and not folder.home.exists():
+            copy_disk(Path(instance.seed), folder.home)
 
     def prepare(self, instance: Instance, slot: Slot) -> HostFolder:
         """Make the folder ready for a boot. Idempotent; what the renter left in the home folder stays."""

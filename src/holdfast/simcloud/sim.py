@@ -26,6 +26,7 @@ class Rules:
     """One provider's market without its surroundings: what its habits work on."""
 
     provider: str
+    config: SimConfig
     profile: Profile
     clock: Clock
     store: Store
@@ -40,7 +41,6 @@ Keep = Callable[[Rules], datetime | None]
 class Sim(Rules):
     """What a request handler may use."""
 
-    config: SimConfig
     machines: Machines
     midwife: Midwife
     conductor: Conductor
@@ -77,7 +77,7 @@ def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: M
             store.put_account(Account(credit=profile.credit, listing_lag=profile.listing_lag))
             open_market(store, profile, clock.now(), first_slot=place.first_slot)
     market = Market(store, profile, clock, first_instance=place.first_instance)
-    rules = Rules(provider=place.provider, profile=profile, clock=clock, store=store, market=market)
+    rules = Rules(provider=place.provider, config=config, profile=profile, clock=clock, store=store, market=market)
     also = None if place.keep is None else partial(place.keep, rules)
     machines = Machines(
         config=config, provider=place.provider, api_url=url, inside=place.inside, ssh_port=place.ssh_port

@@ -87,7 +87,8 @@ def path_of(zone: str, name: str) -> str:
 def status_of(rules: Rules, instance: Instance) -> str:
     """Google's word. It has none for a machine that nobody can reach: that one runs."""
     machine = machine_of(instance)
-    if machine.down_at is not None:
+    going = machine.soft_off_at is not None and machine.soft_off_at <= rules.clock.now()
+    if machine.down_at is not None and going:
         return "SUSPENDING" if machine.suspended else "STOPPING"
     if not instance.granted:
         return "SUSPENDED" if machine.suspended else "TERMINATED"

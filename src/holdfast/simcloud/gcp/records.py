@@ -62,7 +62,7 @@ class Disk(Numbered):
     auto_delete: bool = False
     mode: str = "READ_WRITE"
     snapped_at: list[datetime] = Field(default_factory=list)
-    contents: str | None = None  # a folder of the market that holds what was on it, while no machine has it
+    contents: str | None = None  # the folder with what it began with, or with what was on it when it was detached
     attached_at: datetime | None = None
     detached_at: datetime | None = None
 

@@ -76,7 +76,7 @@ class HostFolder:
 
     def remove(self) -> None:
         """Remove everything, as a provider wipes a disk. Idempotent."""
-        shutil.rmtree(self.path, ignore_errors=False, onerror=_tolerate_missing)
+        shutil.rmtree(self.path, ignore_errors=False, onerror=tolerate_missing)
 
     def write_spec(self, spec: HostSpec) -> None:
         """Store how to start the host."""
@@ -140,6 +140,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _tolerate_missing(_function: object, _path: str, error: tuple[Any, BaseException, Any]) -> None:
+def tolerate_missing(_function: object, _path: str, error: tuple[Any, BaseException, Any]) -> None:
+    """For removals of trees in which others remove, too."""
     if not isinstance(error[1], FileNotFoundError):
         raise error[1]
