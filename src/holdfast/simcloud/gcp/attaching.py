@@ -44,7 +44,9 @@ async def every(sim: Sim, request: Request) -> Row:
 async def everywhere(sim: Sim, request: Request) -> Row:
     """The disks of all zones."""
     rows = filters.matching(request, [_row(sim, disk) for disk in sim.store.shelf(Disk).all()])
-    return aggregated(request, "compute#diskAggregatedList", "disks", fleet.zones(sim), rows)
+    return aggregated(
+        request, "compute#diskAggregatedList", "disks", fleet.zones(sim), rows, silent=fleet.unreachable(sim)
+    )
 
 
 async def delete(sim: Sim, request: Request, user: str) -> Row:

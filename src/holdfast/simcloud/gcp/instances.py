@@ -26,7 +26,9 @@ async def every(sim: Sim, request: Request) -> Row:
 async def everywhere(sim: Sim, request: Request) -> Row:
     """The machines of all zones."""
     rows = filters.matching(request, _listed(sim))
-    return aggregated(request, "compute#instanceAggregatedList", "instances", fleet.zones(sim), rows)
+    return aggregated(
+        request, "compute#instanceAggregatedList", "instances", fleet.zones(sim), rows, silent=fleet.unreachable(sim)
+    )
 
 
 async def delete(sim: Sim, request: Request, user: str) -> Row:

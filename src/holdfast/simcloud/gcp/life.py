@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from holdfast.simcloud.gcp import disks, fleet, operations, placing
+from holdfast.simcloud.gcp import disks, fleet, operations, placing, pricing
 from holdfast.simcloud.gcp.envelopes import WireError
 from holdfast.simcloud.gcp.records import Disk, Machine
 from holdfast.simcloud.model import Instance, Stop
@@ -31,6 +31,7 @@ def keep(rules: Rules) -> datetime | None:
     now = rules.clock.now()
     with rules.store.transaction():
         moments = [moment for instance in rules.store.instances() for moment in _tend(rules, instance, now)]
+        _reprice(rules)
         _follow_disks(rules)
     return min((moment for moment in moments if moment > now), default=None)
 
@@ -62,10 +63,11 @@ def preempt(rules: Rules, instance: Instance, *, notice: float | None = None) ->
 
 def _tend(rules: Rules, instance: Instance, now: datetime) -> list[datetime]:
     machine = fleet.machine_of(instance)
-    if machine.noticed_at and machine.soft_off_at and machine.soft_off_at <= now and not machine.preempted:
-        machine.preempted = True
+    if machine.soft_off_at is not None and machine.soft_off_at <= now and not machine.asked_off:
+        machine.asked_off = True
         fleet.keep(rules, instance, machine)
-        _system(rules, PREEMPTED, instance, machine)
+        if machine.noticed_at is not None:
+            _system(rules, PREEMPTED, instance, machine)
     if machine.down_at is not None and machine.down_at <= now:
         _down(rules, instance, machine, now)
     elif instance.stop in (Stop.OUTBID, Stop.TAKEN):
@@ -94,6 +96,7 @@ def _down(rules: Rules, instance: Instance, machine: Machine, now: datetime) -> 
         return
     rules.market.halt(instance.id)
     machine.down_at = machine.soft_off_at = machine.noticed_at = machine.ends_at = None
+    machine.asked_off = False
     machine.stopped_at = now
     fleet.keep(rules, rules.market.instance(instance.id), machine)
 
@@ -117,6 +120,16 @@ def _broken(rules: Rules, instance: Instance, machine: Machine, now: datetime) -
 def _system(rules: Rules, kind: str, instance: Instance, machine: Machine) -> None:
     target = fleet.path_of(machine.zone, instance.alias)
     operations.begin(rules, kind, f"zones/{machine.zone}", target, instance.id, words=_WORDS[kind])
+
+
+def _reprice(rules: Rules) -> None:
+    """A Spot machine costs what Spot machines cost at the moment."""
+    for instance in rules.store.instances():
+        if instance.granted and fleet.machine_of(instance).spot:
+            price = pricing.hourly(rules, rules.market.slot(instance.slot_id), spot=True)
+            if price != instance.gpu_rate:
+                instance.gpu_rate = price
+                rules.market.change(instance)
 
 
 def _follow_disks(rules: Rules) -> None:

@@ -11,6 +11,7 @@ from holdfast.simcloud.gcp.records import Disk, Machine
 from holdfast.simcloud.model import Instance, Order, Slot
 from holdfast.simcloud.sim import Rules
 
+_ABOVE_ALL = Decimal(10**6)  # nobody bids: no other bid is higher, and whoever takes a machine back does not ask
 _HELP = "https://cloud.google.com/compute/docs/resource-error"
 
 
@@ -25,7 +26,7 @@ def make(rules: Rules, slot: Slot, wanted: Wanted) -> Instance:
         image=wanted.disks[0].image or "its disk",
         disk=Decimal(size),
         label=wanted.label,
-        bid=max(rate, slot.min_bid) if machine.spot else None,
+        bid=_ABOVE_ALL if machine.spot else None,
         gpu_rate=rate,
         storage_rate=sum((_rate_of(disk) for disk in wanted.disks), Decimal(0)),
         onstart=ordering.script(machine.metadata, "startup-script"),
@@ -97,11 +98,11 @@ def _move(rules: Rules, instance: Instance, machine: Machine, slot: Slot) -> Non
     """It may come up on another machine than before, at another price, and has another address."""
     instance.slot_id, instance.machine_id = slot.id, slot.machine_id
     instance.gpu_rate = pricing.hourly(rules, slot, spot=machine.spot)
-    instance.bid = max(instance.gpu_rate, slot.min_bid) if machine.spot else None
+    instance.bid = _ABOVE_ALL if machine.spot else None
     instance.address = fleet.fresh_address()
     machine.started_at = rules.clock.now()
     machine.ends_at = end_of(machine.scheduling, machine.started_at)
-    machine.suspended = machine.preempted = False
+    machine.suspended = False
     fleet.keep(rules, instance, machine)
 
 

@@ -106,7 +106,7 @@ class Machine(BaseModel):
     soft_off_at: datetime | None = None  # when its processes are asked to end; before `down_at`
     noticed_at: datetime | None = None  # when it learns that it is preempted
     then_gone: bool = False  # deleted once it is down
-    preempted: bool = False
+    asked_off: bool = False  # its system has been told to shut down
     suspended: bool = False
     ends_at: datetime | None = None  # by its maxRunDuration or terminationTime
 

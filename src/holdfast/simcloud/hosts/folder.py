@@ -8,6 +8,7 @@
 ├── host_key          the SSH host key: made once, kept over restarts
 ├── authorized_keys   read again at every login
 ├── link.json         the state of the network link; the host reads it again on SIGUSR1
+├── facts.json        what the machine can ask about itself, where the provider lets it; read again likewise
 └── host.lock         held by the host for as long as it lives
 ```
 """
@@ -51,6 +52,14 @@ class Link:
 
     cut: bool = False
     bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a machine is told by its provider while it runs."""
+
+    tree: dict[str, Any]
+    going_down: bool = False  # its system is to shut down
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,15 @@ class HostFolder:
     def write_link(self, link: Link) -> None:
         """Change the network link; the host must be signalled to see it."""
         write_private(self.path / "link.json", json.dumps(asdict(link)))
+
+    def write_facts(self, facts: Facts) -> None:
+        """Change what the machine is told; the host must be signalled to see it."""
+        write_private(self.path / "facts.json", json.dumps(asdict(facts)))
+
+    def facts(self) -> Facts | None:
+        """What the machine is told, where its provider tells it anything."""
+        found = _read_json(self.path / "facts.json")
+        return None if found is None else Facts(**found)
 
     def link(self) -> Link:
         """The network link as last written; whole if never written."""
