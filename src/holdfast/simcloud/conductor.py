@@ -135,6 +135,7 @@ class Conductor:
         folder = self._machines.folder(instance.id)
         try:
             await self._end(folder, remove=instance.wipe)
+            await asyncio.to_thread(self._machines.sow, instance)
             self._machines.prepare(instance, self._market.slot(instance.slot_id))
             running = await self._midwife.deliver(folder)
             if not self._market.booted(instance.id, running.port):
@@ -143,11 +144,18 @@ class Conductor:
             log.exception("instance %s did not come up; it is tried again while it is wanted", instance.id)
 
     def _tend(self, instance: Instance, folder: HostFolder, pid: int) -> None:
-        """Keep link and keys of a running host as the market has them."""
+        """Keep link, keys and facts of a running host as the market has them."""
         folder.write_keys(instance.keys.values())
-        link = link_of(instance, self._market.slot(instance.slot_id))
-        if folder.link() != link:
+        slot = self._market.slot(instance.slot_id)
+        link, tell = link_of(instance, slot), self._machines.tell
+        facts = None if tell is None else tell(instance, slot)
+        changed = folder.link() != link
+        if changed:
             folder.write_link(link)
+        if facts is not None and folder.facts() != facts:
+            changed = True
+            folder.write_facts(facts)
+        if changed:
             with suppress(ProcessLookupError):  # it has just died; the next pass will see that
                 os.kill(pid, signal.SIGUSR1)
 

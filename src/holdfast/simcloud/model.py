@@ -165,6 +165,7 @@ class Instance(Numbered):
     port: int | None = None
     boots: int = 0
     wipe: bool = False  # its disk is to be emptied before it comes up again
+    seed: str | None = None  # a folder with what a new disk of it begins with
     address: str = "127.0.0.1"  # where its host listens
     alias: str = ""  # the name or UUID by which the provider's API calls it; "": by its number
     notes: dict[str, Any] = Field(default_factory=dict)  # what only the provider's own wire layer keeps of it

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from holdfast.simcloud import control_api
 from holdfast.simcloud.config import FIRST, SimConfig
 from holdfast.simcloud.gcp import inside as gcp_inside
+from holdfast.simcloud.gcp import levers as gcp_levers
 from holdfast.simcloud.gcp import life as gcp_life
 from holdfast.simcloud.gcp import routes as gcp
 from holdfast.simcloud.gcp.fleet import SSH_PORT as GCP_SSH_PORT
@@ -50,8 +51,10 @@ WIRES: tuple[tuple[Place, Callable[[Sim], list[Route]]], ...] = (
             first_slot=2_000_001,
             inside=gcp_inside.variables,
             ssh_port=GCP_SSH_PORT,
-            pooled=True,
             keep=gcp_life.keep,
+            tell=gcp_inside.tell,
+            levers=gcp_levers.levers,
+            knobs=gcp_levers.knobs,
         ),
         gcp.routes,
     ),

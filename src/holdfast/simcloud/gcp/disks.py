@@ -5,6 +5,7 @@ of the bill; by itself it has its own.
 from datetime import datetime
 from decimal import Decimal
 
+from holdfast.simcloud.gcp import storage
 from holdfast.simcloud.gcp.envelopes import Row
 from holdfast.simcloud.gcp.names import PROJECT, link, path, time, wire_id
 from holdfast.simcloud.gcp.pricing import disk_hourly
@@ -45,7 +46,9 @@ def by_itself(rules: Rules, disk: Disk, now: datetime) -> None:
 
 
 def give(rules: Rules, disk: Disk, instance: Instance, *, boot: bool, auto_delete: bool, device: str) -> None:
-    """Attach a disk. The machine's rate is the caller's business."""
+    """Attach a disk. Machine and rate are the caller's to store."""
+    if boot:
+        instance.seed = disk.contents
     rules.market.bill.let_go(disk.id, rules.clock.now())
     disk.user, disk.boot, disk.auto_delete, disk.device = instance.id, boot, auto_delete, device or disk.name
     disk.attached_at = rules.clock.now()
@@ -54,6 +57,8 @@ def give(rules: Rules, disk: Disk, instance: Instance, *, boot: bool, auto_delet
 
 def part(rules: Rules, disk: Disk) -> None:
     """Detach a disk. The machine's rate is the caller's business."""
+    if disk.boot and disk.user is not None:
+        storage.take_from_machine(rules, disk, disk.user)
     disk.user, disk.boot, disk.detached_at = None, False, rules.clock.now()
     rules.store.shelf(Disk).put(disk)
     by_itself(rules, disk, rules.clock.now())
@@ -62,6 +67,7 @@ def part(rules: Rules, disk: Disk) -> None:
 def remove(rules: Rules, disk: Disk) -> None:
     """End a disk and its bill."""
     rules.store.shelf(Disk).remove(disk.id)
+    storage.forget(rules, disk)
     rules.market.bill.let_go(disk.id, rules.clock.now())
 
 

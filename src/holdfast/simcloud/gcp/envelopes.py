@@ -83,6 +83,11 @@ def over_quota(metric: str, limit: float, where: str) -> WireError:
     return WireError(403, "quotaExceeded", words, domain="usageLimits")
 
 
+def no_answer(zone: str) -> WireError:
+    """A zone is down. Of what is in it, nothing may be concluded."""
+    return WireError(503, "backendError", f"Zone '{zone}' is unreachable. Please try again.")
+
+
 def too_frequent(group: str) -> WireError:
     """More calls of a kind in this minute than the project may make."""
     words = (

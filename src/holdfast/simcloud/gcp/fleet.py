@@ -10,14 +10,14 @@ from holdfast.embedded import GOOGLE_SSH_PORT
 from holdfast.simcloud import contention
 from holdfast.simcloud.gcp import operations
 from holdfast.simcloud.gcp.disks import attached, attached_row
-from holdfast.simcloud.gcp.envelopes import Row, not_found
+from holdfast.simcloud.gcp.envelopes import Row, no_answer, not_found
 from holdfast.simcloud.gcp.kinds import accelerator_of
 from holdfast.simcloud.gcp.names import PROJECT, last, link, path, time, wire_id
 from holdfast.simcloud.gcp.records import Machine
 from holdfast.simcloud.model import Container, Instance, Slot
 from holdfast.simcloud.sim import Rules, Sim
 
-OURS = "holdfast"
+OURS, UNREACHABLE = "holdfast", "unreachable"
 SSH_PORT = GOOGLE_SSH_PORT  # a system keeps 22 for its administrator
 
 
@@ -26,11 +26,18 @@ def zones(rules: Rules) -> list[str]:
     return sorted({slot.hardware.region for slot in rules.store.slots.all()})
 
 
+def unreachable(rules: Rules) -> set[str]:
+    """The zones that do not answer."""
+    return set(rules.store.account().notes.get(UNREACHABLE, []))
+
+
 def a_zone(rules: Rules, request: Request) -> str:
-    """The zone that a path names. Raises WireError (404)."""
+    """The zone that a path names. Raises WireError (404, or 503 where it does not answer)."""
     zone = str(request.path_params["zone"])
     if zone not in zones(rules):
         raise not_found(path("zones", zone))
+    if zone in unreachable(rules):
+        raise no_answer(zone)
     return zone
 
 
@@ -88,7 +95,8 @@ def path_of(zone: str, name: str) -> str:
 def status_of(rules: Rules, instance: Instance) -> str:
     """Google's word. It has none for a machine that nobody can reach: that one runs."""
     machine = machine_of(instance)
-    if machine.down_at is not None:
+    going = machine.soft_off_at is not None and machine.soft_off_at <= rules.clock.now()
+    if machine.down_at is not None and going:
         return "SUSPENDING" if machine.suspended else "STOPPING"
     if not instance.granted:
         return "SUSPENDED" if machine.suspended else "TERMINATED"

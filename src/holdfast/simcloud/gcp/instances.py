@@ -7,8 +7,7 @@ from holdfast.simcloud.gcp.envelopes import Row, WireError
 from holdfast.simcloud.gcp.names import path
 from holdfast.simcloud.gcp.operations import Call
 from holdfast.simcloud.gcp.paging import aggregated, page
-from holdfast.simcloud.gcp.records import Operation, Waits
-from holdfast.simcloud.model import Instance
+from holdfast.simcloud.gcp.records import Waits
 from holdfast.simcloud.sim import Sim
 
 
@@ -27,7 +26,9 @@ async def every(sim: Sim, request: Request) -> Row:
 async def everywhere(sim: Sim, request: Request) -> Row:
     """The machines of all zones."""
     rows = filters.matching(request, _listed(sim))
-    return aggregated(request, "compute#instanceAggregatedList", "instances", fleet.zones(sim), rows)
+    return aggregated(
+        request, "compute#instanceAggregatedList", "instances", fleet.zones(sim), rows, silent=fleet.unreachable(sim)
+    )
 
 
 async def delete(sim: Sim, request: Request, user: str) -> Row:
@@ -42,16 +43,9 @@ async def delete(sim: Sim, request: Request, user: str) -> Row:
             words = "Invalid resource usage: 'Resource cannot be deleted if it's protected against deletion.'"
             raise WireError(400, "invalidResourceUsage", words)
         life.go_down(sim, instance, then_gone=True)
-        operation = started(sim, "delete", instance, call, waits=Waits.GONE)
+        operation = operations.on(sim, "delete", instance, call, waits=Waits.GONE)
     await sim.conductor.follow()
     return operations.row(sim, operation)
-
-
-def started(sim: Sim, kind: str, instance: Instance, call: Call, *, waits: Waits = Waits.NOTHING) -> Operation:
-    """Write down what a call has started on a machine."""
-    machine = fleet.machine_of(instance)
-    scope, target = f"zones/{machine.zone}", fleet.path_of(machine.zone, instance.alias)
-    return operations.begin(sim, kind, scope, target, instance.id, call=call, waits=waits)
 
 
 def _listed(sim: Sim) -> list[Row]:

@@ -76,6 +76,22 @@ def begin(
     return operation
 
 
+def on(
+    rules: Rules,
+    kind: str,
+    instance: Instance,
+    call: "Call",
+    *,
+    waits: Waits = Waits.NOTHING,
+    errors: list[Error] | None = None,
+    status: int | None = None,
+) -> Operation:
+    """Write down what a call has started on a machine."""
+    scope = f"zones/{Machine.model_validate(instance.notes).zone}"
+    target = path(scope, "instances", instance.alias)
+    return begin(rules, kind, scope, target, instance.id, call=call, waits=waits, errors=errors, status=status)
+
+
 class Call:
     """Who called what, under which `requestId`."""
 

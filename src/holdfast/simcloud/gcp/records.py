@@ -62,7 +62,7 @@ class Disk(Numbered):
     auto_delete: bool = False
     mode: str = "READ_WRITE"
     snapped_at: list[datetime] = Field(default_factory=list)
-    contents: str | None = None  # a folder of the market that holds what was on it, while no machine has it
+    contents: str | None = None  # the folder with what it began with, or with what was on it when it was detached
     attached_at: datetime | None = None
     detached_at: datetime | None = None
 
@@ -106,7 +106,7 @@ class Machine(BaseModel):
     soft_off_at: datetime | None = None  # when its processes are asked to end; before `down_at`
     noticed_at: datetime | None = None  # when it learns that it is preempted
     then_gone: bool = False  # deleted once it is down
-    preempted: bool = False
+    asked_off: bool = False  # its system has been told to shut down
     suspended: bool = False
     ends_at: datetime | None = None  # by its maxRunDuration or terminationTime
 

@@ -13,7 +13,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from holdfast.simcloud.gcp import advice, catalog, images, inserting, instances, operations, tokens, zones
+from holdfast.simcloud.gcp import (
+    advice,
+    attaching,
+    catalog,
+    editing,
+    images,
+    inserting,
+    instances,
+    operations,
+    running,
+    snapshots,
+    tokens,
+    zones,
+)
 from holdfast.simcloud.gcp.envelopes import (
     Row,
     WireError,
@@ -33,6 +46,7 @@ COMPUTE: Final = "/compute/v1"
 _PROJECT = "/projects/{project}"
 _ZONE, _REGION, _GLOBAL = f"{_PROJECT}/zones/{{zone}}", f"{_PROJECT}/regions/{{region}}", f"{_PROJECT}/global"
 _MACHINE = f"{_ZONE}/instances/{{instance}}"
+_DISK, _SNAPSHOT = f"{_ZONE}/disks/{{disk}}", f"{_GLOBAL}/snapshots/{{snapshot}}"
 _IMAGES = "/projects/{image_project}/global/images"
 _LIMITS: Final = {"queries": 1500, "get": 1500, "list": 1500, "operation_reads": 1500, "global_writes": 375}
 """Calls per minute, by group."""
@@ -87,6 +101,33 @@ ENDPOINTS: Final = (
     _list("aggregated", f"{_PROJECT}/aggregated/instances", instances.everywhere),
     Endpoint("get", "GET", _MACHINE, instances.show),
     _act("delete", "DELETE", _MACHINE, instances.delete),
+    _act("start", "POST", f"{_MACHINE}/start", running.start),
+    _act("stop", "POST", f"{_MACHINE}/stop", running.stop),
+    _act("suspend", "POST", f"{_MACHINE}/suspend", running.suspend),
+    _act("resume", "POST", f"{_MACHINE}/resume", running.resume),
+    _act("reset", "POST", f"{_MACHINE}/reset", running.reset),
+    _act("simulate_maintenance", "POST", f"{_MACHINE}/simulateMaintenanceEvent", running.simulate_maintenance),
+    _act("set_labels", "POST", f"{_MACHINE}/setLabels", editing.set_labels),
+    _act("set_metadata", "POST", f"{_MACHINE}/setMetadata", editing.set_metadata),
+    _act("set_scheduling", "POST", f"{_MACHINE}/setScheduling", editing.set_scheduling),
+    _act("set_deletion_protection", "POST", f"{_MACHINE}/setDeletionProtection", editing.set_deletion_protection),
+    Endpoint("serial_port", "GET", f"{_MACHINE}/serialPort", editing.serial_port),
+    _act("attach_disk", "POST", f"{_MACHINE}/attachDisk", attaching.attach),
+    _act("detach_disk", "POST", f"{_MACHINE}/detachDisk", attaching.detach),
+    _act("set_auto_delete", "POST", f"{_MACHINE}/setDiskAutoDelete", attaching.set_auto_delete),
+    _act("insert_disk", "POST", f"{_ZONE}/disks", attaching.insert),
+    _list("disks", f"{_ZONE}/disks", attaching.every),
+    _list("aggregated_disks", f"{_PROJECT}/aggregated/disks", attaching.everywhere),
+    Endpoint("disk", "GET", _DISK, attaching.show),
+    _act("delete_disk", "DELETE", _DISK, attaching.delete),
+    _act("resize_disk", "POST", f"{_DISK}/resize", attaching.resize),
+    _act("set_disk_labels", "POST", f"{_DISK}/setLabels", attaching.set_labels),
+    _act("create_snapshot", "POST", f"{_DISK}/createSnapshot", snapshots.create, "global_writes"),
+    _act("insert_snapshot", "POST", f"{_GLOBAL}/snapshots", snapshots.insert, "global_writes"),
+    _list("snapshots", f"{_GLOBAL}/snapshots", snapshots.every),
+    Endpoint("snapshot", "GET", _SNAPSHOT, snapshots.show),
+    _act("delete_snapshot", "DELETE", _SNAPSHOT, snapshots.delete, "global_writes"),
+    _act("set_snapshot_labels", "POST", f"{_SNAPSHOT}/setLabels", snapshots.set_labels, "global_writes"),
     *_operations(_ZONE),
     *_operations(_REGION),
     *_operations(_GLOBAL),
@@ -97,11 +138,8 @@ _ELSEWHERE: Final = (
     Endpoint("image", "GET", f"{_IMAGES}/{{image}}", images.by_name),
 )
 _LISTS: Final[dict[str, Row | None]] = {
-    "list": None,
-    "aggregated": {},
-    "operations": None,
-    "zones": None,
-    "regions": None,
+    **dict.fromkeys(("list", "operations", "zones", "regions", "disks", "snapshots")),
+    **{name: {} for name in ("aggregated", "aggregated_disks", "accelerator_types", "machine_types")},
 }
 """What the lists have for `items` when they are empty: most have none."""
 
