@@ -1,5 +1,7 @@
 """The main job at Google: kinds of machines in zones, as Spot, entered by another login."""
 
+from datetime import timedelta
+
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.workload import Phase
 from tests.scenarios.conftest import Tell
@@ -13,12 +15,25 @@ async def test_work_at_google_survives_its_preemption_and_leaves_nothing_behind(
     first = await story.works()
     assert first.lease is not None and first.lease.ssh is not None
     assert (first.lease.provider, first.lease.ssh.user) == ("gcp", "holdfast")
-    story.market.take(story.name)
+    story.market.take(story.name)  # and with it all that its zone has of the kind
     await story.works(epoch=2)
     await story.finishes()
     report = await story.is_whole()
     assert [incident.cause for incident in report.incidents] in ([Cause.OUTBID], [Cause.SILENT])
     assert {lease.provider for lease in report.leases} == {"gcp"}
+    assert len(report.leases) == 2
+
+
+async def test_work_at_google_goes_on_after_a_preemption_with_notice(tell: Tell) -> None:
+    story = tell("notice", providers=["gcp"], resources=SPOT)
+    await story.begins()
+    await story.works()
+    story.market.preempt(story.name, notice=timedelta(seconds=2))
+    await story.works(epoch=2)
+    await story.finishes()
+    report = await story.is_whole()
+    # While it shuts down, its processes may be gone and its SSH server still answer.
+    assert [incident.cause for incident in report.incidents] in ([Cause.OUTBID], [Cause.SILENT], [Cause.REBOOTED])
 
 
 async def test_a_paused_machine_at_google_costs_its_disk_only_and_resumes(tell: Tell) -> None:

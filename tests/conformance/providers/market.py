@@ -112,7 +112,7 @@ class MarketControls(Controls):
         if self._driver.subject.bids:
             self._control.outbid(target)
         else:
-            self._control.take(target)
+            self._control.preempt(target, notice=timedelta(0))
 
     def kill_host(self, instance_id: str) -> None:
         self._control.kill(self._driver.target_of(instance_id))
