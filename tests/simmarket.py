@@ -23,7 +23,11 @@ import yaml
 from holdfast.simcloud.control import SimControl
 from holdfast.simcloud.machines import end_all_hosts
 
-INSTANT: dict[str, Any] = {"boot": {"kind": "constant", "seconds": 0}, "threshold_scale": 0}
+INSTANT: dict[str, Any] = {
+    "boot": {"kind": "constant", "seconds": 0},
+    "threshold_scale": 0,
+    "providers": {"gcp": {"wind_down": {"kind": "constant", "seconds": 0.05}}},
+}
 
 
 @dataclass

@@ -12,6 +12,12 @@ from typing import Any
 DEFAULT_DATA_DIR = Path(".holdfast")
 STACK_FILE = "stack.json"
 SECRETS_FILE = "secrets.json"
+MARKET_FOLDER = "market"
+"""The simulated market keeps its data here, in the data directory."""
+GOOGLE_KEY_FILE = "gcp-key.json"
+"""The key file of the simulated market's service account at Google, in the market's data."""
+GOOGLE_SSH_PORT = 22022
+"""Where each of the simulated machines of Google listens, on an address of its own."""
 
 
 class StackUnreadable(Exception):

@@ -100,6 +100,15 @@ class ProviderSettings(_Section):
     legacy_key: SecretStr = SecretStr("")
     legacy_token: SecretStr = SecretStr("")
     """Credentials of the provider's older API, where only that one can do something: docs/providers.md."""
+    key_file: Path | None = None
+    """Of providers whose key is a file: where it is. Read at each use, so that it may be replaced."""
+    project: str | None = None
+    """Of providers that have projects: the one to rent in. Default: the one that the key names."""
+    network: str | None = None
+    """Of providers that have networks: the one that machines stand in. Default: what its driver knows."""
+    ssh_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Of providers whose machines are entered by an address of their own: where the image's SSH server listens.
+    Default: 22."""
     listing_lag: Duration | None = None
     """How long a new machine may be missing from the provider's listings. Default: what its driver knows."""
 

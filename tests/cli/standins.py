@@ -345,7 +345,8 @@ class World:
         if order.provider in self.silent:
             raise self.silent[order.provider]
         now, avoid = datetime.now(UTC), frozenset[str]()
-        fitting = (each for each in self.offers if not misfit(each, order.requirements, now=now, avoid_machines=avoid))
+        theirs = (each for each in self.offers if each.provider == order.provider)
+        fitting = (each for each in theirs if not misfit(each, order.requirements, now=now, avoid_machines=avoid))
         cheapest = sorted(fitting, key=lambda offer: offer.hourly)
         return [each for each in cheapest if each.gpu_count == order.requirements.gpu_count][: self.offers_told]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 from tests.unit.records.longlived import live_long
+from tests.unit.records.makers import set_up
 
 from .conftest import Run
 from .standins import World
@@ -17,7 +17,7 @@ MANY = 2_500
 @pytest.fixture(scope="module")
 def long_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
     url = f"sqlite:///{tmp_path_factory.mktemp('long') / 'records.db'}"
-    migrate(url)
+    set_up(url)
     records = Records.open(url)
     live_long(records, MANY)
     yield records

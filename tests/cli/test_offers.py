@@ -110,6 +110,18 @@ async def test_who_gave_no_answer_is_named_beside_what_is_left_out(
     assert "; pebble gave no answer: HTTP 502" in refused.err
 
 
+async def test_a_provider_that_has_no_such_gpu_is_named_and_what_it_has_is_shown(
+    online: Run, monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    monkeypatch.setenv("HOLDFAST_PROVIDERS__PEBBLE__API_KEY", "not-used-by-clients")
+    world.offers = [an_offer("0.31", 1), *(another("L4", f"0.2{number}", number) for number in range(2, 7))]
+    world.offers[1:] = [replace(each, provider="pebble") for each in world.offers[1:]]
+    shown = await online("offers", *GPU)
+    assert (shown.code, "nothing that fits at pebble; --rejected shows what they have" in shown.err) == (0, True)
+    told = (await online("offers", *GPU, "--rejected", "--json")).document
+    assert [(each["provider"], each["reason"]) for each in told] == [("pebble", "its GPU is L4, not RTX 4090")] * 3
+
+
 async def test_a_client_is_given_the_rows_and_the_silent_ones(holdfast: Holdfast) -> None:
     found = await holdfast.left_out(Requirements(gpu="RTX 4090", min_reliability=0.995))
     assert [each.reason for each in found.offers] == ["it has 0.99 reliability, and 0.995 are needed"] * 2

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
+from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import Settings, load_settings
 from holdfast.simcloud.control import SimControl, SimError
 from holdfast.workers.stack.commands import down, status, up
 from holdfast.workers.stack.plan import UpOptions
-from holdfast.workers.stack.services import MARKET_FOLDER
 from tests.scenarios.witness import Witness
 
 PATIENCE = 90.0  # seconds for anything that must come true on a busy computer

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -13,9 +14,14 @@ from holdfast.contracts.errors import ErrorType
 
 
 @asynccontextmanager
-async def beating(every: timedelta = timedelta(seconds=3)) -> AsyncIterator[None]:
-    """Heartbeat while the block runs; a cancel that comes back with a beat reaches the block as usual."""
-    task = asyncio.create_task(_beat(every))
+async def beating(
+    every: timedelta = timedelta(seconds=3), *, details: Callable[[], Sequence[Any]] = tuple
+) -> AsyncIterator[None]:
+    """Heartbeat while the block runs; a cancel that comes back with a beat reaches the block as usual.
+
+    `details` is what a next try of the activity is told, should this one end in the middle.
+    """
+    task = asyncio.create_task(_beat(every, details))
     try:
         yield
     finally:
@@ -47,7 +53,7 @@ def hand_over_at_shutdown() -> None:
         )
 
 
-async def _beat(every: timedelta) -> None:
+async def _beat(every: timedelta, details: Callable[[], Sequence[Any]]) -> None:
     while True:
-        activity.heartbeat()
+        activity.heartbeat(*details())
         await asyncio.sleep(every.total_seconds())

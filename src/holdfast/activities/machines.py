@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -81,25 +82,32 @@ class MachineActivities:
             return await self._provider.inspect(order.instance_id)
 
     @activity.defn
-    async def destroy(self, order: acts.MachineInput) -> None:
-        async with beating():
+    async def destroy(self, order: acts.MachineInput) -> datetime | None:
+        told: list[str] = list(activity.info().heartbeat_details)  # an earlier try may have asked it before it went
+        async with beating(details=lambda: told):
+            told = told or await self._ran_since(order.instance_id)
             with translated():
                 await self._destroy_until_unknown(order.instance_id)
+        return datetime.fromisoformat(told[0]) if told else None
 
     @activity.defn
     async def reap(self, order: acts.ReapInput) -> int:
         lag = self._provider.capabilities.listing_lag if order.wait_out_lag else timedelta()
         until = time.monotonic() + lag.total_seconds()
-        destroyed = 0
-        async with beating():
+        found: int = sum(
+            activity.info().heartbeat_details
+        )  # by earlier tries, which may have died before they could tell
+        async with beating(details=lambda: (found,)):
             with translated():
                 while True:
                     owned = await self._provider.list_owned(order.label)
+                    found += len(owned)
+                    if owned:
+                        activity.heartbeat(found)
                     for instance in owned:
                         await self._destroy_until_unknown(instance.instance_id)
-                    destroyed += len(owned)
                     if not owned and time.monotonic() >= until:
-                        return destroyed
+                        return found
                     await asyncio.sleep(1)
 
     @activity.defn
@@ -170,6 +178,13 @@ class MachineActivities:
             self.start_instance,
             self.read_charges,
         )
+
+    async def _ran_since(self, instance_id: str) -> list[str]:
+        """What the bill counts from, while somebody can tell. Without an answer the machine goes all the same."""
+        with suppress(ProviderError):
+            if (since := (await self._provider.inspect(instance_id)).running_since) is not None:
+                return [since.isoformat()]
+        return []
 
     async def _destroy_until_unknown(self, instance_id: str) -> None:
         pause = _FIRST_PAUSE

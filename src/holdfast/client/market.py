@@ -39,6 +39,7 @@ class Survey:
 
     offers: tuple[Offer, ...]  # cheapest first
     silent: Mapping[str, HoldfastError]  # the providers that gave no answer, and why
+    without: tuple[str, ...] = ()  # the providers that answered, and have nothing that fits
 
 
 async def survey(client: Client, providers: Iterable[str], requirements: Requirements) -> Survey:
@@ -61,7 +62,9 @@ async def survey(client: Client, providers: Iterable[str], requirements: Require
     if len(silent) == len(asked):
         raise next(iter(silent.values()))
     offers = sorted(found, key=lambda offer: (offer.hourly, offer.provider, offer.offer_id))
-    return Survey(offers=tuple(offers), silent=silent)
+    having = {offer.provider for offer in offers}
+    without = tuple(each for each in asked if each not in silent and each not in having)
+    return Survey(offers=tuple(offers), silent=silent, without=without)
 
 
 async def _search_one(client: Client, provider: str, requirements: Requirements) -> list[Offer]:

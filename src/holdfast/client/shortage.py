@@ -81,6 +81,8 @@ async def require_offers(
 async def left_out(client: Client, providers: Iterable[str], wanted: Requirements) -> LeftOut:
     """Of all offers of this kind (GPU, count and terms), those that miss a limit or whose machine is banned, and why.
 
+    Of a provider that has nothing of this kind, its cheapest few of another GPU.
+
     Raises:
         NoOffers: nobody has anything of this kind.
         HoldfastError: no provider answered; the first one's reason.
@@ -93,12 +95,20 @@ async def left_out(client: Client, providers: Iterable[str], wanted: Requirement
     silent = {**large.silent, **small.silent}
     if not found:
         raise _but_for(silent, await _explain(client, asked, wanted, IN_GENERAL))
+    if others := sorted(set(large.without) & set(small.without)):
+        found += await _of_other_kinds(client, others, wanted)
     known = {
         MachineKey(provider=each.provider, machine_id=each.machine_id): each
         for each in await machines.remembered(client, provider=None, banned_only=True)
     }
     ranking = rank(found, wanted, now=datetime.now(UTC), memory=known, rejected_kept=len(found))
     return LeftOut(offers=ranking.rejected, silent=silent)
+
+
+async def _of_other_kinds(client: Client, providers: Iterable[str], wanted: Requirements) -> tuple[Offer, ...]:
+    needs = replace(_kind(wanted), gpu=None)
+    answers = await asyncio.gather(*(_found(client, (each,), needs) for each in providers))
+    return tuple(offer for answer in answers for offer in answer[:SHOWN])
 
 
 def near_names(gpu: str, names: Iterable[str]) -> tuple[str, ...]:

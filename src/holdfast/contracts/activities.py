@@ -76,6 +76,8 @@ class CloseLeaseInput:
     reason: str
     conduct: Conduct = Conduct.NEUTRAL  # how the machine behaved
     failed_in: str = ""  # the step in which it failed us
+    existed: bool = False  # there was a machine, whether or not its launch was ever heard of
+    running_since: datetime | None = None  # by its provider's last word, which may be news
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,8 +371,11 @@ async def inspect(order: MachineInput) -> Instance:
 
 
 @activity.defn
-async def destroy(order: MachineInput) -> None:
-    """Destroy until the provider answers that it does not know the instance."""
+async def destroy(order: MachineInput) -> datetime | None:
+    """Destroy until the provider answers that it does not know the instance.
+
+    Returns since when it ran, by the provider's last word; None where it did not, or where that is not told.
+    """
     raise _stub()
 
 

@@ -57,6 +57,14 @@ class ReleaseInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What a machine turned out to be when it was ended; the provider now knows nothing of it."""
+
+    existed: bool  # there was one
+    running_since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RankedOffer:
     """One line of a ranking, good or rejected, small enough to keep for ever."""
 

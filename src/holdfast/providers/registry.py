@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from holdfast.providers.base import Provider
+from holdfast.providers.gcp.driver import open_gcp
 from holdfast.providers.tensordock.driver import open_tensordock
 from holdfast.providers.vast.driver import open_vast
 from holdfast.settings import ProviderSettings
@@ -11,7 +12,7 @@ from holdfast.settings import ProviderSettings
 GROUP = "holdfast.providers"
 Driver = Callable[[ProviderSettings], Provider]
 
-_SHIPPED: dict[str, Driver] = {"vast": open_vast, "tensordock": open_tensordock}
+_SHIPPED: dict[str, Driver] = {"gcp": open_gcp, "tensordock": open_tensordock, "vast": open_vast}
 
 
 class UnknownProvider(Exception):

@@ -51,9 +51,17 @@ def meter_lease(session: Session, order: MeterInput) -> None:
 
 
 def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
-    """End the line and return its cost in USD, exact to a millionth. The first close stands."""
+    """End the line and return its cost in USD, exact to a millionth. The first close stands.
+
+    A machine whose launch nobody heard of is charged for in full from the claim on: that may be too much, never too
+    little.
+    """
     row = _line(session, order.label)
     if row.closed_at is None:
+        if order.existed and row.launched_at is None:
+            _meter(session, row, InstanceState.RUNNING, row.opened_at)
+        elif order.running_since is not None:
+            _meter(session, row, InstanceState.RUNNING, order.running_since)
         row.closed_at = order.closed_at
         row.closed_because = order.reason
         row.conduct, row.failed_in = order.conduct.value, order.failed_in

@@ -2,7 +2,8 @@
 
 GPUs are charged while the container runs, or for as long as they are held where the provider reserves them; the disk
 for as long as the instance exists; nothing while its host is offline. A life is cut into periods of constant rates;
-every second that a period started counts.
+every second that a period started counts, and where the provider has a least charge, that much of each run. What is no
+machine and costs money by its size, a disk by itself or a snapshot, has a line of its own.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from holdfast.simcloud.model import Container, Instance, Period
+from holdfast.simcloud.model import Container, Holding, Instance, Period
 from holdfast.simcloud.store import Store
 
 _HOUR = Decimal(3600)
@@ -51,10 +52,32 @@ class Bill:
             return
         if current is not None:
             self._close(current, now)
+        if current is not None and wanted is not None and current.gpu_rate:
+            wanted.least_seconds = 0  # it was charged with the period in which it came up
         if wanted is not None:
             wanted.start = now if current is not None else instance.created_at
             wanted.id = self._store.next_id("period", 1)
             self._store.periods.put(wanted, owner=instance.id)
+
+    def hold(self, holding: Holding) -> None:
+        """Charge for something by its size from now on."""
+        self._store.holdings.put(holding)
+        period = Period(
+            id=self._store.next_id("period", 1),
+            instance_id=holding.id,
+            label=holding.label,
+            state=Container.ABSENT,
+            gpu_rate=_FREE,
+            storage_rate=holding.rate,
+            start=holding.since,
+        )
+        self._store.periods.put(period, owner=holding.id)
+
+    def let_go(self, number: int, now: datetime) -> None:
+        """It is gone, or somebody else pays for it. Idempotent."""
+        self._store.holdings.remove(number)
+        if (current := self._open_period(number)) is not None:
+            self._close(current, now)
 
     def lines(self, now: datetime) -> list[Line]:
         """One line per instance that ever existed, by rising id."""
@@ -73,7 +96,8 @@ class Bill:
 
     def spent(self, now: datetime) -> Decimal:
         """The bill's total, without walking through its history."""
-        open_periods = [self._open_period(instance.id) for instance in self._store.instances()]
+        existing = [*self._store.instances(), *self._store.holdings.all()]
+        open_periods = [self._open_period(one.id) for one in existing]
         running = (_cost_of(period, now) for period in open_periods if period is not None)
         return self._store.account().settled + sum(running, _FREE)
 
@@ -104,7 +128,11 @@ def total(lines: Iterable[Line]) -> Decimal:
 
 
 def _cost_of(period: Period, end: datetime) -> Decimal:
-    return cost(period.gpu_rate, period.start, end) + cost(period.storage_rate, period.start, end)
+    return _gpu_cost(period, end) + cost(period.storage_rate, period.start, end)
+
+
+def _gpu_cost(period: Period, end: datetime) -> Decimal:
+    return period.gpu_rate * max(started_seconds(period.start, end), period.least_seconds) / _HOUR
 
 
 def _period(instance: Instance, *, offline: bool, now: datetime) -> Period:
@@ -118,6 +146,7 @@ def _period(instance: Instance, *, offline: bool, now: datetime) -> Period:
         gpu_rate=instance.gpu_rate if charged else _FREE,
         storage_rate=_FREE if offline else instance.storage_rate,
         start=now,
+        least_seconds=instance.order.least_seconds if charged else 0,
     )
 
 
@@ -131,7 +160,7 @@ def _line(number: int, periods: list[Period], now: datetime) -> Line:
     return Line(
         instance_id=number,
         label=periods[-1].label,
-        gpu=sum((cost(period.gpu_rate, start, end) for period, start, end in spans), _FREE),
+        gpu=sum((_gpu_cost(period, end) for period, _, end in spans), _FREE),
         storage=sum((cost(period.storage_rate, start, end) for period, start, end in spans), _FREE),
         running=sum((end - start for start, end in running), timedelta()),
         existed_from=periods[0].start,

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -26,14 +27,27 @@ _GLANCE = 0.2  # seconds between two looks when nothing is due: how fast a host 
 log = logging.getLogger(__name__)
 
 
+Also = Callable[[], datetime | None]
+"""Does what is due, and says when it will have something to do again."""
+
+
 class Conductor:
     """Runs beside the API for as long as the market does."""
 
     def __init__(
-        self, market: Market, store: Store, machines: Machines, midwife: Midwife, clock: Clock, *, hosts: bool = True
+        self,
+        market: Market,
+        store: Store,
+        machines: Machines,
+        midwife: Midwife,
+        clock: Clock,
+        *,
+        hosts: bool = True,
+        also: Also | None = None,
     ) -> None:
-        """Without `hosts`, machines come up by the book alone."""
+        """Without `hosts`, machines come up by the book alone. `also` is what the provider's own habits have to do."""
         self._hosts = hosts
+        self._also = also
         self._market = market
         self._store = store
         self._machines = machines
@@ -66,7 +80,8 @@ class Conductor:
         Returns the next moment at which something is due.
         """
         async with self._turn:
-            due = self._market.advance()
+            moments = [self._market.advance(), None if self._also is None else self._also()]
+            due = min((moment for moment in moments if moment is not None), default=None)
             wanted = {instance.id: instance for instance in self._store.instances()}
             if not self._hosts:
                 for instance in wanted.values():
@@ -120,6 +135,7 @@ class Conductor:
         folder = self._machines.folder(instance.id)
         try:
             await self._end(folder, remove=instance.wipe)
+            await asyncio.to_thread(self._machines.sow, instance)
             self._machines.prepare(instance, self._market.slot(instance.slot_id))
             running = await self._midwife.deliver(folder)
             if not self._market.booted(instance.id, running.port):
@@ -128,11 +144,18 @@ class Conductor:
             log.exception("instance %s did not come up; it is tried again while it is wanted", instance.id)
 
     def _tend(self, instance: Instance, folder: HostFolder, pid: int) -> None:
-        """Keep link and keys of a running host as the market has them."""
+        """Keep link, keys and facts of a running host as the market has them."""
         folder.write_keys(instance.keys.values())
-        link = link_of(instance, self._market.slot(instance.slot_id))
-        if folder.link() != link:
+        slot = self._market.slot(instance.slot_id)
+        link, tell = link_of(instance, slot), self._machines.tell
+        facts = None if tell is None else tell(instance, slot)
+        changed = folder.link() != link
+        if changed:
             folder.write_link(link)
+        if facts is not None and folder.facts() != facts:
+            changed = True
+            folder.write_facts(facts)
+        if changed:
             with suppress(ProcessLookupError):  # it has just died; the next pass will see that
                 os.kill(pid, signal.SIGUSR1)
 

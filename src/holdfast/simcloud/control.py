@@ -75,6 +75,10 @@ class SimControl:
         """The rival leaves."""
         return self._pull(target, "release")
 
+    def preempt(self, target: str | int, *, notice: timedelta | None = None) -> list[int]:
+        """Google takes a Spot machine back: it is asked to shut down, and is down after ``notice`` (default 30 s)."""
+        return self._pull(target, "preempt", notice=_seconds(notice))
+
     def disassociate(self, target: str | int) -> list[int]:
         """The provider sells the GPUs that a stopped machine still holds, as TensorDock's hosts may."""
         return self._pull(target, "disassociate")
@@ -208,6 +212,33 @@ class SimControl:
     def set_credit(self, credit: Decimal, *, provider: str = FIRST) -> None:
         """Set the account's credit before the bill."""
         self._call("PATCH", "/sim/account", json={"provider": provider, "credit": str(credit)})
+
+    # What only Compute Engine has
+
+    def set_capacity(
+        self, zone: str, *, kind: str | None = None, available: int | None = None, lasting: timedelta | None = None
+    ) -> int:
+        """Leave room for so many machines in a zone, of one machine type or of each; None: the usual room again.
+
+        Returns how many slots were taken or freed. Machines that run keep theirs.
+        """
+        options = {"zone": zone, "kind": kind, "available": available, "seconds": _seconds(lasting)}
+        return int(self._turn("gcp", "capacity", **options)["changed"])
+
+    def set_quota(self, metric: str, limit: float | None, *, region: str | None = None, late: bool = False) -> None:
+        """Set a quota's limit; None: the usual one again. With ``late`` a breach is told by the operation only."""
+        self._turn("gcp", "quota", metric=metric, limit=limit, region=region, late=late)
+
+    def expire_tokens(self) -> None:
+        """No access token that was given out is good any more."""
+        self._turn("gcp", "expire-tokens")
+
+    def set_unreachable(self, zone: str, *, unreachable: bool = True) -> None:
+        """A zone does not answer: lists over all zones are partial, or fail."""
+        self._turn("gcp", "unreachable", zone=zone, unreachable=unreachable)
+
+    def _turn(self, provider: str, knob: str, **options: object) -> Report:
+        return self._call("POST", f"/sim/knobs/{knob}", json={"provider": provider} | options)
 
     def _pull(self, target: str | int, lever: str, **options: object) -> list[int]:
         given = {name: value for name, value in options.items() if value is not None}

@@ -40,6 +40,7 @@ def routes(sims: Sequence[Sim]) -> list[Route]:
         ("POST", "/sim/faults", panel.add_fault),
         ("DELETE", "/sim/faults", panel.clear_faults),
         ("PATCH", "/sim/account", panel.account),
+        ("POST", "/sim/knobs/{knob}", panel.turn),
     ]
     token = sims[0].control_token
     return [Route(path, _guarded(token, call), methods=[method]) for method, path, call in table]
@@ -73,11 +74,13 @@ class _Panel:
         target, lever = request.path_params["target"], request.path_params["lever"]
         options = await _options(request)
         found: list[int] = []
+        known = {name: None for sim in self._sims.values() for name in _pulls(sim)}
+        if lever not in known:
+            raise NothingMatches(f"no such lever; there are: {', '.join(known)}")
         for sim in self._sims.values():
-            pulls = _pulls(sim)
-            if lever not in pulls:
-                raise NothingMatches(f"no such lever; there are: {', '.join(pulls)}")
-            hit = Levers(sim).find(target)
+            pulls, hit = _pulls(sim), Levers(sim).find(target)
+            if hit and lever not in pulls:
+                raise NotPossible(f"{sim.provider} does nothing like {lever}")
             for instance in hit:
                 pulls[lever](instance, **options)
             if hit:
@@ -152,6 +155,17 @@ class _Panel:
             sim.troubles.clear()
         return {}
 
+    async def turn(self, request: Request) -> Any:
+        """Turn a knob that only the named provider's market has; the options are its arguments."""
+        options, knob = await _options(request), request.path_params["knob"]
+        sim = self._named(options)
+        knobs = {} if sim.place.knobs is None else sim.place.knobs(sim)
+        if knob not in knobs:
+            raise NothingMatches(f"no such knob at {sim.provider}; there are: {', '.join(knobs) or 'none'}")
+        result = knobs[knob](**options)
+        await sim.conductor.follow()
+        return result
+
     async def account(self, request: Request) -> Any:
         """Set ``credit`` (USD) or ``listing_lag`` (seconds)."""
         options = await _options(request)
@@ -178,6 +192,7 @@ class _Panel:
 
 def _pulls(sim: Sim) -> dict[str, Callable[..., None]]:
     levers = Levers(sim)
+    own = {} if sim.place.levers is None else sim.place.levers(sim)
     return {
         "kill": levers.kill,
         "outbid": levers.outbid,
@@ -193,6 +208,7 @@ def _pulls(sim: Sim) -> dict[str, Callable[..., None]]:
         "gpu-load": levers.gpu_load,
         "relabel": levers.relabel,
         "destroy": levers.destroy,
+        **own,
     }
 
 

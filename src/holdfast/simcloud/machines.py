@@ -10,12 +10,16 @@ from importlib import resources
 from pathlib import Path
 
 from holdfast.simcloud.config import INSTANCES, SimConfig
-from holdfast.simcloud.hosts.folder import HostFolder, HostSpec, Link
+from holdfast.simcloud.hosts.copying import copy_disk
+from holdfast.simcloud.hosts.folder import Facts, HostFolder, HostSpec, Link
 from holdfast.simcloud.hosts.processes import MARK, end_tree
 from holdfast.simcloud.model import Flaw, Instance, Slot
 
 Inside = Callable[[Instance, Slot], dict[str, str]]
 """The variables that a provider sets inside its machines."""
+
+Tell = Callable[[Instance, Slot], Facts]
+"""What a provider tells its machines while they run."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIE = ("NVIDIA GeForce GTX 1080", 8192)  # what a machine with the wrong GPU turns out to have
@@ -29,6 +33,8 @@ class Machines:
     provider: str
     api_url: str
     inside: Inside
+    tell: Tell | None = None
+    ssh_port: int = 0  # where their SSH servers listen, each on its own address; 0: any free port
 
     @property
     def place(self) -> Path:
@@ -43,13 +49,22 @@ class Machines:
         """The instances that have a folder on disk."""
         return [int(path.name) for path in self.place.iterdir() if path.name.isdigit()]
 
+    def sow(self, instance: Instance) -> None:
+        """Fill a disk that does not exist yet with what it begins with. Idempotent; may take as long as a copy does."""
+        folder = self.folder(instance.id)
+        if instance.seed is not None and not folder.home.exists():
+            copy_disk(Path(instance.seed), folder.home)
+
     def prepare(self, instance: Instance, slot: Slot) -> HostFolder:
         """Make the folder ready for a boot. Idempotent; what the renter left in the home folder stays."""
         folder = self.folder(instance.id)
         folder.create()
         folder.write_keys(instance.keys.values())
         folder.write_link(link_of(instance, slot))
-        _write_nvidia_smi(folder.home / "bin", _gpus(instance, slot))
+        if self.tell is not None:
+            folder.write_facts(self.tell(instance, slot))
+        if gpus := _gpus(instance, slot):
+            _write_nvidia_smi(folder.home / "bin", gpus)
         folder.write_spec(
             HostSpec(
                 instance=instance.id,
@@ -57,6 +72,8 @@ class Machines:
                 environment=self._environment(folder, instance, slot),
                 onstart=instance.order.onstart,
                 market_pid_file=str(self.config.pid_file),
+                address=instance.address,
+                port=self.ssh_port,
                 orphan_after=None if self.config.orphan_after is None else self.config.orphan_after.total_seconds(),
             )
         )

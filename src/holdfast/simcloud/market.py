@@ -172,6 +172,10 @@ class Market:
             moments.extend([self._move_on(instance, now, broke=broke) for instance in self._store.instances()])
         return min((moment for moment in moments if moment is not None), default=None)
 
+    def number(self) -> int:
+        """A number for something that will have a line of the bill."""
+        return self._store.next_id("instance", self._first_instance)
+
     # What can be seen
 
     def instance(self, number: int) -> Instance:
@@ -198,13 +202,13 @@ class Market:
         used_ask, slot.ask_id = slot.ask_id, self._store.next_id("ask", FIRST_ASK)
         self._store.slots.put(slot)
         return Instance(
-            id=self._store.next_id("instance", self._first_instance),
+            id=self.number(),
             slot_id=slot.id,
             machine_id=slot.machine_id,
             ask_id=used_ask,
             order=order,
             bid=order.bid,
-            gpu_rate=_first(order.bid, order.gpu_rate, slot.price),
+            gpu_rate=_first(order.gpu_rate, order.bid, slot.price),
             storage_rate=_first(order.storage_rate, slot.storage_price * order.disk / MONTH_HOURS),
             api_key=secrets.token_hex(32),
             keys={key.id: key.key for key in self._store.keys.all()},

@@ -52,6 +52,12 @@ class Flaw(StrEnum):
     BROKEN_RUNTIME = "broken_runtime"
 
 
+class Numbered(BaseModel):
+    """What the store keeps on a shelf, under its number."""
+
+    id: int
+
+
 class Hardware(BaseModel):
     """Facts of a slot that do not change."""
 
@@ -88,10 +94,9 @@ class Rival(BaseModel):
     until: datetime | None = None
 
 
-class Slot(BaseModel):
+class Slot(Numbered):
     """A share of a machine as it stands on the market."""
 
-    id: int
     ask_id: int  # the id under which it is offered now; each rental uses one up
     machine_id: int
     host_id: int
@@ -105,6 +110,7 @@ class Slot(BaseModel):
     offline: bool = False
     flaw: Flaw | None = None
     rival: Rival | None = None
+    kind: str = ""  # the provider's own name for such a machine, where machines come in kinds
 
 
 class Order(BaseModel):
@@ -121,6 +127,7 @@ class Order(BaseModel):
     gpus: int | None = None  # of the slot's; None: all
     gpu_rate: Decimal | None = None  # where the provider's price depends on what is ordered; None: the slot's
     storage_rate: Decimal | None = None
+    least_seconds: int = 0  # of running are charged each time that it comes up
     reserved: bool = False  # the GPUs are charged for as long as they are held, whether the machine runs or not
 
 
@@ -131,10 +138,9 @@ class OldWord(BaseModel):
     until: datetime
 
 
-class Instance(BaseModel):
+class Instance(Numbered):
     """One tenancy, from its acceptance to its destruction."""
 
-    id: int
     slot_id: int
     machine_id: int
     ask_id: int
@@ -159,6 +165,8 @@ class Instance(BaseModel):
     port: int | None = None
     boots: int = 0
     wipe: bool = False  # its disk is to be emptied before it comes up again
+    seed: str | None = None  # a folder with what a new disk of it begins with
+    address: str = "127.0.0.1"  # where its host listens
     alias: str = ""  # the name or UUID by which the provider's API calls it; "": by its number
     notes: dict[str, Any] = Field(default_factory=dict)  # what only the provider's own wire layer keeps of it
     old_word: OldWord | None = None
@@ -186,10 +194,20 @@ class Instance(BaseModel):
         return self.death_word if self.stop is Stop.DIED else self.container
 
 
-class Period(BaseModel):
+class Holding(Numbered):
+    """What costs money by its size alone for as long as it exists, and is no machine: a disk by itself, a snapshot.
+
+    It takes its number from the same row as the instances do.
+    """
+
+    label: str | None
+    rate: Decimal
+    since: datetime
+
+
+class Period(Numbered):
     """A stretch of one instance's life at constant rates. Open while ``end`` is None."""
 
-    id: int
     instance_id: int
     label: str | None
     state: Container
@@ -197,12 +215,12 @@ class Period(BaseModel):
     storage_rate: Decimal
     start: datetime
     end: datetime | None = None
+    least_seconds: int = 0  # of it the GPUs are charged for at least
 
 
-class AccountKey(BaseModel):
+class AccountKey(Numbered):
     """An SSH public key of the account."""
 
-    id: int
     key: str
     created_at: datetime
 
@@ -221,10 +239,9 @@ class Trouble(StrEnum):
     DOWN = "down"
 
 
-class Fault(BaseModel):
+class Fault(Numbered):
     """One scripted failure of the API."""
 
-    id: int
     trouble: Trouble
     endpoint: str | None = None  # an endpoint's name, or None for all
     times: int | None = 1  # how often it strikes; None: until it expires or is cleared
@@ -233,7 +250,7 @@ class Fault(BaseModel):
     seconds: Decimal = Decimal(0)
 
 
-class Account(BaseModel):
+class Account(Numbered):
     """The tenant's account and the market's own adjustable habits."""
 
     id: int = 1

@@ -92,6 +92,11 @@ class SlotLine(_Strict):
     datacenter: bool = False
     share: float = 1.0
     flaw: Flaw | None = None
+    kind: str = ""
+    count: int = 1
+    cores: int | None = None
+    ram: int | None = None
+    disk: float | None = None
 
 
 class Days(_Strict):
@@ -115,6 +120,10 @@ class Profile(_Strict):
     hosts: bool = True
     log_misses: int
     contract_days: Days
+    operation: BootTime = Constant(kind="constant", seconds=0.2)
+    wind_down: BootTime = Constant(kind="constant", seconds=0)
+    notice: float = 30
+    least_charge: int = 0
     gpus: dict[str, GpuType]
     slots: list[SlotLine]
 
@@ -143,7 +152,9 @@ def open_market(store: Store, profile: Profile, now: datetime, *, first_slot: in
     """Put the profile's slots on an empty market."""
     dice = random.Random(profile.seed)  # noqa: S311 - a simulation, not a secret
     for line in profile.slots:
-        store.slots.put(make_slot(store, line, profile, dice, now, first_slot=first_slot))
+        for number in range(line.count):
+            one = line.model_copy(update={"machine": line.machine + number})
+            store.slots.put(make_slot(store, one, profile, dice, now, first_slot=first_slot))
 
 
 def make_slot(
@@ -163,11 +174,13 @@ def make_slot(
         listed_at=now,
         contract_end=now + timedelta(days=days),
         flaw=line.flaw,
+        kind=line.kind,
     )
 
 
 def _hardware(line: SlotLine, card: GpuType, dice: random.Random) -> Hardware:
-    cores = dice.choice([32, 64, 96]) * (2 if line.datacenter else 1)
+    drawn = dice.choice([32, 64, 96]) * (2 if line.datacenter else 1)
+    cores = line.cores or drawn
     return Hardware(
         gpu=line.gpu,
         gpus=line.gpus,
@@ -182,8 +195,8 @@ def _hardware(line: SlotLine, card: GpuType, dice: random.Random) -> Hardware:
         cpu="AMD EPYC 9354" if line.datacenter else "AMD EPYC 7543",
         cpu_cores=cores,
         cpu_share=cores * line.share,
-        ram=128_000 * max(1, line.gpus),
-        disk=round(dice.uniform(400, 2400), 1),
+        ram=line.ram or 128_000 * max(1, line.gpus),
+        disk=_or(line.disk, round(dice.uniform(400, 2400), 1)),
         disk_speed=round(dice.uniform(1800, 5200), 1),
         upload=round(dice.uniform(500, 4000), 1),
         download=round(dice.uniform(600, 6000), 1),
@@ -193,6 +206,10 @@ def _hardware(line: SlotLine, card: GpuType, dice: random.Random) -> Hardware:
         region=line.region,
         public_ip="127.0.0.1",
     )
+
+
+def _or(given: float | None, drawn: float) -> float:
+    return drawn if given is None else given
 
 
 def _of_provider(found: dict[str, Any], provider: str) -> dict[str, Any]:

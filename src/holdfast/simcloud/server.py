@@ -18,6 +18,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from holdfast.simcloud import control_api
 from holdfast.simcloud.config import FIRST, SimConfig
+from holdfast.simcloud.gcp import inside as gcp_inside
+from holdfast.simcloud.gcp import levers as gcp_levers
+from holdfast.simcloud.gcp import life as gcp_life
+from holdfast.simcloud.gcp import routes as gcp
+from holdfast.simcloud.gcp.fleet import SSH_PORT as GCP_SSH_PORT
 from holdfast.simcloud.hosts.folder import write_private
 from holdfast.simcloud.hosts.midwife import Midwife
 from holdfast.simcloud.market import FIRST_INSTANCE
@@ -38,6 +43,20 @@ WIRES: tuple[tuple[Place, Callable[[Sim], list[Route]]], ...] = (
             inside=tensordock_inside.variables,
         ),
         tensordock.routes,
+    ),
+    (
+        Place(
+            provider="gcp",
+            first_instance=71_000_001,
+            first_slot=2_000_001,
+            inside=gcp_inside.variables,
+            ssh_port=GCP_SSH_PORT,
+            keep=gcp_life.keep,
+            tell=gcp_inside.tell,
+            levers=gcp_levers.levers,
+            knobs=gcp_levers.knobs,
+        ),
+        gcp.routes,
     ),
 )
 """Each provider's market and the API that it is told in."""

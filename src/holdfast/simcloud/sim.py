@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 
@@ -9,7 +12,7 @@ from holdfast.simcloud.clock import Clock
 from holdfast.simcloud.conductor import Conductor
 from holdfast.simcloud.config import SimConfig
 from holdfast.simcloud.hosts.midwife import Midwife
-from holdfast.simcloud.machines import Inside, Machines
+from holdfast.simcloud.machines import Inside, Machines, Tell
 from holdfast.simcloud.market import Market
 from holdfast.simcloud.model import Account
 from holdfast.simcloud.profile import Profile, load, open_market
@@ -20,8 +23,8 @@ HangUp = Callable[[Request], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sim:
-    """What a request handler may use."""
+class Rules:
+    """One provider's market without its surroundings: what its habits work on."""
 
     provider: str
     config: SimConfig
@@ -29,6 +32,18 @@ class Sim:
     clock: Clock
     store: Store
     market: Market
+
+
+Table = dict[str, Callable[..., Any]]
+"""Levers act on one machine, knobs on the market as a whole; the options of a call are their arguments."""
+Keep = Callable[[Rules], datetime | None]
+"""A provider's own habits: does what is due, and says when it will have something to do again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sim(Rules):
+    """What a request handler may use."""
+
     machines: Machines
     midwife: Midwife
     conductor: Conductor
@@ -38,6 +53,7 @@ class Sim:
     hang_up: HangUp  # closes a caller's connection without an answer
     url: str
     first_slot: int
+    place: "Place"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +64,11 @@ class Place:
     first_instance: int
     first_slot: int
     inside: Inside
+    ssh_port: int = 0  # of every machine, each of which has its own address; 0: any that is free
+    keep: Keep | None = None
+    tell: Tell | None = None
+    levers: Callable[[Sim], Table] | None = None
+    knobs: Callable[[Sim], Table] | None = None
 
 
 def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: Midwife) -> Sim:
@@ -61,7 +82,16 @@ def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: M
             store.put_account(Account(credit=profile.credit, listing_lag=profile.listing_lag))
             open_market(store, profile, clock.now(), first_slot=place.first_slot)
     market = Market(store, profile, clock, first_instance=place.first_instance)
-    machines = Machines(config=config, provider=place.provider, api_url=url, inside=place.inside)
+    rules = Rules(provider=place.provider, config=config, profile=profile, clock=clock, store=store, market=market)
+    also = None if place.keep is None else partial(place.keep, rules)
+    machines = Machines(
+        config=config,
+        provider=place.provider,
+        api_url=url,
+        inside=place.inside,
+        tell=place.tell,
+        ssh_port=place.ssh_port,
+    )
     return Sim(
         provider=place.provider,
         config=config,
@@ -71,11 +101,12 @@ def build(place: Place, config: SimConfig, url: str, hang_up: HangUp, midwife: M
         market=market,
         machines=machines,
         midwife=midwife,
-        conductor=Conductor(market, store, machines, midwife, clock, hosts=profile.hosts),
+        conductor=Conductor(market, store, machines, midwife, clock, hosts=profile.hosts, also=also),
         troubles=Troubles(store, clock),
         tenant_key=config.tenant_key(),
         control_token=config.control_token(),
         hang_up=hang_up,
         url=url,
         first_slot=place.first_slot,
+        place=place,
     )

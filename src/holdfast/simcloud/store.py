@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from holdfast.simcloud.model import Account, AccountKey, Fault, Instance, Period, Slot
+from holdfast.simcloud.model import Account, AccountKey, Fault, Holding, Instance, Numbered, Period, Slot
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS things (
@@ -19,7 +19,7 @@ CREATE INDEX IF NOT EXISTS by_owner ON things (kind, owner);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-Thing = TypeVar("Thing", Slot, Instance, Period, AccountKey, Fault, Account)
+Thing = TypeVar("Thing", bound=Numbered)
 
 
 class Shelf(Generic[Thing]):
@@ -79,7 +79,12 @@ class Store:
         self.periods = Shelf(self._database, Period)
         self.keys = Shelf(self._database, AccountKey)
         self.faults = Shelf(self._database, Fault)
+        self.holdings = Shelf(self._database, Holding)
         self._accounts = Shelf(self._database, Account)
+
+    def shelf(self, model: type[Thing]) -> Shelf[Thing]:
+        """A shelf for things that only a provider's own wire layer knows."""
+        return Shelf(self._database, model)
 
     def close(self) -> None:
         """Close the file."""

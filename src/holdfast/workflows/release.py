@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from holdfast.contracts import names
-from holdfast.contracts.failover import ReleaseInput
+from holdfast.contracts.failover import Ended, ReleaseInput
 from holdfast.workflows import steps
 
 FIRST_WAIT = timedelta(seconds=5)
@@ -23,9 +23,9 @@ class ReleaseWorkflow:
     async def run(self, order: ReleaseInput) -> None:
         workflow.set_current_details(f"**{order.label}** at {order.provider}: {order.reason}")
         wait = FIRST_WAIT
-        while (trouble := await _try_to_end(order)) is not None:
+        while isinstance(ended := await _try_to_end(order), str):
             workflow.set_current_details(
-                f"**{order.label}** still bills at {order.provider}: {trouble}\n\n"
+                f"**{order.label}** still bills at {order.provider}: {ended}\n\n"
                 f"Tried again every {LONGEST_WAIT.total_seconds():g} s until it is gone."
             )
             await _stop_its_work(order)
@@ -33,22 +33,23 @@ class ReleaseWorkflow:
                 workflow.continue_as_new(order)
             await workflow.sleep(wait, summary=f"before {order.label} is destroyed again")
             wait = min(wait * 2, LONGEST_WAIT)
-        await steps.close_lease(order.label, order.reason, order.conduct, order.failed_in)
+        await steps.close_lease(order.label, order.reason, order.conduct, order.failed_in, ended=ended)
         workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")
 
 
-async def _try_to_end(order: ReleaseInput) -> str | None:
-    """None when the provider knows nothing of the machine; else what stands in the way, such as a key it refuses."""
+async def _try_to_end(order: ReleaseInput) -> Ended | str:
+    """What it was, now that the provider knows nothing of it; else what stands in the way, such as a refused key."""
+    since = None
     try:
         if order.instance_id:
-            await steps.destroy(order.provider, order.instance_id)
+            since = await steps.destroy(order.provider, order.instance_id)
         # Also by label: a launch whose answer was lost may have rented what we never heard of, and not be listed yet.
-        await steps.reap(order.provider, order.label, wait_out_lag=not order.instance_id)
+        reaped = await steps.reap(order.provider, order.label, wait_out_lag=not order.instance_id)
     except ActivityError as err:
         if is_cancelled_exception(err):
             raise
         return str(err.cause or err)
-    return None
+    return Ended(existed=bool(order.instance_id) or reaped > 0, running_since=since)
 
 
 async def _stop_its_work(order: ReleaseInput) -> None:

@@ -20,7 +20,7 @@ from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.failover import Decision
+from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import (
     Conduct,
@@ -107,9 +107,15 @@ async def reconcile_charges(order: ReconcileInput) -> Drift:
     )
 
 
-async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str) -> None:
+async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str, *, ended: Ended) -> None:
     order = acts.CloseLeaseInput(
-        label=label, closed_at=workflow.now(), reason=reason, conduct=conduct, failed_in=failed_in
+        label=label,
+        closed_at=workflow.now(),
+        reason=reason,
+        conduct=conduct,
+        failed_in=failed_in,
+        existed=ended.existed,
+        running_since=ended.running_since,
     )
     await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")
 
@@ -229,8 +235,9 @@ async def inspect(lease: Lease) -> Instance:
     )
 
 
-async def reap(provider: str, label: str, *, wait_out_lag: bool) -> None:
-    await workflow.execute_activity(
+async def reap(provider: str, label: str, *, wait_out_lag: bool) -> int:
+    """How many machines wore the label."""
+    return await workflow.execute_activity(
         acts.reap,
         acts.ReapInput(provider=provider, label=label, wait_out_lag=wait_out_lag),
         task_queue=names.provider_queue(provider),
@@ -269,8 +276,9 @@ async def read_charges(provider: str, since: datetime) -> list[Charge] | None:
     )
 
 
-async def destroy(provider: str, instance_id: str) -> None:
-    await workflow.execute_activity(
+async def destroy(provider: str, instance_id: str) -> datetime | None:
+    """Since when it ran, by the provider's last word."""
+    return await workflow.execute_activity(
         acts.destroy,
         acts.MachineInput(provider=provider, instance_id=instance_id),
         task_queue=names.provider_queue(provider),

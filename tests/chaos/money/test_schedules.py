@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -48,15 +49,24 @@ class Schedule:
         self._dice = random.Random(seed)
         self.names = [f"w{uuid.uuid4().hex[:8]}" for _ in range(WORKLOADS)]
         self.twice = False
+        self.tenant = f"t{uuid.uuid4().hex[:8]}"
+        # From less than what one machine must reserve to more than what all of them do.
+        self.budget = Decimal(str(round(self._dice.uniform(0.02, 0.3), 4)))
         self.happened: list[str] = []
         self._handles: list[WorkflowHandle[Any, Any]] = []
 
     async def play(self) -> list[str]:
         """What is wrong in the end."""
-        lane, dice = self._lane, self._dice
+        lane = self._lane
         lane.stand_by()
+        lane.limit(self.tenant, self.budget)
+        async with lane.audited(self.tenant):
+            return await self._play()
+
+    async def _play(self) -> list[str]:
+        lane, dice = self._lane, self._dice
         for name in self.names:
-            self._handles.append(await lane.run(name, seconds=WORK * dice.uniform(0.3, 1.5)))
+            self._handles.append(await lane.run(name, seconds=WORK * dice.uniform(0.3, 1.5), tenant=self.tenant))
         moments = sorted(dice.uniform(0, SPREAD) for _ in range(EVENTS))
         began = time.monotonic()
         for moment in moments:

@@ -7,7 +7,7 @@ import signal
 import sys
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,12 +23,14 @@ from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
 from holdfast.contracts.machines import LaunchOrder, Requirements
+from holdfast.contracts.money import CostLine, Scope, SetBudgetInput, Span, StandingsInput
 from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, PriceSpec, ResourcesSpec, WorkloadSpec
 from holdfast.contracts.sweeping import SweepInput, SweepResult
 from holdfast.contracts.workload import WorkloadInput, WorkloadStatus
 from holdfast.providers.vast.config import VastConfig
 from holdfast.providers.vast.driver import connect
 from holdfast.records.schema import migrate
+from holdfast.records.store import Records
 from holdfast.simcloud.control import SimControl
 from tests.chaos.money.crew import Crew, settings_of, without_a_death, work
 from tests.scenarios.stage import slots
@@ -38,7 +40,11 @@ from tests.workflows.conftest import DYNAMIC_CONFIG
 PATIENCE = 180.0  # seconds for a story to end once nothing fails any more
 SWEEPS = 20  # in which every orphan must have been found and ended
 GRACE = timedelta(milliseconds=300)
-FOREIGN = ("somebody else's", "")
+FOREIGN = ("somebody else's", "", "w0.e1.zzzz")  # the last is another installation's
+_ROUNDED = 1.1
+"""Seconds at a machine's price that the bill may be above our meter for each of its periods: it rounds them up."""
+_LEARNT = 20
+"""Seconds that our meter may be above the bill: a crew that was killed learns late that a machine is gone."""
 
 
 @dataclass
@@ -50,7 +56,9 @@ class Lane:
     control: SimControl
     crew: Crew
     context: ForkServerContext
+    records: Records
     foreign: set[int] = field(default_factory=set)
+    overdrawn: set[str] = field(default_factory=set)
     process: ForkServerProcess | None = None
 
     # The crew
@@ -83,10 +91,11 @@ class Lane:
 
     # Workloads
 
-    async def run(self, name: str, *, seconds: float) -> WorkflowHandle[Any, Any]:
+    async def run(self, name: str, *, seconds: float, tenant: str = "default") -> WorkflowHandle[Any, Any]:
         """A workload whose work takes so long on a machine that is not taken away."""
         spec = WorkloadSpec(
             name=name,
+            tenant=tenant,
             command=str(seconds),
             price=PriceSpec(max_hourly=Decimal(1)),
             resources=ResourcesSpec(gpu="RTX 4090"),
@@ -123,6 +132,43 @@ class Lane:
         finally:
             waiting.cancel()
 
+    # Money
+
+    def limit(self, tenant: str, usd: Decimal) -> None:
+        """What all workloads of a tenant may cost together."""
+        limit = SetBudgetInput(scope=Scope.TENANT, name=tenant, span=Span.TOTAL, amount=usd)
+        self.records.set_budget(limit)
+
+    @asynccontextmanager
+    async def audited(self, tenant: str) -> AsyncIterator[None]:
+        """Look again and again whether more is promised than there is."""
+        watching = asyncio.create_task(self._audit(tenant))
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    async def _audit(self, tenant: str) -> None:
+        while True:
+            for each in await asyncio.to_thread(self.records.standings, StandingsInput(tenant=tenant)):
+                if each.left < 0:
+                    self.overdrawn.add(f"{tenant} may spend {each.budget.amount}, and {-each.left} more is promised")
+            await asyncio.sleep(0.1)
+
+    def _miscounted(self, workloads: list[str]) -> list[str]:
+        """Our cost lines beside the market's bill."""
+        lines = {line.label: line for line in _pages(self.records) if line.workload in workloads}
+        found = [f"the cost line of {line.label} is left open" for line in lines.values() if line.closed_at is None]
+        for billed in self.control.bill()["lines"]:
+            if _workload(billed["label"]) not in workloads:
+                continue
+            ours = lines.get(billed["label"])
+            if ours is None:
+                found.append(f"no cost line for {billed['label']}")
+            elif not -_ROUNDED * len(billed["periods"]) <= _apart(ours, billed) <= _LEARNT:
+                found.append(f"{ours.label} cost {ours.cost} by our meter and {billed['total']} by the bill: {billed}")
+        return found
+
     # What must hold
 
     async def sweep(self) -> SweepResult:
@@ -154,8 +200,9 @@ class Lane:
         found += [f"orphan {each['label']} ({each['id']}, {each['state']})" for each in self._ours(workloads)]
         alive = {each["id"] for each in self.control.instances()}
         found += [f"a foreign machine was ended: {each}" for each in sorted(self.foreign - alive)]
-        if not twice:
-            found += self._doubles(workloads)
+        found += sorted(self.overdrawn)
+        if not twice:  # the second machine of an order has no cost line of its own, and its label has two on the bill
+            found += self._doubles(workloads) + self._miscounted(workloads)
         return found
 
     def _ours(self, workloads: list[str]) -> list[dict[str, Any]]:
@@ -196,6 +243,7 @@ class Lane:
         """Nothing of the last story is left: not its faults nor its machines, nor its crew unless that is kept."""
         if not keep_crew:
             self.kill()
+        self.overdrawn.clear()
         self.control.clear_faults()
         self.control.set_listing_lag(timedelta(0))
         for each in self.control.instances():
@@ -230,6 +278,7 @@ async def a_yard(folder: Path, lanes: int) -> AsyncIterator["asyncio.Queue[Lane]
                 market = run_market(folder / name, hosts=False, credit=100_000, slots=machines)
                 lane = await _open(folder / name, name, address, context, stack.enter_context(market))
                 stack.callback(lane.control.close)
+                stack.callback(lane.records.close)
                 stack.callback(lane.kill)
                 free.put_nowait(lane)
             yield free
@@ -250,7 +299,8 @@ async def _open(folder: Path, name: str, address: str, context: ForkServerContex
         notes=folder / "passed",
     )
     client = await Client.connect(address, namespace=name, data_converter=pydantic_data_converter)
-    lane = Lane(client, market, market.control, crew, context)
+    records = Records.open(f"sqlite:///{home / 'records.db'}")
+    lane = Lane(client, market, market.control, crew, context, records)
     await lane.plant_foreign()
     return lane
 
@@ -275,6 +325,20 @@ async def _outcome(handle: WorkflowHandle[Any, Any]) -> None:
             await asyncio.sleep(0.1)
         else:
             return
+
+
+def _pages(records: Records) -> Iterator[CostLine]:
+    after = ""
+    while True:
+        page = records.costs_after(after)
+        yield from page.lines
+        if not (after := page.last):
+            return
+
+
+def _apart(ours: CostLine, billed: dict[str, Any]) -> float:
+    """By how much our meter is above the bill, in seconds of the machine's price."""
+    return float((ours.cost - Decimal(billed["total"])) / ours.hourly * 3600)
 
 
 def _workload(label: str | None) -> str:

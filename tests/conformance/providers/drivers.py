@@ -10,8 +10,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from holdfast.contracts.machines import InstanceState, Offer, Requirements, Terms
+from holdfast.embedded import GOOGLE_KEY_FILE
 from holdfast.providers.base import Provider
 from holdfast.providers.conformance.subject import Subject, Verb
+from holdfast.providers.gcp import driver as gcp
+from holdfast.providers.gcp import endpoints as gcp_endpoints
+from holdfast.providers.gcp.config import GcpConfig
 from holdfast.providers.tensordock import driver as tensordock
 from holdfast.providers.tensordock import endpoints as tensordock_endpoints
 from holdfast.providers.tensordock.config import TensorDockConfig
@@ -22,6 +26,7 @@ from holdfast.providers.wrappers.metered import metered
 from holdfast.providers.wrappers.pacing import Pacer
 from holdfast.simcloud.tensordock.names import node_id
 from holdfast.telemetry.metrics import Metrics
+from tests.simmarket import RunningMarket
 
 LAG = timedelta(seconds=1)
 """The listing lag that a driver whose provider lists late is told to expect."""
@@ -44,6 +49,10 @@ class QuickTime:
         self.slept.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
+
+
+def _key_of(market: RunningMarket) -> str:
+    return market.api_key
 
 
 def _id_of(report: Report) -> str:
@@ -76,6 +85,8 @@ class Driver:
     """From the market's base URL and its account's key."""
     calls: Mapping[Verb, tuple[str, ...]]
     """The names by which the wire layer's table knows the calls that serve a verb."""
+    key_of: Callable[[RunningMarket], str] = _key_of
+    """What opens the account."""
     id_of: Callable[[Report], str] = _id_of
     """An instance's id as the driver tells it."""
     target_of: Callable[[str], str] = _target_of
@@ -176,4 +187,53 @@ TENSORDOCK = Driver(
     is_slot_of=_stands_on,
 )
 
-DRIVERS = (VAST, TENSORDOCK)
+
+def _gcp(url: str, key: str) -> Provider:
+    time = QuickTime()
+    config = GcpConfig(
+        key=SecretStr(key), compute_url=f"{url}/gcp", catalog_url=f"{url}/gcp", answer_timeout=timedelta(seconds=1.5)
+    )
+    pacer = Pacer(gcp_endpoints.PACES, patience=timedelta(hours=1), clock=time.clock, sleep=time.sleep)
+    return metered(gcp.connect(config, pacer=pacer), Metrics())
+
+
+def _holds(slot: Report, offer: Offer) -> bool:
+    zone, _, _ = offer.machine_id.partition("/")
+    return (slot["region"], slot["gpu"]) == (zone, f"{offer.gpu_count}x {offer.gpu}")
+
+
+GCP = Driver(
+    subject=Subject(
+        name="gcp",
+        gpu="L4",
+        never_was="us-central1-a/never-was",
+        searches=(
+            Requirements(gpu_memory_gb=40, regions=("US", "NL"), max_hourly=Decimal(20)),
+            Requirements(gpu="H100 SXM", gpu_count=8, terms=Terms.ON_DEMAND, memory_gb=256, cpu_cores=32),
+            Requirements(gpu="T4", disk_gb=200, memory_gb=20),
+        ),
+        bids=False,
+        prepaid=False,
+        once_per_offer=False,
+        when_host_dies=(InstanceState.EXITED,),
+        when_out_of_sight=None,
+        disk_gb=50,
+    ),
+    open=_gcp,
+    key_of=lambda market: (market.data_dir / GOOGLE_KEY_FILE).read_text(),
+    calls={
+        Verb.SEARCH: ("machine_types",),
+        Verb.RENT: ("insert",),
+        Verb.FIND: ("get",),
+        Verb.LIST: ("aggregated",),
+        Verb.SHOW: ("get",),
+        Verb.DESTROY: ("delete",),
+        Verb.STOP: ("stop",),
+        Verb.START: ("start",),
+    },
+    id_of=lambda report: f"{report['region']}/{report['alias']}",
+    target_of=lambda instance_id: instance_id.split("/")[1],
+    is_slot_of=_holds,
+)
+
+DRIVERS = (VAST, TENSORDOCK, GCP)

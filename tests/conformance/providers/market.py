@@ -43,7 +43,7 @@ class MarketControls(Controls):
 
     def open(self) -> Provider:
         """The driver with the account's own key."""
-        return self._driver.open(self._market.base_url, self._market.api_key)
+        return self._driver.open(self._market.base_url, self._driver.key_of(self._market))
 
     def reset(self) -> None:
         """A market as it was, with nobody on it."""
@@ -61,7 +61,7 @@ class MarketControls(Controls):
         return self._driver.open(self._market.base_url, key)
 
     def nowhere(self) -> Provider:
-        return self._driver.open("http://127.0.0.1:1", self._market.api_key)
+        return self._driver.open("http://127.0.0.1:1", self._driver.key_of(self._market))
 
     async def alive(self) -> list[str]:
         theirs = [each for each in self._control.instances() if each["provider"] == self._driver.name]
@@ -112,7 +112,7 @@ class MarketControls(Controls):
         if self._driver.subject.bids:
             self._control.outbid(target)
         else:
-            self._control.take(target)
+            self._control.preempt(target, notice=timedelta(0))
 
     def kill_host(self, instance_id: str) -> None:
         self._control.kill(self._driver.target_of(instance_id))

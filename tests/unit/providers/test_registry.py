@@ -12,7 +12,7 @@ from holdfast.settings import ProviderSettings
 SETTINGS = ProviderSettings(api_key=SecretStr("a-key"))
 
 
-@pytest.mark.parametrize("name", ["vast", "tensordock"])
+@pytest.mark.parametrize("name", ["gcp", "tensordock", "vast"])
 async def test_a_driver_is_built_by_its_name(name: str) -> None:
     provider = registry.build(name, SETTINGS)
     assert provider.name == name

@@ -1,5 +1,6 @@
 """Cost lines: exact money, counted from the launch to the close, once."""
 
+from dataclasses import replace
 from datetime import timedelta, timezone
 from decimal import Decimal
 
@@ -67,6 +68,19 @@ def test_a_launch_that_is_learnt_of_after_the_close_is_still_charged(records: Re
     records.record_lease(lease(1, hourly=Decimal(2)))
     assert records.close_lease(closing(1, NOON + HOUR)) == Decimal("2.000000")
     assert records.open_leases() == []
+
+
+def test_a_machine_whose_launch_was_never_heard_of_is_charged_for_from_its_claim_on(records: Records) -> None:
+    records.open_workload(opening())
+    records.claim_epoch(claim(1))
+    order = replace(closing(1, NOON + HOUR), existed=True)
+    assert records.close_lease(order) == HOURLY.quantize(Decimal("0.000001"))
+
+
+def test_that_a_machine_came_to_run_may_be_learnt_at_its_end(rented: Records) -> None:
+    order = replace(closing(1, NOON + HOUR), existed=True, running_since=NOON + HOUR / 2)
+    rented.record_lease(lease(1, hourly=Decimal(2), storage_hourly=Decimal("0.2")))
+    assert rented.close_lease(order) == Decimal("1.100000"), "half an hour of its disk, half an hour of all"
 
 
 def test_a_close_before_the_launch_costs_nothing_rather_than_earning(rented: Records) -> None:

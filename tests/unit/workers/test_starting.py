@@ -78,7 +78,7 @@ async def test_a_provider_that_nobody_knows_is_a_wrong_setting(tmp_path: Path, s
     ended = start(tmp_path, "provider", TEMPORAL_ADDRESS=server, HOLDFAST_PROVIDERS__VASTT__API_KEY="key")
     assert ended.returncode == 78
     assert "HOLDFAST_PROVIDERS__VASTT" in ended.stderr
-    assert "there are: vast" in ended.stderr
+    assert "there are: gcp, tensordock, vast" in ended.stderr
 
 
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:

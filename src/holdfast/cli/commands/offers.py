@@ -59,6 +59,8 @@ def offers(
         return
     asked = with_holdfast(data_dir, lambda holdfast: holdfast.require_offers(wanted, providers=tuple(provider or ())))
     _name_silent(asked.silent)
+    if asked.without:
+        console.say(f"nothing that fits at {', '.join(asked.without)}; --rejected shows what they have")
     found = asked.offers
     if as_json:
         console.print_json(found[:limit])

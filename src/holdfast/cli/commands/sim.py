@@ -12,9 +12,8 @@ import typer
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, settings_for
+from holdfast.embedded import MARKET_FOLDER
 from holdfast.simcloud.control import SimControl
-
-MARKET_FOLDER = "market"
 
 app = typer.Typer(
     help="Act on the simulated market that `holdfast up` or `holdfast sim serve` runs.",

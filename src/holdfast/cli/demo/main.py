@@ -16,10 +16,10 @@ from holdfast.cli.demo.story import DemoFailed, play
 from holdfast.client.folders import restore_folder
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.reports import WorkloadReport
+from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import load_settings
 from holdfast.workers.stack.commands import down, status, up
 from holdfast.workers.stack.plan import UpOptions
-from holdfast.workers.stack.services import MARKET_FOLDER
 
 MARKET_SETTLES_WITHIN = 60.0  # seconds for the last destroyed machine to be gone
 

@@ -42,7 +42,7 @@ def web_client(
         # A redirected order may be repeated as something else.
         follow_redirects=False,
         # A proxy that the environment names is for the outside world.
-        trust_env=not _is_loopback(base_url),
+        trust_env=not is_loopback(base_url),
         transport=transport,
     )
 
@@ -68,7 +68,8 @@ def _name(failure: httpx.HTTPError) -> str:
     return " ".join(part for part in (type(failure).__name__, str(failure)) if part)
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether an address leads to this very computer."""
     host = httpx.URL(url).host
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -8,6 +8,7 @@
 ├── host_key          the SSH host key: made once, kept over restarts
 ├── authorized_keys   read again at every login
 ├── link.json         the state of the network link; the host reads it again on SIGUSR1
+├── facts.json        what the machine can ask about itself, where the provider lets it; read again likewise
 └── host.lock         held by the host for as long as it lives
 ```
 """
@@ -33,6 +34,8 @@ class HostSpec:
     onstart: str | None = None
     market_pid_file: str
     orphan_after: float | None  # seconds without a market after which the host ends itself; None: never
+    address: str = "127.0.0.1"
+    port: int = 0  # 0: any that is free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,14 @@ class Link:
 
     cut: bool = False
     bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a machine is told by its provider while it runs."""
+
+    tree: dict[str, Any]
+    going_down: bool = False  # its system is to shut down
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class HostFolder:
 
     def remove(self) -> None:
         """Remove everything, as a provider wipes a disk. Idempotent."""
-        shutil.rmtree(self.path, ignore_errors=False, onerror=_tolerate_missing)
+        shutil.rmtree(self.path, ignore_errors=False, onerror=tolerate_missing)
 
     def write_spec(self, spec: HostSpec) -> None:
         """Store how to start the host."""
@@ -116,6 +127,15 @@ class HostFolder:
         """Change the network link; the host must be signalled to see it."""
         write_private(self.path / "link.json", json.dumps(asdict(link)))
 
+    def write_facts(self, facts: Facts) -> None:
+        """Change what the machine is told; the host must be signalled to see it."""
+        write_private(self.path / "facts.json", json.dumps(asdict(facts)))
+
+    def facts(self) -> Facts | None:
+        """What the machine is told, where its provider tells it anything."""
+        found = _read_json(self.path / "facts.json")
+        return None if found is None else Facts(**found)
+
     def link(self) -> Link:
         """The network link as last written; whole if never written."""
         found = _read_json(self.path / "link.json")
@@ -138,6 +158,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _tolerate_missing(_function: object, _path: str, error: tuple[Any, BaseException, Any]) -> None:
+def tolerate_missing(_function: object, _path: str, error: tuple[Any, BaseException, Any]) -> None:
+    """For removals of trees in which others remove, too."""
     if not isinstance(error[1], FileNotFoundError):
         raise error[1]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from holdfast.simcloud.hosts.folder import HostFolder, HostSpec, Running
 from holdfast.simcloud.hosts.link import Cable
+from holdfast.simcloud.hosts.metadata import MetadataServer
 from holdfast.simcloud.hosts.processes import end_tree, process_ref
 from holdfast.simcloud.hosts.sshd import SshServer, listen
 
@@ -70,10 +71,17 @@ def _hold(path: Path) -> int:
 
 
 async def _serve(folder: HostFolder, spec: HostSpec, announce: Announce) -> None:
-    listener = listen()
-    cable = Cable(folder.link())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: cable.set(folder.link()))
-    server = SshServer(folder, spec.environment)
+    listener = listen(spec.address, spec.port)
+    cable, facts = Cable(folder.link()), folder.facts()
+    metadata = None if facts is None else await MetadataServer(facts).open()
+    server = SshServer(folder, spec.environment | ({} if metadata is None else metadata.variables))
+
+    def look_again() -> None:
+        cable.set(folder.link())
+        if metadata is not None and (news := folder.facts()) is not None and metadata.set(news):
+            server.shut_down(metadata.shutdown_script)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, look_again)
     accepting = asyncio.create_task(cable.accept(listener, server.serve))
     _report(folder, listener.getsockname()[1], announce)
     if spec.onstart:

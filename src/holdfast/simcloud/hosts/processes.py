@@ -51,6 +51,12 @@ def is_alive(ref: ProcessRef) -> bool:
     return process_ref(ref.pid) == ref
 
 
+def ask_to_end(root: int) -> None:
+    """SIGTERM to all that grew from a host, but not to the host. Whoever does not listen goes on."""
+    for pid in _descendants(root):
+        _signal(pid, signal.SIGTERM)
+
+
 def end_tree(root: ProcessRef | None, mark: str) -> None:
     """Kill a host and all that grew from it; return when no process is left. Idempotent. Blocks for milliseconds.
 

@@ -15,6 +15,7 @@ import asyncssh
 from holdfast.simcloud.hosts.children import Children, Streams
 from holdfast.simcloud.hosts.folder import HostFolder
 from holdfast.simcloud.hosts.pipes import Pipes
+from holdfast.simcloud.hosts.processes import ask_to_end
 
 _WINDOW = 8 * 1024 * 1024  # bytes in flight per channel; the default halves bulk transfer
 _BACKLOG = 16
@@ -51,6 +52,12 @@ class SshServer:
         with (self._folder.home / "onstart.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
             streams = Streams(stdin=nothing.fileno(), stdout=log.fileno(), stderr=log.fileno())
             self._children.start(command, streams)
+
+    def shut_down(self, script: str | None) -> None:
+        """Ask everything that runs to end, as a system that goes down does, and run its last script."""
+        ask_to_end(os.getpid())
+        if script is not None:
+            self.start(script)
 
     async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         pipes = Pipes()
@@ -102,10 +109,11 @@ def _host_key(path: Path) -> asyncssh.SSHKey:
     return asyncssh.read_private_key(path)
 
 
-def listen() -> socket.socket:
-    """A loopback listener on a free port."""
+def listen(address: str, port: int) -> socket.socket:
+    """A loopback listener. Raises OSError when the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
     listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener

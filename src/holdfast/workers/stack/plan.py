@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from holdfast.embedded import GOOGLE_SSH_PORT
 from holdfast.settings import Settings
 from holdfast.workers.stack import ports
 from holdfast.workers.stack.errors import BadMarket, ProgramMissing
@@ -15,8 +16,12 @@ from holdfast.workers.stack.state import ProcessRecord
 
 BUCKET = "holdfast"
 NAMESPACE = "default"
-SIMULATED = {"vast": "", "tensordock": "/tensordock"}
-"""The providers that our market speaks for, each with the path of its API there."""
+SIMULATED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "gcp": ("/gcp", {"ssh_port": GOOGLE_SSH_PORT}),
+    "tensordock": ("/tensordock", {}),
+    "vast": ("", {}),
+}
+"""The providers that our market speaks for: the path of each one's API there, and what else must be set."""
 
 MARKET = (sys.executable, "-m", "holdfast.simcloud")
 WORKER = (sys.executable, "-m", "holdfast.workers.stack.worker", "--role", "all")
@@ -86,8 +91,8 @@ class Plan:
         if self.market:
             # Our market shows a new machine at once, unless it is told otherwise.
             offered["providers"] = {
-                name: {"base_url": self.url("market") + path, "listing_lag": "2s", "pace": self.market_pace}
-                for name, path in SIMULATED.items()
+                name: {"base_url": self.url("market") + path, "listing_lag": "2s", "pace": self.market_pace, **more}
+                for name, (path, more) in SIMULATED.items()
             }
             offered["market_url"] = self.url("market")
         return offered

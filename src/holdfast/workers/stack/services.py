@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.contracts.names import SEARCH_ATTRIBUTE_TYPES
+from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import variable
 from holdfast.simcloud.machines import end_all_hosts
 from holdfast.workers.stack import probes
@@ -26,8 +27,6 @@ DYNAMIC_CONFIG = (
     "system.enableCancelActivityWorkerCommand=true",
 )
 # A process killed with -9 loses nothing with these, and the server is two to four times faster on a busy disk.
-MARKET_FOLDER = "market"
-"""The simulated market keeps its data here, in the data directory."""
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 ORPHANED_AFTER = timedelta(seconds=60)
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from holdfast.embedded import SECRETS_FILE, STACK_FILE, process_lives, start_time
+from holdfast.embedded import GOOGLE_KEY_FILE, MARKET_FOLDER, SECRETS_FILE, STACK_FILE, process_lives, start_time
 from holdfast.workers.stack.errors import AlreadyRunning, StackError
 
 LOCK_FILE = "stack.lock"
@@ -104,10 +104,18 @@ class Home:
         path = self.path / SECRETS_FILE
         known = dict(json.loads(path.read_text())) if path.exists() else _drawn()
         # An older stack's file may not know every provider that is simulated by now.
-        found = known | {"providers": _accounts(known["market_key"]) | known["providers"]}
+        found = known | {"providers": self._accounts(known["market_key"]) | known["providers"]}
         if found != known or not path.exists():
             write_private(path, found)
         return found
+
+    def _accounts(self, key: str) -> dict[str, dict[str, str]]:
+        """One key opens the simulated market in each language; Google's is a file that the market itself makes."""
+        return {
+            "gcp": {"key_file": str(self.path / MARKET_FOLDER / GOOGLE_KEY_FILE)},
+            "tensordock": {"api_key": key, "legacy_key": key, "legacy_token": key},
+            "vast": {"api_key": key},
+        }
 
     def lock(self) -> int:
         """Take the stack's lock; the descriptor may be handed on. Raises `AlreadyRunning`."""
@@ -129,11 +137,6 @@ def _drawn() -> dict[str, Any]:
         "providers": {},
         "market_key": secrets.token_hex(32),
     }
-
-
-def _accounts(key: str) -> dict[str, dict[str, str]]:
-    """One key opens the simulated market, whichever provider's language is spoken."""
-    return {"vast": {"api_key": key}, "tensordock": {"api_key": key, "legacy_key": key, "legacy_token": key}}
 
 
 def write_private(path: Path, content: Mapping[str, Any]) -> None:
