@@ -2,6 +2,9 @@
 
 import shutil
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,31 @@ def test_the_probe_finds_every_gpu_with_its_name_and_memory(tmp_path: Path):
     assert [gpu["memory_mb"] for gpu in found["gpus"]] == [int(mb) for mb in driver_says("memory.total")]
 
 
-def test_the_meter_reads_load_within_its_bounds():
-    percent, memory_mb = GpuMeter().load()
-    assert percent is None or 0 <= percent <= 100
-    assert memory_mb is None or memory_mb >= 0
+_BUSY = """
+import time, torch
+a, ends = torch.randn(4096, 4096, device="cuda"), time.monotonic() + 60
+while time.monotonic() < ends:
+    a = (a @ a).clamp(-1, 1)
+    torch.cuda.synchronize()
+"""
+
+
+def test_the_meter_sees_that_a_gpu_works_and_that_it_rests():
+    pytest.importorskip("torch", reason="no PyTorch here: nothing can keep the GPU busy")
+    meter = GpuMeter()
+    work = subprocess.Popen([sys.executable, "-c", _BUSY])
+    try:
+        until(lambda: (meter.load()[0] or 0) >= 50 and (meter.load()[1] or 0) > 0)
+        driver = float(driver_says("memory.used")[0])
+        until(lambda: abs((meter.load()[1] or 0) - driver) <= 64)
+    finally:
+        work.kill()
+        work.wait()
+    until(lambda: meter.load()[0] == 0)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.2)

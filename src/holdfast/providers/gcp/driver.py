@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer, Requirements
-from holdfast.providers.base import Capabilities, PricePoint
+from holdfast.providers.base import Capabilities, DiskSnapshot, PricePoint
 from holdfast.providers.errors import ProviderError
 from holdfast.providers.gcp import advice
 from holdfast.providers.gcp.client import GcpClient
@@ -28,6 +28,7 @@ from holdfast.providers.gcp.offers import Market
 from holdfast.providers.gcp.operations import Operations, Sleep
 from holdfast.providers.gcp.pausing import Pauser
 from holdfast.providers.gcp.prices import PriceList, Prices
+from holdfast.providers.gcp.snapshots import Copier
 from holdfast.providers.gcp.states import instance_of, kind_of_row
 from holdfast.providers.gcp.wire import InstanceRow
 from holdfast.providers.wrappers.pacing import Pacer
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class GcpProvider:
-    """`Provider` for one project; also `Pauses`, `TellsPrices` and `AdvisesCapacity`."""
+    """`Provider` for one project; also `Pauses`, `KeepsSnapshots`, `TellsPrices` and `AdvisesCapacity`."""
 
     name = NAME
     capabilities = Capabilities(
@@ -48,19 +49,29 @@ class GcpProvider:
         pauses=True,
         tells_prices=True,
         advises_capacity=True,
+        snapshots=True,
         runs_images=False,
         notice=NOTICE,
         usually_ready_within=timedelta(minutes=5),
     )
 
     def __init__(
-        self, client: GcpClient, market: Market, fleet: Fleet, launcher: Launcher, pauser: Pauser, *, ssh_port: int
+        self,
+        client: GcpClient,
+        *,
+        market: Market,
+        fleet: Fleet,
+        launcher: Launcher,
+        pauser: Pauser,
+        copier: Copier,
+        ssh_port: int,
     ) -> None:
         self._client = client
         self._market = market
         self._fleet = fleet
         self._launcher = launcher
         self._pauser = pauser
+        self._copier = copier
         self._ssh_port = ssh_port
 
     async def search_offers(self, needs: Requirements) -> Sequence[Offer]:
@@ -88,6 +99,18 @@ class GcpProvider:
 
     async def start(self, instance_id: str) -> Instance:
         return await self._pauser.start(instance_id)
+
+    async def take_snapshot(self, instance_id: str, name: str) -> DiskSnapshot:
+        return await self._copier.take(instance_id, name)
+
+    async def find_snapshot(self, name: str) -> DiskSnapshot:
+        return await self._copier.find(name)
+
+    async def list_snapshots(self) -> Sequence[DiskSnapshot]:
+        return await self._copier.every()
+
+    async def drop_snapshot(self, name: str) -> bool:
+        return await self._copier.drop(name)
 
     async def price_history(self, gpu: str, since: datetime) -> Sequence[PricePoint]:
         return await advice.price_history(self._client, await self._market.kinds(), gpu, since)
@@ -144,4 +167,13 @@ def connect(
         sleep=sleep,
     )
     pauser = Pauser(client, fleet, stops, provider=NAME, ssh_port=config.ssh_port)
-    return GcpProvider(client, market, fleet, launcher, pauser, ssh_port=config.ssh_port)
+    copier = Copier(client, fleet, orders)
+    return GcpProvider(
+        client,
+        market=market,
+        fleet=fleet,
+        launcher=launcher,
+        pauser=pauser,
+        copier=copier,
+        ssh_port=config.ssh_port,
+    )

@@ -8,6 +8,8 @@ from holdfast.providers.wrappers.pacing import Pace
 
 READS, WRITES = "Google's reads", "Google's writes"
 """1,500 a minute each, for a project."""
+COPYING = "Google's writes of snapshots"
+"""375 a minute, as projects have seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +39,17 @@ OPERATIONS = Endpoint(name="operations", method="GET", path=f"{_ZONE}/operations
 HISTORY = Endpoint(name="capacityHistory", method="POST", path="/regions/{zone}/advice/capacityHistory")
 CAPACITY = Endpoint(name="capacity", method="POST", path="/regions/{zone}/advice/capacity")
 
+TAKE_COPY = Endpoint(
+    name="createSnapshot", method="POST", path="/zones/{zone}/disks/{name}/createSnapshot", lane=COPYING
+)
+COPY = Endpoint(name="getSnapshot", method="GET", path="/global/snapshots/{name}")
+COPIES = Endpoint(name="listSnapshots", method="GET", path="/global/snapshots")
+DROP_COPY = Endpoint(name="deleteSnapshot", method="DELETE", path="/global/snapshots/{name}", lane=COPYING)
+
 PACES = {
     READS: Pace(per=timedelta(minutes=1), calls=1500),
     WRITES: Pace(per=timedelta(minutes=1), calls=1500),
+    COPYING: Pace(per=timedelta(minutes=1), calls=375),
 }
 
 

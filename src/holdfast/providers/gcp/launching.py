@@ -20,6 +20,7 @@ from holdfast.providers.gcp.kinds import Kind, kind_of
 from holdfast.providers.gcp.names import LABEL_KEY, instance_id, label_of, name_of, request_id, wire_label
 from holdfast.providers.gcp.offers import disk_for
 from holdfast.providers.gcp.operations import Operations, Sleep, errors_of, words_of
+from holdfast.providers.gcp.snapshots import SNAPSHOTS
 from holdfast.providers.gcp.states import instance_of, label_worn, state_of
 from holdfast.providers.gcp.wire import OperationError
 from holdfast.providers.wrappers.web import NotSent
@@ -147,6 +148,12 @@ class Launcher:
                 raise LaunchUnsettled(f"machine {number} is left over and does not go away")
             await self._sleep(_POLL)
 
+    def _source(self, order: LaunchOrder) -> dict[str, str]:
+        """What the disk begins as: a copy, or a machine image of the settings, for Google runs no containers."""
+        if order.from_snapshot:
+            return {"sourceSnapshot": SNAPSHOTS.format(order.from_snapshot)}
+        return {"sourceImage": self._image}
+
     def _body(self, order: LaunchOrder, kind: Kind) -> dict[str, Any]:
         spot = order.offer.terms is Terms.INTERRUPTIBLE
         disk = disk_for(order.disk_gb)
@@ -160,8 +167,7 @@ class Launcher:
                     "boot": True,
                     "autoDelete": True,  # a machine that is deleted leaves nothing that bills
                     "initializeParams": {
-                        # A machine image of the settings: Google runs no containers.
-                        "sourceImage": self._image,
+                        **self._source(order),
                         "diskSizeGb": str(disk),
                         "diskType": f"zones/{kind.zone}/diskTypes/pd-balanced",
                         "labels": {LABEL_KEY: wire_label(order.label)},

@@ -28,6 +28,11 @@ def label_of(value: str | None) -> str | None:
     return None if value is None else value.replace("_", ".")
 
 
+def is_name(text: str) -> bool:
+    """Whether Google takes this for a name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def name_of(label: str) -> str:
     """The instance's name: readable, and another for each label."""
     found = _OURS.fullmatch(label)

@@ -104,6 +104,16 @@ class InstanceRow(_Thing):
     last_start_timestamp: Detail[datetime] = None
 
 
+class SnapshotRow(_Thing):
+    """A copy of a disk."""
+
+    name: str
+    status: str
+    labels: Detail[dict[str, str]] = None
+    disk_size_gb: Detail[float] = None
+    creation_timestamp: Detail[datetime] = None
+
+
 class OperationError(_Thing):
     """One reason why an operation came to nothing."""
 
@@ -141,6 +151,14 @@ def read_instance(thing: Any) -> InstanceRow:
         return InstanceRow.model_validate(thing)
     except ValidationError as err:
         raise _unreadable("a machine", err) from err
+
+
+def read_snapshot(thing: Any) -> SnapshotRow:
+    """Read one copy of a disk. Raises ProviderUnavailable for one that cannot be understood: it is still paid for."""
+    try:
+        return SnapshotRow.model_validate(thing)
+    except ValidationError as err:
+        raise _unreadable("a snapshot", err) from err
 
 
 def read_operation(thing: Any) -> OperationRow:
