@@ -24,8 +24,7 @@ _STORIES = ("scenarios", "cli", "workflows")
 # What takes half a minute and more, and is not the first thing to break: `make long` and the gate run it, `make test`
 # does not. Of a file the tests that are named, or all.
 _LONG = {
-    "chaos/money/test_every_boundary.py": (),
-    "chaos/money/test_schedules.py": (),
+    "chaos/money/test_every_boundary.py": ("test_every_day_some_boundaries_under_each_trouble",),
     "cli/test_bad_input_end_to_end.py": (
         "test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way",
         "test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running",
@@ -40,8 +39,14 @@ _LONG = {
     "scenarios/test_bad_offers.py": (),
     "scenarios/test_dead_man.py": (),
     "scenarios/test_down_and_up.py": (),
+    "scenarios/test_gcp.py": (
+        "test_work_at_google_goes_on_after_a_preemption_with_notice",
+        "test_a_paused_machine_at_google_costs_its_disk_only_and_resumes",
+    ),
     "scenarios/test_network_partition.py": (),
     "scenarios/test_store_dies.py": (),
+    "scenarios/test_sweeping.py": ("test_ten_minutes_of_nothing_but_errors_or_empty_lists_harm_nobody",),
+    "scenarios/test_tensordock.py": ("test_a_paused_machine_of_tensordock_costs_its_disk_only_and_resumes",),
     "scenarios/test_workers_apart.py": (),
     "workflows/test_decider_dies.py": (),
     "workflows/test_every_moment.py": (),

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncssh
+import pytest
 import pytest_asyncio
 
+from holdfast.client import machines
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.machines import LaunchOrder, Requirements
@@ -150,3 +152,37 @@ async def test_sweeps_at_the_same_time_do_no_harm(tell: Tell, sweeper: Holdfast,
     async with asyncio.timeout(PATIENCE):
         while await asyncio.to_thread(story.alive):
             await asyncio.gather(*(sweep(sweeper) for _ in range(3)))
+
+
+# A provider's machines are listed every five seconds: ten minutes of it.
+TEN_MINUTES = 120
+
+
+@pytest.mark.parametrize("trouble", [Trouble.HTTP_ERROR, Trouble.EMPTY_LIST])
+async def test_ten_minutes_of_nothing_but_errors_or_empty_lists_harm_nobody(
+    tell: Tell, sweeper: Holdfast, account: VastProvider, trouble: Trouble
+) -> None:
+    story = tell("ordeal", steps=5_000)
+    await story.begins()
+    running = await story.works()
+    orphan = await rent(account, f"nobody-{uuid.uuid4().hex[:8]}.e9")
+    # Errors answer whatever is asked; the list is empty whoever reads it. Watch, workload and sweeps all meet them.
+    endpoint = "list" if trouble is Trouble.EMPTY_LIST else None
+    story.market.add_fault(trouble, endpoint=endpoint, times=TEN_MINUTES, lasting=timedelta(hours=1), status=500)
+    while await asyncio.to_thread(story.market.faults):
+        result = await sweep(sweeper)
+        assert not [each for each in result.findings if each.ruling is Ruling.END]
+        lasts = bool(await asyncio.to_thread(story.market.faults))  # while it does, nothing is believed
+        assert result.doubt or not lasts
+    status = await story.works()
+    assert status.lease == running.lease, "it stayed where it was"
+    assert running.lease is not None
+    left = {each.instance_id for each in await account.list_owned()}
+    assert {running.lease.instance_id, orphan} <= left
+    banned = await machines.remembered(sweeper.temporal, provider=None, banned_only=True)
+    assert running.lease.machine_id not in {each.machine_id for each in banned}
+    await account.destroy(orphan)
+    await story.holdfast.stop(story.name)
+    await story.leaves_nothing()
+    report = await story.report()
+    assert report.incidents == () and len(report.leases) == 1
