@@ -8,6 +8,7 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -16,7 +17,7 @@ from holdfast.contracts.workload import Phase
 from holdfast.simcloud.control import SimControl, SimError
 from holdfast.simcloud.model import Trouble
 from tests.chaos.money.crew import LISTING_LAG
-from tests.chaos.money.yard import Lane, a_lane, a_yard
+from tests.chaos.money.yard import A_WHILE, Lane, a_lane, a_yard
 
 LANES = 6
 Fault = Callable[[SimControl], object]
@@ -57,7 +58,7 @@ async def _outbid_once_it_runs(lane: Lane, name: str, handle: object) -> None:
     while (status := await lane.status(handle)) is None or status.phase is not Phase.RUNNING:  # type: ignore[arg-type]
         await asyncio.sleep(0.05)
     try:
-        await asyncio.to_thread(lane.control.outbid, name)
+        await asyncio.to_thread(partial(lane.control.outbid, name, lasting=A_WHILE))
     except SimError:
         return  # it has just ended
 
@@ -67,6 +68,7 @@ async def boundaries(yard: "asyncio.Queue[Lane]") -> list[str]:
     async with a_lane(yard) as lane:
         assert await tell(lane, fault="nothing else") == []
         passed = lane.passed()
+    assert {"after http rent 1", "after http rent 2", "after close_lease 2"} <= set(passed), "it was not told whole"
     return [each for each in dict.fromkeys(passed) if int(each.rsplit(" ", 1)[1]) <= 2]
 
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from holdfast.contracts.workload import Ack, StopRequest
 from holdfast.simcloud.control import SimError
 from holdfast.simcloud.model import Trouble
 from tests.chaos.money.crew import LISTING_LAG
-from tests.chaos.money.yard import Lane, a_lane, a_yard
+from tests.chaos.money.yard import A_WHILE, Lane, a_lane, a_yard
 
 SEED = int(os.environ.get("HOLDFAST_CHAOS_SEED") or time.time())
 SCHEDULES = int(os.environ.get("HOLDFAST_CHAOS_SCHEDULES") or 1000)
@@ -98,10 +99,10 @@ class Schedule:
         self.happened.append(told if kind == "trouble" else kind)
 
     async def _outbid(self, victim: int) -> None:
-        await asyncio.to_thread(self._lane.control.outbid, self.names[victim])
+        await asyncio.to_thread(partial(self._lane.control.outbid, self.names[victim], lasting=A_WHILE))
 
     async def _take(self, victim: int) -> None:
-        await asyncio.to_thread(self._lane.control.take, self.names[victim])
+        await asyncio.to_thread(partial(self._lane.control.take, self.names[victim], lasting=A_WHILE))
 
     async def _die(self, victim: int) -> None:
         await asyncio.to_thread(self._lane.control.kill, self.names[victim])

@@ -40,6 +40,8 @@ from tests.workflows.conftest import DYNAMIC_CONFIG
 PATIENCE = 180.0  # seconds for a story to end once nothing fails any more
 SWEEPS = 20  # in which every orphan must have been found and ended
 GRACE = timedelta(milliseconds=300)
+A_WHILE = timedelta(seconds=4)
+"""So long a rival stays: the market must not run out of machines, or later stories would prove nothing."""
 FOREIGN = ("somebody else's", "", "w0.e1.zzzz")  # the last is another installation's
 _ROUNDED = 1.1
 """Seconds at a machine's price that the bill may be above our meter for each of its periods: it rounds them up."""
