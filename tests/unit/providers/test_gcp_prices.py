@@ -105,6 +105,16 @@ def test_a_zone_that_does_not_answer_is_not_an_empty_one() -> None:
         by_zone([page, silent], "instances")
 
 
+@pytest.mark.parametrize(
+    "more", [{"unreachables": ["zones/us-central1-a"]}, {"warning": {"code": "UNREACHABLE"}}], ids=["named", "warned"]
+)
+def test_a_list_that_says_that_it_is_not_whole_is_none_except_for_a_search(more: dict[str, Any]) -> None:
+    page = {"items": {"zones/us-central1-b": {"instances": [{}]}}} | more
+    with pytest.raises(ProviderUnavailable, match=r"us-central1-a|some zones"):
+        by_zone([page], "instances")
+    assert by_zone([page], "instances", complete=False) == {"us-central1-b": [{}]}
+
+
 @pytest.mark.parametrize("page", [{}, {"items": []}, {"items": {"zones/a": "odd"}}, {"kind": "compute#other"}])
 def test_a_list_of_another_shape_is_no_answer(page: dict[str, Any]) -> None:
     with pytest.raises(ProviderUnavailable):

@@ -30,7 +30,7 @@ from holdfast.providers.gcp.pausing import Pauser
 from holdfast.providers.gcp.prices import PriceList, Prices
 from holdfast.providers.gcp.snapshots import Copier
 from holdfast.providers.gcp.states import instance_of, kind_of_row
-from holdfast.providers.gcp.wire import InstanceRow
+from holdfast.providers.gcp.wire import InstanceRow, OperationRow
 from holdfast.providers.wrappers.pacing import Pacer
 from holdfast.settings import ProviderSettings
 
@@ -86,10 +86,12 @@ class GcpProvider:
             return Instance(
                 provider=NAME, instance_id=instance_id, state=InstanceState.GONE, detail="Google does not know it"
             )
-        return await self._told(row)
+        return await self._told(row, await self._fleet.endings([row]))
 
     async def list_owned(self, label: str | None = None) -> Sequence[Instance]:
-        return [await self._told(row) for row in await self._fleet.every(label)]
+        rows = await self._fleet.every(label)
+        endings = await self._fleet.endings(rows)
+        return [await self._told(row, endings) for row in rows]
 
     async def destroy(self, instance_id: str) -> bool:
         return await self._launcher.remove(instance_id)
@@ -121,8 +123,8 @@ class GcpProvider:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _told(self, row: InstanceRow) -> Instance:
-        ending = await self._fleet.ending_of(row)
+    async def _told(self, row: InstanceRow, endings: Mapping[str, OperationRow]) -> Instance:
+        ending = endings.get(row.id)
         kind, prices = await self._priced(kind_of_row(row))
         return instance_of(row, provider=NAME, ssh_port=self._ssh_port, kind=kind, prices=prices, ending=ending)
 

@@ -1,5 +1,8 @@
 """Looking at the project's machines. Nothing is concluded from an answer that is empty, partial or odd."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 from holdfast.providers.errors import ProviderUnavailable, RequestRejected
 from holdfast.providers.gcp.answers import NotFound
 from holdfast.providers.gcp.client import GcpClient
@@ -41,20 +44,31 @@ class Fleet:
         rows = [read_instance(thing) for things in zones.values() for thing in things]
         return [row for row in rows if label is None or label_of(label_worn(row)) == label]
 
-    async def ending_of(self, row: InstanceRow) -> OperationRow | None:
-        """Who ended a machine that is off, as far as the zone's operations tell: its newest since it was started."""
-        if row.status != TERMINATED:
-            return None
-        zone = last_part(row.zone)
-        body = await self._client.call(
-            OPERATIONS, zone=zone, params={"maxResults": _NEWEST, "orderBy": "creationTimestamp desc"}
-        )
-        items = body.get("items", [])
-        rows = [read_operation(each) for each in items] if isinstance(items, list) else []
-        ours = [each for each in rows if each.target_id == row.id and each.operation_type in _ENDINGS]
-        since = row.last_start_timestamp
-        later = [each for each in ours if since is None or each.insert_time is None or each.insert_time >= since]
-        return max(later, key=_moment, default=None)
+    async def endings(self, rows: Iterable[InstanceRow]) -> dict[str, OperationRow]:
+        """By a machine's number: who switched it off since it was started, as far as its zone's operations tell."""
+        off: dict[str, list[InstanceRow]] = defaultdict(list)
+        for row in rows:
+            if row.status == TERMINATED:
+                off[last_part(row.zone)].append(row)
+        found: dict[str, OperationRow] = {}
+        for zone, theirs in off.items():
+            happened = await self._happened(zone)
+            for row in theirs:
+                later = [each for each in happened if each.target_id == row.id and not _is_older(each, row)]
+                if later:
+                    found[row.id] = max(later, key=_moment)
+        return found
+
+    async def _happened(self, zone: str) -> list[OperationRow]:
+        params = {"maxResults": _NEWEST, "orderBy": "creationTimestamp desc"}
+        items = (await self._client.call(OPERATIONS, zone=zone, params=params)).get("items", [])
+        every = [read_operation(each) for each in items] if isinstance(items, list) else []
+        return [each for each in every if each.operation_type in _ENDINGS]
+
+
+def _is_older(ending: OperationRow, row: InstanceRow) -> bool:
+    started = row.last_start_timestamp
+    return started is not None and ending.insert_time is not None and ending.insert_time < started
 
 
 def _moment(row: OperationRow) -> float:

@@ -172,11 +172,11 @@ def kinds(machines: Mapping[str, list[Any]], accelerators: Mapping[str, list[Any
                 yield from _kinds_of(zone, row, [each.name for each in cards])
 
 
-def by_zone(pages: list[dict[str, Any]], name: str) -> dict[str, list[Any]]:
+def by_zone(pages: list[dict[str, Any]], name: str, *, complete: bool = True) -> dict[str, list[Any]]:
     """The rows of an aggregated list, by zone.
 
-    Raises ProviderUnavailable when it is no such list, or when a part of the world did not answer: what is missing is
-    then not absent.
+    Raises ProviderUnavailable when it is no such list; and, unless a part will do, when some zone did not answer: what
+    is missing is then not absent.
     """
     found: dict[str, list[Any]] = {}
     for page in pages:
@@ -185,16 +185,26 @@ def by_zone(pages: list[dict[str, Any]], name: str) -> dict[str, list[Any]]:
             continue
         if not isinstance(items, dict):
             raise ProviderUnavailable(f"Google's list of {name} is no list")
+        if complete and (silent := _unreachable(page)):
+            raise ProviderUnavailable(f"Google does not tell what {name} there are in {silent}")
         for scope, holder in items.items():
             rows = holder.get(name, []) if isinstance(holder, dict) else None
-            if not isinstance(rows, list) or (not rows and _is_silent(holder)):
-                raise ProviderUnavailable(f"Google does not tell what {name} there are in {last_part(scope)}")
+            if not isinstance(rows, list):
+                raise ProviderUnavailable(f"Google's list of {name} in {last_part(scope)} is no list")
             found.setdefault(last_part(scope), []).extend(rows)
     return found
 
 
-def _is_silent(holder: dict[str, Any]) -> bool:
-    warning = holder.get("warning")
+def _unreachable(page: dict[str, Any]) -> str:
+    """The places that a list says nothing of, "" when it is whole."""
+    named = page.get("unreachables")
+    found = [last_part(str(each)) for each in named] if isinstance(named, list) else []
+    found += [last_part(scope) for scope, holder in page["items"].items() if _is_silent(holder)]
+    return ", ".join(found) or ("some zones" if _is_silent(page) else "")
+
+
+def _is_silent(holder: Any) -> bool:
+    warning = holder.get("warning") if isinstance(holder, dict) else None
     return isinstance(warning, dict) and warning.get("code") != "NO_RESULTS_ON_PAGE"
 
 

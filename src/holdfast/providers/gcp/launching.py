@@ -3,6 +3,7 @@
 A label is claimed for one offer, so all tries of an order are for one zone: there its machine is, or is nowhere.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -28,6 +29,9 @@ from holdfast.providers.wrappers.web import NotSent
 _POLL = 1.0
 _ORPHAN_PATIENCE = 120.0  # seconds in which a machine that must not exist is expected to go
 _CANNOT_RUN = (InstanceState.STOPPED, InstanceState.STOPPING, InstanceState.INTERRUPTED, InstanceState.FAILED)
+
+
+_OURS_TO_NAME = re.compile(r"/(images|networks|subnetworks|snapshots)/")
 
 
 class Launcher:
@@ -73,6 +77,8 @@ class Launcher:
         except NoQuota as refused:
             return LaunchResult(refusal=f"offer gone: {refused}")
         except NotFound as gone:
+            if _OURS_TO_NAME.search(str(gone)):
+                raise  # it is the settings that name what does not exist: no other zone would take the order
             return LaunchResult(refusal=f"offer gone: {gone}")
         except Refused as refused:
             return await self._refused(order, number, refused)

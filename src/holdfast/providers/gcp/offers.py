@@ -24,9 +24,9 @@ class Market:
         self._sizes: dict[str, Kind] = {}
 
     async def kinds(self) -> list[Kind]:
-        """Every kind of machine in every zone that answers. Raises as `GcpClient.call`."""
-        machines = by_zone(await self._client.pages(MACHINE_TYPES, **_PAGE), "machineTypes")
-        cards = by_zone(await self._client.pages(ACCELERATORS, **_PAGE), "acceleratorTypes")
+        """Every kind of machine in every zone that answers: others have offers, too. Raises as `GcpClient.call`."""
+        machines = by_zone(await self._client.pages(MACHINE_TYPES, **_PAGE), "machineTypes", complete=False)
+        cards = by_zone(await self._client.pages(ACCELERATORS, **_PAGE), "acceleratorTypes", complete=False)
         if not machines:
             raise ProviderUnavailable("Google tells no machine types at all")
         found = list(kinds(machines, cards))
