@@ -106,5 +106,7 @@ async def test_no_boundary_leaves_a_machine_that_nobody_owns(
     wrong = await tell_all(yard, [(fault, boundary) for boundary in found])
     kinds = Counter(each.split(" ")[0] for each in found)
     with capsys.disabled():
-        print(f"\n{fault}: killed at {len(found)} boundaries ({dict(kinds)}), {len(wrong)} violations")  # noqa: T201
+        print(f"\n{fault}: killed at {len(found)} boundaries ({dict(kinds)}), {len(wrong)} violations", flush=True)  # noqa: T201
+        for case, why in wrong.items():
+            print(f"  {case}: {why}", flush=True)  # noqa: T201
     assert wrong == {}

@@ -83,6 +83,54 @@ def release(target: Target, as_json: Json = False, data_dir: DataDir = None) -> 
     _pull(data_dir, as_json, "released", lambda sim: sim.release(target))
 
 
+@app.command("preempt")
+def preempt(
+    target: Target,
+    notice: Annotated[
+        float | None, typer.Option("--notice", min=0, help="Seconds from the notice until it is down; Google's 30.")
+    ] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Google takes a Spot machine back: it is asked to shut down first.
+
+    \b
+    Examples:
+      holdfast sim preempt train
+      holdfast sim preempt train.e2 --notice 0
+    """
+    _pull(data_dir, as_json, "preempted", lambda sim: sim.preempt(target, notice=_time(notice)))
+
+
+@app.command("capacity")
+def capacity(
+    zone: Annotated[str, typer.Argument(metavar="ZONE", help="A zone of Google's, such as us-central1-a.")],
+    *,
+    kind: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="One machine type; each if left out.")
+    ] = None,
+    left: Annotated[
+        int | None, typer.Option("--left", min=0, help="For so many machines; the usual room if left out.")
+    ] = None,
+    seconds: Lasting = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Set what room a zone has for more machines. Machines that run keep theirs.
+
+    \b
+    Examples:
+      holdfast sim capacity us-central1-a --left 0 --seconds 60
+      holdfast sim capacity us-central1-a
+    """
+    with _control(data_dir) as sim:
+        changed = sim.set_capacity(zone, kind=kind, available=left, lasting=_time(seconds))
+    if as_json:
+        console.print_json({"changed": changed})
+    else:
+        console.say(f"{zone}: {changed} {'slot' if changed == 1 else 'slots'} {'freed' if left is None else 'taken'}")
+
+
 @app.command("disassociate")
 def disassociate(target: Target, as_json: Json = False, data_dir: DataDir = None) -> None:
     """The provider sells the GPUs that a stopped machine still holds.

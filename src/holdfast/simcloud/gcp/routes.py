@@ -212,7 +212,7 @@ class _Desk:
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
         try:
-            tokens.authenticate(self._sim, request)
+            tokens.authenticate(self._sim, self._account, request)
             if (project := request.path_params.get("project", PROJECT)) != PROJECT:
                 raise not_found(f"projects/{project}")
             if not self._pacing.admit(endpoint.group, PROJECT, Limit(per_minute=_LIMITS[endpoint.group])):

@@ -31,6 +31,7 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIVES = 3600  # seconds
 _MARK = "ya29.sim"
 _SCOPES = ("https://www.googleapis.com/auth/compute", "https://www.googleapis.com/auth/cloud-platform")
+_API = "https://compute.googleapis.com/"
 _GENERATION = "tokens"
 
 
@@ -69,13 +70,18 @@ async def exchange(sim: Sim, account: Account, request: Request) -> Response:
     return JSONResponse({"access_token": token, "expires_in": _LIVES - 1, "token_type": "Bearer"})
 
 
-def authenticate(sim: Sim, request: Request) -> None:
-    """Raises WireError (401) for a caller without a token that is good now."""
+def authenticate(sim: Sim, account: Account, request: Request) -> None:
+    """Raises WireError (401) for a caller without a token that is good now.
+
+    An assertion of the account's own may stand in a token's place, as Google's clients like to do.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if not token:
         words = "Request is missing required authentication credential."
         raise WireError(401, "required", f"{words} Expected OAuth 2 access token.")
     end, _, seal = token.removeprefix(f"{_MARK}.").partition(".")
+    if scheme.lower() == "bearer" and not token.startswith(_MARK) and _wrong(account, token, for_itself=True) is None:
+        return
     good = scheme.lower() == "bearer" and end.isdigit() and hmac.compare_digest(seal, _seal(sim, int(end)))
     if not good or sim.clock.now().timestamp() >= int(end):
         raise WireError(401, "authError", "Request had invalid authentication credentials. Invalid Credentials")
@@ -97,8 +103,11 @@ def _seal(sim: Sim, end: int) -> str:
     return hmac.new(secret, f"{_generation(sim)}.{end}".encode(), hashlib.sha256).hexdigest()
 
 
-def _wrong(account: Account, assertion: str) -> str | None:
-    """What is wrong with an assertion, in the endpoint's words; None if nothing is."""
+def _wrong(account: Account, assertion: str, *, for_itself: bool = False) -> str | None:
+    """What is wrong with an assertion, in the endpoint's words; None if nothing is.
+
+    One that stands `for_itself` may name the API in place of a scope.
+    """
     try:
         head, body, signature = assertion.split(".")
         header, claims = json.loads(_decoded(head)), json.loads(_decoded(body))
@@ -113,6 +122,8 @@ def _wrong(account: Account, assertion: str) -> str | None:
         return "Invalid grant: account not found"
     if not isinstance(claims.get("exp"), int | float) or claims["exp"] < time.time() - 60:
         return "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."
+    if for_itself and str(claims.get("aud", "")).startswith(_API):
+        return None
     if not any(scope in str(claims.get("scope", "")).split() for scope in _SCOPES):
         return "Invalid OAuth scope or ID token audience provided."
     return None
