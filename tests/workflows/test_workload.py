@@ -305,6 +305,17 @@ async def test_pause_saves_and_stops_the_machine_and_resume_starts_the_same_one(
     assert status.lease.instance_id == "i1"
 
 
+async def test_where_nothing_can_be_paused_the_work_goes_on_undisturbed(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.cannot_pause = True
+    await handle.execute_update("pause", result_type=Ack)
+    await story.until(lambda: story.world.calls["pause refused"] == 1)
+    status = await story.running(handle)
+    assert status.lease is not None and (status.lease.instance_id, status.epoch) == ("i1", 1)
+    assert story.world.machines["i1"].running, "nobody stopped it"
+
+
 async def test_what_a_machine_is_charged_for_follows_its_states(story: Story):
     handle = await story.begin()
     await story.running(handle)

@@ -111,6 +111,7 @@ class World:
         self.decisions: list[Decision] = []
         self.ended: tuple[Phase, str] | None = None
         self.calls: Counter[str] = Counter()
+        self.cannot_pause = False
         self.moments = Moments()
         self.order: list[str] = []  # what happened, in words that tests can compare
 
@@ -292,6 +293,12 @@ class World:
         return len(found)
 
     @activity.defn
+    async def require_pausing(self, provider: str) -> None:
+        if self.cannot_pause:
+            self.calls["pause refused"] += 1
+            raise ApplicationError(f"{provider} cannot pause", type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+
+    @activity.defn
     async def stop_instance(self, order: acts.MachineInput) -> None:
         self._use_key()
         machine = self.machines[order.instance_id]
@@ -447,6 +454,7 @@ class World:
             self.inspect,
             self.destroy,
             self.reap,
+            self.require_pausing,
             self.stop_instance,
             self.start_instance,
         ]

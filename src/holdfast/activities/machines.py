@@ -146,6 +146,10 @@ class MachineActivities:
         )
 
     @activity.defn
+    async def require_pausing(self, _provider: str) -> None:
+        self._pausing()
+
+    @activity.defn
     async def stop_instance(self, order: acts.MachineInput) -> None:
         async with beating():
             with translated():
@@ -174,6 +178,7 @@ class MachineActivities:
             self.destroy,
             self.reap,
             self.look_for_strangers,
+            self.require_pausing,
             self.stop_instance,
             self.start_instance,
             self.read_charges,
@@ -195,7 +200,7 @@ class MachineActivities:
     def _pausing(self) -> Pauses:
         if isinstance(self._provider, Pauses):
             return self._provider
-        message = f"{self._provider.name} cannot stop a machine and keep its disk"
+        message = f"{self._provider.name} cannot stop a machine and keep its disk, as it is set up (docs/providers.md)"
         raise ApplicationError(message, type=ErrorType.REQUEST_REJECTED, non_retryable=True)
 
 

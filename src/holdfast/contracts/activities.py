@@ -392,6 +392,12 @@ async def look_for_strangers(order: LookInput) -> Look:
 
 
 @activity.defn
+async def require_pausing(provider: str) -> None:
+    """Refuse, before anything is stopped, where a machine cannot be stopped with its disk kept."""
+    raise _stub()
+
+
+@activity.defn
 async def stop_instance(order: MachineInput) -> None:
     raise _stub()
 

@@ -37,6 +37,7 @@ def judge(evidence: Evidence, *, silence: timedelta, terms: Terms) -> Judgement:
     return (
         _by_provider(evidence, terms)
         or _by_request(evidence)
+        or _by_shutdown(evidence, terms)
         or _by_reach(evidence, silence)
         or _by_silence(evidence, silence)
     )
@@ -74,6 +75,15 @@ def _by_request(evidence: Evidence) -> Judgement | None:
     stopped = evidence.provider_answers and evidence.state in _STOPS_WHEN_ASKED
     so_far = f"the provider says {evidence.state.value}" if stopped else "its silence is expected"
     return Judgement(verdict=Verdict.UNKNOWN, reason=f"we asked the provider to stop the machine; {so_far}")
+
+
+def _by_shutdown(evidence: Evidence, terms: Terms) -> Judgement | None:
+    """A machine that is being taken back shuts down in order: SSH may answer longer than anything else."""
+    stopping = evidence.provider_answers and evidence.state is InstanceState.STOPPING
+    if not stopping or evidence.reach is not Reach.NO_AGENT or terms is not Terms.INTERRUPTIBLE:
+        return None
+    why = "the provider says stopping, and we did not ask for that: an interruptible machine is being taken back"
+    return _lost(Cause.OUTBID, why, evidence)
 
 
 def _by_reach(evidence: Evidence, silence: timedelta) -> Judgement | None:

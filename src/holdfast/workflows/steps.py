@@ -302,6 +302,18 @@ async def destroy_soon(provider: str, instance_id: str) -> None:
     )
 
 
+async def require_pausing(provider: str) -> None:
+    await workflow.execute_activity(
+        acts.require_pausing,
+        provider,
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(seconds=10),
+        schedule_to_close_timeout=timedelta(minutes=1),
+        retry_policy=_BRISK,
+        summary=f"whether {provider} can pause a machine",
+    )
+
+
 async def stop_instance(lease: Lease) -> None:
     await workflow.execute_activity(
         acts.stop_instance,

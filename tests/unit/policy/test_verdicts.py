@@ -98,7 +98,10 @@ class TestOverEveryCombination:
     def test_silence_loses_a_machine_only_after_a_try_beyond_patience_on_a_healthy_line(self, terms: Terms) -> None:
         for each in EVERY_EVIDENCE:
             judged = verdict_on(each, terms)
-            unsaid = not (each.provider_answers and each.state in ENDED - {InstanceState.OFFLINE})
+            ending = {*ENDED - {InstanceState.OFFLINE}}
+            if each.reach is Reach.NO_AGENT:  # it shuts down, and only its SSH server is left
+                ending.add(InstanceState.STOPPING)
+            unsaid = not (each.provider_answers and each.state in ending)
             if judged.verdict is Verdict.LOST and unsaid:
                 assert each.reach in (Reach.SILENT, Reach.REFUSES), each
                 assert each.silent_for >= PATIENCE, each
@@ -166,6 +169,13 @@ class TestTheProvidersWord:
 
 
 class TestOurOwnTry:
+    def test_a_machine_that_shuts_down_unasked_is_being_taken_back(self) -> None:
+        facts = {"state": InstanceState.STOPPING, "provider_answers": True}
+        assert outcome(**facts, reach=Reach.NO_AGENT) == (Verdict.LOST, Cause.OUTBID)
+        assert outcome(**facts, reach=Reach.ANSWERS) == (Verdict.ALIVE, None)
+        assert outcome(**facts, reach=Reach.NO_AGENT, terms=Terms.ON_DEMAND) == (Verdict.STALLED, Cause.REBOOTED)
+        assert outcome(**facts, reach=Reach.NO_AGENT, stop_requested=True)[0] is Verdict.UNKNOWN
+
     def test_ssh_without_an_agent_is_a_reboot(self) -> None:
         assert outcome(reach=Reach.NO_AGENT) == (Verdict.STALLED, Cause.REBOOTED)
 

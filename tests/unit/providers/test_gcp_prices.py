@@ -113,6 +113,8 @@ def test_a_list_that_says_that_it_is_not_whole_is_none_except_for_a_search(more:
     with pytest.raises(ProviderUnavailable, match=r"us-central1-a|some zones"):
         by_zone([page], "instances")
     assert by_zone([page], "instances", complete=False) == {"us-central1-b": [{}]}
+    with pytest.raises(ProviderUnavailable, match=r"us-central1-a|some zones"):
+        by_zone([{"kind": "compute#instanceAggregatedList"} | more], "instances")
 
 
 @pytest.mark.parametrize("page", [{}, {"items": []}, {"items": {"zones/a": "odd"}}, {"kind": "compute#other"}])

@@ -181,12 +181,12 @@ def by_zone(pages: list[dict[str, Any]], name: str, *, complete: bool = True) ->
     found: dict[str, list[Any]] = {}
     for page in pages:
         items = page.get("items")
+        if complete and (silent := _unreachable(page)):
+            raise ProviderUnavailable(f"Google does not tell what {name} there are in {silent}")
         if items is None and str(page.get("kind", "")).endswith("AggregatedList"):
             continue
         if not isinstance(items, dict):
             raise ProviderUnavailable(f"Google's list of {name} is no list")
-        if complete and (silent := _unreachable(page)):
-            raise ProviderUnavailable(f"Google does not tell what {name} there are in {silent}")
         for scope, holder in items.items():
             rows = holder.get(name, []) if isinstance(holder, dict) else None
             if not isinstance(rows, list):
@@ -199,7 +199,9 @@ def _unreachable(page: dict[str, Any]) -> str:
     """The places that a list says nothing of, "" when it is whole."""
     named = page.get("unreachables")
     found = [last_part(str(each)) for each in named] if isinstance(named, list) else []
-    found += [last_part(scope) for scope, holder in page["items"].items() if _is_silent(holder)]
+    items = page.get("items")
+    scopes = items.items() if isinstance(items, dict) else ()
+    found += [last_part(scope) for scope, holder in scopes if _is_silent(holder)]
     return ", ".join(found) or ("some zones" if _is_silent(page) else "")
 
 

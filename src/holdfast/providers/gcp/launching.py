@@ -74,12 +74,11 @@ class Launcher:
             return await self._settle(order, number, "Google says that it exists")
         except (NotSent, RateLimited):
             raise  # nothing was rented
-        except NoQuota as refused:
-            return LaunchResult(refusal=f"offer gone: {refused}")
-        except NotFound as gone:
-            if _OURS_TO_NAME.search(str(gone)):
+        except (NoQuota, NotFound) as refused:
+            if _OURS_TO_NAME.search(str(refused)):
                 raise  # it is the settings that name what does not exist: no other zone would take the order
-            return LaunchResult(refusal=f"offer gone: {gone}")
+            # An earlier try may have been accepted without our hearing of it, and have used the quota up itself.
+            return await self._adopt(order, number) or LaunchResult(refusal=f"offer gone: {refused}")
         except Refused as refused:
             return await self._refused(order, number, refused)
         except ProviderUnavailable as lost:

@@ -26,6 +26,8 @@ _FOR_A_PERSON = (ErrorType.CREDENTIALS_REFUSED, ErrorType.OUT_OF_CREDIT, ErrorTy
 async def pause(life: Life) -> None:
     lease = life.machine()
     try:
+        if workflow.patched("asks-before-it-pauses"):
+            await steps.require_pausing(lease.provider)
         await steps.stop_work(lease, life.spec.stop_grace)
         await life.saver.save(SaveReason.PAUSE)
         await life.saver.detach()
