@@ -206,7 +206,7 @@ GCP = Driver(
     subject=Subject(
         name="gcp",
         gpu="L4",
-        never_was="us-central1-a/never-was",
+        never_was="holdfast-sim/us-central1-a/never-was",
         searches=(
             Requirements(gpu_memory_gb=40, regions=("US", "NL"), max_hourly=Decimal(20)),
             Requirements(gpu="H100 SXM", gpu_count=8, terms=Terms.ON_DEMAND, memory_gb=256, cpu_cores=32),
@@ -231,8 +231,8 @@ GCP = Driver(
         Verb.STOP: ("stop",),
         Verb.START: ("start",),
     },
-    id_of=lambda report: f"{report['region']}/{report['alias']}",
-    target_of=lambda instance_id: instance_id.split("/")[1],
+    id_of=lambda report: f"holdfast-sim/{report['region']}/{report['alias']}",
+    target_of=lambda instance_id: instance_id.split("/")[-1],
     is_slot_of=_holds,
 )
 

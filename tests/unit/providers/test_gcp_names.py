@@ -5,7 +5,7 @@ import re
 import pytest
 
 from holdfast.contracts.names import label
-from holdfast.providers.gcp.names import label_of, name_of, parts_of, request_id, wire_label
+from holdfast.providers.gcp.names import instance_id, label_of, name_of, parts_of, request_id, wire_label
 
 LABELS = [
     "train.e1.k3f9",
@@ -46,7 +46,8 @@ def test_the_same_order_has_the_same_id_and_another_has_not() -> None:
     assert request_id("train.e1.k3f9", "insert/a") in ids
 
 
-def test_ids_of_machines_are_a_zone_and_a_name() -> None:
-    assert parts_of("us-central1-a/train-e1-k3f9") == ("us-central1-a", "train-e1-k3f9")
-    for text in ("", "4711", "a/b", "us-central1-a/../x", "us-central1-a/x/y", "us-central1-a/X"):
+def test_ids_of_machines_are_a_project_a_zone_and_a_name() -> None:
+    number = instance_id("my-project", "us-central1-a", "train-e1-k3f9")
+    assert parts_of(number) == ("my-project", "us-central1-a", "train-e1-k3f9")
+    for text in ("", "4711", "a/b", "us-central1-a/x", "p/us-central1-a/../x", "my-project/us-central1-a/X"):
         assert parts_of(text) is None, text

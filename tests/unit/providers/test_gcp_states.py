@@ -55,7 +55,7 @@ def told(found: Any, **more: Any) -> Any:
 def test_a_running_machine_is_told_with_what_it_costs() -> None:
     found = told(row())
     assert (found.instance_id, found.label, found.state) == (
-        "us-central1-a/train-e1-k3f9",
+        "p/us-central1-a/train-e1-k3f9",
         "train.e1.k3f9",
         InstanceState.RUNNING,
     )

@@ -52,6 +52,10 @@ class GcpClient:
         request |= {"json": body} if body is not None else {}
         return body_of(await self._sent(self._compute, endpoint, path, request))
 
+    async def project(self) -> str:
+        """The project that all calls are about. Raises CredentialsRefused where no settings name one."""
+        return await self._tokens.project()
+
     async def pages(self, endpoint: Endpoint, **params: Any) -> list[dict[str, Any]]:
         """Every page of a list, all or none. Raises as `call`."""
         found, token = [], ""

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from holdfast.providers.errors import ProviderUnavailable, RequestRejected
+from holdfast.providers.errors import CredentialsRefused, ProviderUnavailable, RequestRejected
 from holdfast.providers.gcp.answers import NotFound
 from holdfast.providers.gcp.client import GcpClient
 from holdfast.providers.gcp.endpoints import LIST, OPERATIONS, SHOW
@@ -25,6 +25,7 @@ class Fleet:
     async def find(self, number: str) -> InstanceRow | None:
         """One machine; None when Google says that it does not know it."""
         zone, name = checked(number)
+        await self._require_project(number)
         try:
             row = read_instance(await self._client.call(SHOW, zone=zone, name=name))
         except NotFound as unknown:
@@ -34,6 +35,11 @@ class Fleet:
         if (last_part(row.zone), row.name) != (zone, name):
             raise ProviderUnavailable(f"Google was asked for {number} and answered with {row.name}")
         return row
+
+    async def _require_project(self, number: str) -> None:
+        theirs, ours = number.split("/", 1)[0], await self._client.project()
+        if theirs != ours:
+            raise CredentialsRefused(f"{number} stands in project {theirs}, and the settings are for project {ours}")
 
     async def every(self, label: str | None = None) -> list[InstanceRow]:
         """All machines of the project, or all with exactly this label."""
@@ -79,8 +85,8 @@ def checked(number: str) -> tuple[str, str]:
     """The zone and name of an instance's id. Raises RequestRejected for what is none."""
     parts = parts_of(number)
     if parts is None:
-        raise RequestRejected(f"{number!r} is no machine of Google's: it would be zone/name")
-    return parts
+        raise RequestRejected(f"{number!r} is no machine of Google's: it would be project/zone/name")
+    return parts[1], parts[2]
 
 
 def _is_about(unknown: NotFound, name: str) -> bool:

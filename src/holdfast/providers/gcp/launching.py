@@ -65,7 +65,7 @@ class Launcher:
         kind = kind_of(order.offer.offer_id)
         if kind is None:
             raise RequestRejected(f"{order.offer.offer_id!r} is no offer of Google's")
-        number = instance_id(kind.zone, name_of(order.label))
+        number = instance_id(await self._client.project(), kind.zone, name_of(order.label))
         if adopted := await self._adopt(order, number):
             return adopted
         try:

@@ -12,7 +12,7 @@ LABEL_KEY = "holdfast"
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _OURS = re.compile(r"(?P<workload>.+)\.e(?P<epoch>\d+)(\.(?P<mark>[a-z0-9]+))?")
 _LABEL = re.compile(r"[a-z0-9.-]{1,63}")
-_ID = re.compile(r"(?P<zone>[a-z][a-z0-9-]{2,40})/(?P<name>[a-z][-a-z0-9]{0,62})")
+_ID = re.compile(r"(?P<project>[a-z][a-z0-9.:-]{2,99})/(?P<zone>[a-z][a-z0-9-]{2,40})/(?P<name>[a-z][-a-z0-9]{0,62})")
 _SPACE = uuid.UUID("a2a1d2cf-0c8f-4a5e-8c47-5f0a4c8a7f11")
 
 
@@ -49,12 +49,12 @@ def request_id(label: str, what: str) -> str:
     return str(uuid.uuid5(_SPACE, f"{label}/{what}"))
 
 
-def instance_id(zone: str, name: str) -> str:
-    """How we call an instance."""
-    return f"{zone}/{name}"
+def instance_id(project: str, zone: str, name: str) -> str:
+    """How we call an instance. Without its project, it would seem gone as soon as the settings name another one."""
+    return f"{project}/{zone}/{name}"
 
 
-def parts_of(number: str) -> tuple[str, str] | None:
-    """The zone and name of an instance's id; None for what is none."""
+def parts_of(number: str) -> tuple[str, str, str] | None:
+    """The project, zone and name of an instance's id; None for what is none."""
     found = _ID.fullmatch(number)
-    return (found["zone"], found["name"]) if found else None
+    return (found["project"], found["zone"], found["name"]) if found else None

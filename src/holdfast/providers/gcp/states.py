@@ -1,8 +1,10 @@
 """From Google's status to our one word. TERMINATED is stopped, not deleted: who stopped it, operations tell."""
 
+import re
 from decimal import Decimal
 
 from holdfast.contracts.machines import Instance, InstanceState, SshAddress, Terms
+from holdfast.providers.errors import ProviderUnavailable
 from holdfast.providers.gcp.kinds import Kind, card_name, country_of, last_part
 from holdfast.providers.gcp.names import LABEL_KEY, instance_id, label_of
 from holdfast.providers.gcp.prices import PriceList
@@ -23,6 +25,7 @@ _WORDS = {
     "STOPPED": InstanceState.STOPPED,
     "DEPROVISIONING": InstanceState.STOPPING,
 }
+_PROJECT = re.compile(r"(?:^|/)projects/([^/]+)/")
 _IN_FULL = (RUNNING, "PENDING_STOP", "STOPPING", "SUSPENDING")
 BY_SYSTEM = {
     "compute.instances.preempted": InstanceState.INTERRUPTED,
@@ -39,6 +42,14 @@ def label_worn(row: InstanceRow) -> str | None:
 def is_spot(row: InstanceRow) -> bool:
     """Whether Google may take it back."""
     return row.scheduling is not None and row.scheduling.spot
+
+
+def project_of(row: InstanceRow) -> str:
+    """The project that a machine stands in. Raises ProviderUnavailable when its zone's link names none."""
+    found = _PROJECT.search(row.zone)
+    if found is None:
+        raise ProviderUnavailable(f"Google does not tell in which project {row.name} stands")
+    return found[1]
 
 
 def state_of(row: InstanceRow, ending: OperationRow | None = None) -> InstanceState:
@@ -83,7 +94,7 @@ def instance_of(
     running = row.status == RUNNING
     return Instance(
         provider=provider,
-        instance_id=instance_id(seen.zone, row.name),
+        instance_id=instance_id(project_of(row), seen.zone, row.name),
         state=state,
         detail=_detail(row, ending),
         label=label_of(label_worn(row)),
