@@ -20,6 +20,9 @@ def turn(session: Session, label: str, state: InstanceState, hourly: Decimal, at
     if last is not None and last.state == state.value and (last.hourly == hourly or at <= last.since):
         last.hourly = hourly
         return
+    if last is not None and _began_unheard(last, state, at):
+        last.state, last.hourly, last.since = state.value, hourly, at
+        return
     if last is not None and (at < last.since or last.until is not None):
         return
     if last is not None:
@@ -47,6 +50,12 @@ def of(session: Session, labels: Iterable[str]) -> dict[str, list[Interval]]:
         for row in session.exec(query.order_by(col(MeterRow.label), col(MeterRow.number))):
             found[row.label].append(_interval(row))
     return found
+
+
+def _began_unheard(first: MeterRow, state: InstanceState, at: datetime) -> bool:
+    """A machine that was adopted ran before we heard of it, and was charged for."""
+    only = first.number == 1 and first.until is None
+    return only and first.state == InstanceState.STARTING.value and state is InstanceState.RUNNING and at < first.since
 
 
 def _last(session: Session, label: str) -> MeterRow | None:

@@ -83,6 +83,15 @@ def test_that_a_machine_came_to_run_may_be_learnt_at_its_end(rented: Records) ->
     assert rented.close_lease(order) == Decimal("1.100000"), "half an hour of its disk, half an hour of all"
 
 
+def test_a_machine_that_ran_before_it_was_heard_of_is_charged_for_from_then_on(records: Records) -> None:
+    records.open_workload(opening())
+    records.claim_epoch(claim(1))
+    adopted = lease(1, hourly=Decimal(2), since=NOON + HOUR)
+    records.record_lease(adopted)
+    records.record_lease(replace(adopted, running_since=NOON + HOUR / 2))
+    assert records.close_lease(closing(1, NOON + 2 * HOUR)) == Decimal("3.000000")
+
+
 def test_a_close_before_the_launch_costs_nothing_rather_than_earning(rented: Records) -> None:
     assert rented.close_lease(closing(1, NOON - HOUR)) == 0
 
