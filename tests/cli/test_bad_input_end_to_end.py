@@ -194,7 +194,7 @@ def test_a_provider_that_nobody_serves_is_told_by_its_name(stack: Stack) -> None
     for line in (["run", stack.spec("elsewhere", more="providers: [aws]\n")], ["offers", "--provider", "aws"]):
         refused = stack(*line)
         assert refused.code == 18
-        assert "no provider 'aws'" in refused.err and "here: tensordock, vast" in refused.err
+        assert "no provider 'aws'" in refused.err and "here: gcp, tensordock, vast" in refused.err
 
 
 def test_a_wrong_key_is_not_taken_for_something_that_is_not_there(stack: Stack, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async def far_away(address: SshAddress, *, round_trip: float) -> AsyncIterator[S
 @asynccontextmanager
 async def behind_a_cable(address: SshAddress) -> AsyncIterator[tuple[Cable, SshAddress]]:
     """Another address of the machine, behind a line that can be cut; nothing is refused then, all is silent."""
-    near, link = listen(), Cable(Link())
+    near, link = listen("127.0.0.1", 0), Cable(Link())
 
     async def serve(sock: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=sock)
