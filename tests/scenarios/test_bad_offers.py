@@ -9,7 +9,7 @@ from tests.scenarios.stage import eventually
 
 @pytest.mark.parametrize(
     ("gpu", "boot_timeout"),
-    [pytest.param("RTX 3090", "5s", id="never boots"), pytest.param("RTX 5090", "30s", id="has another GPU")],
+    [pytest.param("RTX 3090", "10s", id="never boots"), pytest.param("RTX 5090", "30s", id="has another GPU")],
 )
 async def test_a_machine_that_is_no_good_is_given_back_and_the_next_offer_is_taken(
     tell: Tell, gpu: str, boot_timeout: str
