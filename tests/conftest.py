@@ -25,6 +25,7 @@ _STORIES = ("scenarios", "cli", "workflows")
 # does not. Of a file the tests that are named, or all.
 _LONG = {
     "chaos/money/test_every_boundary.py": ("test_every_day_some_boundaries_under_each_trouble",),
+    "chaos/money/test_schedules.py": (),
     "cli/test_bad_input_end_to_end.py": (
         "test_a_save_tells_what_it_waits_for_and_ctrl_c_leaves_it_under_way",
         "test_a_workload_that_was_terminated_by_hand_does_not_pass_for_running",
