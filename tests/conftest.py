@@ -33,6 +33,9 @@ _LONG = {
         "test_a_store_that_hangs_is_the_doctor_s_finding_and_not_his_end",
         "test_a_setup_that_fails_ends_the_workload_after_two_machines",
         "test_ctrl_c_ends_the_watching_and_not_the_work",
+        "test_orders_that_do_not_fit_the_state_change_nothing",
+        "test_a_store_that_hangs_is_told_and_nothing_starts_until_it_is_back",
+        "test_a_wrong_key_is_not_taken_for_something_that_is_not_there",
     ),
     "cli/test_several_providers_end_to_end.py": (),
     "conformance/providers/test_example.py": (),
@@ -44,9 +47,25 @@ _LONG = {
         "test_work_at_google_goes_on_after_a_preemption_with_notice",
         "test_a_paused_machine_at_google_costs_its_disk_only_and_resumes",
     ),
+    "scenarios/test_machine_is_lost.py": (
+        "test_a_host_that_dies_without_notice_is_given_up_although_the_provider_still_says_running",
+    ),
     "scenarios/test_network_partition.py": (),
+    "scenarios/test_pause_and_resume.py": (
+        "test_a_paused_workload_costs_its_disk_only_and_resumes_where_it_was_or_elsewhere",
+    ),
+    "scenarios/test_processes_are_killed.py": (
+        "test_a_machine_lost_while_the_worker_is_dead_is_replaced_all_the_same",
+    ),
+    "scenarios/test_provider_api_fails.py": (
+        "test_a_loss_while_the_api_is_down_is_waited_out_and_answered_when_it_is_back",
+    ),
     "scenarios/test_store_dies.py": (),
-    "scenarios/test_sweeping.py": ("test_ten_minutes_of_nothing_but_errors_or_empty_lists_harm_nobody",),
+    "scenarios/test_sweeping.py": (
+        "test_ten_minutes_of_nothing_but_errors_or_empty_lists_harm_nobody",
+        "test_a_second_machine_under_one_label_goes_alone",
+        "test_a_listing_that_lacks_our_machines_or_never_comes_ends_nothing",
+    ),
     "scenarios/test_tensordock.py": ("test_a_paused_machine_of_tensordock_costs_its_disk_only_and_resumes",),
     "scenarios/test_workers_apart.py": (),
     "workflows/test_decider_dies.py": (),
