@@ -52,16 +52,16 @@ class Mover:
     go_on: Callable[[], None]  # raises CancelledError when nobody wants the machine any more
 
     async def move_in(
-        self, lease: Lease, *, saved: Sequence[CheckpointRef] = (), restarted: bool = False
+        self, lease: Lease, *, ordered_at: datetime, saved: Sequence[CheckpointRef] = (), restarted: bool = False
     ) -> MovedIn | NeverUp:
-        """`saved`: what may be restored, newest first; empty for nothing."""
+        """`ordered_at`: when its provider was asked for it. `saved`: what may be restored, newest first."""
         accepted = workflow.now()
         self.say(f"{lease.label} is booting")
         instance = await steps.await_running(lease, self.spec.failover.boot_timeout, restarted=restarted)
         booted = workflow.now()
         lease = taken(lease, instance)
         if instance.state is InstanceState.RUNNING:
-            lease = replace(lease, running_since=_since(instance, accepted, booted))
+            lease = replace(lease, running_since=_since(instance, ordered_at, booted))
             if workflow.patched("metered-by-state"):
                 await steps.record_lease(lease)  # whatever comes of it, it is charged for from here on
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
@@ -128,10 +128,13 @@ def taken(lease: Lease, instance: Instance) -> Lease:
     )
 
 
-def _since(instance: Instance, accepted: datetime, booted: datetime) -> datetime:
-    """Since when it runs: as the provider says, unless its clock is another than ours."""
+def _since(instance: Instance, ordered_at: datetime, booted: datetime) -> datetime:
+    """Since when it runs: as the provider says, unless its clock is another than ours.
+
+    It may run before we hear that the order was accepted, and long before, if a worker dies in between.
+    """
     told = instance.running_since
-    return told if told is not None and accepted <= told <= booted else booted
+    return told if told is not None and ordered_at <= told <= booted else booted
 
 
 def is_rotten(err: ActivityError) -> bool:

@@ -116,10 +116,11 @@ class Settler:
         moved: MovedIn | NeverUp = NeverUp(state=InstanceState.WAITING)
         self.obstacle = None
         try:
+            ordered_at = workflow.now()
             answer = await steps.start_instance(lease)
             accepted = workflow.now()
             if answer.state is not InstanceState.WAITING:
-                moved = await self._mover.move_in(lease, restarted=True)
+                moved = await self._mover.move_in(lease, ordered_at=ordered_at, restarted=True)
         except ActivityError as err:
             self._note(lease, strategy, "", began, outcome=_why(err))
             if is_cancelled_exception(err):
@@ -192,7 +193,7 @@ class Settler:
                 await steps.record_lease(lease)
                 accepted = workflow.now()
                 saved = (self.head, *self._earlier) if with_state and self.head else ()
-                moved = await self._mover.move_in(lease, saved=saved)
+                moved = await self._mover.move_in(lease, ordered_at=began, saved=saved)
                 if isinstance(moved, MovedIn):
                     self._note(lease, strategy, offer.offer_id, began, outcome="running")
                     return self._settled(moved, began, accepted)
