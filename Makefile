@@ -15,6 +15,8 @@ READY := $(VENV)/.ready
 ARGS ?=
 # Most of the long tests wait for servers, so four workers keep two cores busy; `make test JOBS=0` runs in one process.
 JOBS ?= 4
+# The benchmarks that `make bench` runs, by the names of their files.
+BENCH ?= ranking checkpoints failover
 
 .PHONY: help demo setup test long check lint format chaos live bench gpu clients lock clean
 
@@ -50,8 +52,8 @@ chaos: $(READY) ## Long random fault runs
 live: $(READY) ## The conformance suite on your own accounts: HOLDFAST_LIVE=1, keys, a budget (docs/live.md)
 	$(BIN)/pytest -m live -rs tests/live $(ARGS)
 
-bench: $(READY) ## Recovery time by phase, over at least 20 failovers
-	$(BIN)/python benchmarks/failover.py $(ARGS)
+bench: $(READY) ## The figures of docs/performance.md, anew (BENCH=failover for one of them)
+	@for each in $(BENCH); do echo "== $$each"; $(BIN)/python benchmarks/$$each.py $(ARGS) || exit 1; done
 
 gpu: $(READY) ## The checks that need an NVIDIA GPU; skipped with a reason where there is none
 	$(BIN)/pytest -m gpu -rs $(ARGS)

@@ -22,6 +22,11 @@ class HoldfastError(Exception):
         self.remedy = self.remedy.replace(" NAME`", f" {name}`")
         return self
 
+    def at(self, provider: str) -> Self:
+        """The same error, with the provider's name in the settings that its remedy gives."""
+        self.remedy = self.remedy.replace("__<NAME>__", f"__{provider.upper()}__")
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpecProblem:
@@ -84,7 +89,10 @@ class BudgetExceeded(HoldfastError):
 class NoProvider(HoldfastError):
     """No provider is configured, or the spec names one that is not."""
 
-    remedy_by_default = "set HOLDFAST_PROVIDERS__<NAME>__API_KEY, or run `holdfast up` for the simulated market"
+    remedy_by_default = (
+        "set HOLDFAST_PROVIDERS__VAST__API_KEY, or that of another provider (docs/providers.md), "
+        "or run `holdfast up` for the simulated market"
+    )
 
 
 class SecretMissing(HoldfastError):
@@ -97,7 +105,8 @@ class CredentialsRefused(HoldfastError):
     """A provider does not accept our key."""
 
     remedy_by_default = (
-        "check HOLDFAST_PROVIDERS__<NAME>__API_KEY where the provider worker runs; `holdfast doctor` tests it"
+        "check the settings HOLDFAST_PROVIDERS__<NAME>__* (its key, its project) where the provider worker runs; "
+        "`holdfast doctor` tests them"
     )
 
 

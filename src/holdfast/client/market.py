@@ -68,10 +68,14 @@ async def survey(client: Client, providers: Iterable[str], requirements: Require
 
 
 async def _search_one(client: Client, provider: str, requirements: Requirements) -> list[Offer]:
-    return await ask(
-        client,
-        activities.search_offers,
-        activities.SearchInput(provider=provider, requirements=requirements),
-        queue=names.provider_queue(provider),
-        summary=f"offers at {provider}",
-    )
+    try:
+        return await ask(
+            client,
+            activities.search_offers,
+            activities.SearchInput(provider=provider, requirements=requirements),
+            queue=names.provider_queue(provider),
+            summary=f"offers at {provider}",
+        )
+    except HoldfastError as err:
+        err.at(provider)
+        raise

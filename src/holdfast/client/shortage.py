@@ -151,7 +151,7 @@ def _but_for(silent: Mapping[str, HoldfastError], refusal: NoOffers) -> NoOffers
 
 
 def _too_dear(wanted: Requirements, above: Sequence[Offer], words: Words) -> NoOffers:
-    nearest = "; ".join(_named(offer) for offer in above[:SHOWN])
+    nearest = "; ".join(list(dict.fromkeys(_named(offer) for offer in above))[:SHOWN])
     enough = above[0].hourly.quantize(_TENTH_OF_A_CENT, rounding=ROUND_CEILING)
     return NoOffers(
         f"no offer fits under {words.price} {wanted.max_hourly} USD; the cheapest above it: {nearest}",

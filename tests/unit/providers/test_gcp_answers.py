@@ -39,6 +39,8 @@ def error(status: int, reason: str, message: str = "no", *, sent_as: int | None 
         (error(403, "quotaExceeded", "Quota 'PREEMPTIBLE_NVIDIA_L4_GPUS' exceeded."), NoQuota),
         (error(403, "rateLimitExceeded"), ProviderUnavailable),
         (error(404, "notFound"), NotFound),
+        (error(404, "notFound", "The resource 'projects/p/zones/z/instances/i' was not found"), NotFound),
+        (error(404, "notFound", "The resource 'projects/other-one' was not found"), CredentialsRefused),
         (error(409, "alreadyExists"), NameTaken),
         (error(412, "conditionNotMet"), Refused),
         (error(503, "backendError"), ProviderUnavailable),

@@ -20,7 +20,9 @@ def offers(
     gpu: Annotated[str | None, typer.Option("--gpu", help="GPU model, such as 'RTX 4090'; any if left out.")] = None,
     count: Annotated[int, typer.Option("--gpu-count", min=1, help="GPUs in one machine.")] = 1,
     gpu_memory: Annotated[float, typer.Option("--gpu-memory-gb", min=0, help="Memory of each GPU, in GB.")] = 0,
-    disk: Annotated[int, typer.Option("--disk-gb", min=1, help="Disk to rent, in GB; part of the price.")] = 20,
+    disk: Annotated[
+        int, typer.Option("--disk-gb", min=1, max=16_384, help="Disk to rent, in GB; part of the price.")
+    ] = 20,
     max_price: Annotated[str | None, typer.Option("--max-price", metavar="USD", help="USD per hour, all in.")] = None,
     on_demand: Annotated[bool, typer.Option("--on-demand", help="Machines that nobody can outbid.")] = False,
     region: Annotated[list[str] | None, typer.Option("--region", help="Country code; may be repeated.")] = None,

@@ -1,5 +1,6 @@
 """What an answer of Google's API means. A page is never the API's word, whatever its status."""
 
+import re
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ _HASTE = ("rateLimitExceeded", "userRateLimitExceeded")
 _QUOTA = ("quotaExceeded",)
 _UNPAID = ("accessNotConfigured", "billingNotEnabled", "SERVICE_DISABLED", "BILLING_DISABLED")
 _LONGEST_QUOTE = 300
+_NO_PROJECT = re.compile(r"resource 'projects/[^/']+' was not found")
 
 
 class Refused(RequestRejected):
@@ -80,6 +82,8 @@ def _failure(error: dict[str, Any], reply: httpx.Response) -> ProviderError:
         return NoQuota(words, status=status, reason=reason)
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return CredentialsRefused(f"Google does not let the service account do this: {words}")
+    if status == httpx.codes.NOT_FOUND and _NO_PROJECT.search(words):
+        return CredentialsRefused(f"Google knows no such project, or none that this key may use: {words}")
     if status == httpx.codes.BAD_REQUEST and reason == "resourceNotReady":
         return ProviderUnavailable(f"Google is busy with it: {words}")
     kind = {404: NotFound, 409: NameTaken}.get(status, Refused)
