@@ -33,7 +33,7 @@ from holdfast.contracts.machines import (
     SshAddress,
     Terms,
 )
-from holdfast.contracts.memory import MachineMemory, RecallInput
+from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, StrategyRecord
 from holdfast.contracts.money import BudgetWord, MeterInput
 from holdfast.contracts.workload import Phase
 from tests.workflows.moments import Moments
@@ -91,6 +91,7 @@ class World:
         self.gpu_is_taken = False
         self.store_is_down = False
         self.boots = True
+        self.slow_to_boot: set[str] = set()  # machine ids
         self.age = timedelta()  # of work that starts: it may have started long ago, and be watched since
         self.work_takes: list[int] = []  # exit codes: a started work that ends at once, in order
         self.heads: list[CheckpointRef] = []
@@ -104,9 +105,12 @@ class World:
         self.budget_is_used_up = ""  # the reason with which the records end the work
         self.taken: set[str] = set()  # offers that another workload has claimed
         self.claims_are_refused = ""  # why no budget allows a claim
+        self.claims_are_refused_after: int | None = None  # the last epoch for which a budget pays
         self.closed: dict[str, str] = {}
         self.incidents: list[Incident] = []
         self.memories: list[MachineMemory] = []
+        self.places: list[PlaceMemory] = []
+        self.recoveries: list[StrategyRecord] = []
         self.conduct: dict[str, tuple[Conduct, str]] = {}  # label → how its machine behaved
         self.decisions: list[Decision] = []
         self.ended: tuple[Phase, str] | None = None
@@ -170,8 +174,14 @@ class World:
             raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
         if order.offer is not None and order.offer.offer_id in self.taken:
             raise ApplicationError("claimed by another", type=ErrorType.OFFER_TAKEN, non_retryable=True)
-        if self.claims_are_refused:
-            raise ApplicationError(self.claims_are_refused, type=ErrorType.BUDGET_EXCEEDED, non_retryable=True)
+        if self.claims_are_refused or (
+            self.claims_are_refused_after is not None
+            and order.offer is not None
+            and order.epoch > self.claims_are_refused_after
+        ):
+            raise ApplicationError(
+                self.claims_are_refused or "used up", type=ErrorType.BUDGET_EXCEEDED, non_retryable=True
+            )
         self.epoch = order.epoch
         if order.offer is not None:
             self.lines[names.label(order.workload, order.epoch)] = ""
@@ -182,6 +192,14 @@ class World:
     async def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
         asked = {each.machine_id for each in order.machines}
         return [each for each in self.memories if each.machine_id in asked]
+
+    @activity.defn
+    async def closed_places(self) -> list[PlaceMemory]:
+        return list(self.places)
+
+    @activity.defn
+    async def strategy_records(self) -> list[StrategyRecord]:
+        return list(self.recoveries)
 
     @activity.defn
     async def record_lease(self, lease: Lease) -> None:
@@ -271,6 +289,9 @@ class World:
 
     @activity.defn
     async def await_running(self, order: acts.AwaitRunningInput) -> Instance:
+        while self.machines[order.instance_id].instance.machine_id in self.slow_to_boot:
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
         return self.machines[order.instance_id].instance
 
     @activity.defn
@@ -434,6 +455,8 @@ class World:
             self.open_workload,
             self.claim_epoch,
             self.recall_machines,
+            self.closed_places,
+            self.strategy_records,
             self.record_lease,
             self.meter_lease,
             self.keep_budget,

@@ -17,7 +17,9 @@ from holdfast.contracts.memory import (
     MachineHistory,
     MachineKey,
     MachineMemory,
+    PlaceMemory,
     RecallInput,
+    StrategyRecord,
 )
 from holdfast.contracts.money import MeterInput
 from holdfast.contracts.reports import WorkloadReport
@@ -82,6 +84,16 @@ class RecordActivities:
     def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
         with translated():
             return self._records.recall_machines(order)
+
+    @activity.defn
+    def closed_places(self) -> list[PlaceMemory]:
+        with translated():
+            return self._records.closed_places()
+
+    @activity.defn
+    def strategy_records(self) -> list[StrategyRecord]:
+        with translated():
+            return self._records.strategy_records()
 
     @activity.defn
     def list_machines(self, order: ListMachinesInput) -> list[MachineMemory]:

@@ -40,7 +40,7 @@ from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.reports import Part, WorkloadReport
-from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.spec import Strategy, WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
 from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
 from holdfast.settings import Settings, load_settings
@@ -137,9 +137,11 @@ class Holdfast:
         """Start a paused workload's machine again, or find another one."""
         return await self._order(name, "resume", Ack)
 
-    async def failover(self, name: str, *, reason: str = "requested", save_first: bool = True) -> Ack:
-        """Leave this machine for another; the answer's phase is `failing_over`."""
-        request = FailoverRequest(reason=reason, save_first=save_first)
+    async def failover(
+        self, name: str, *, reason: str = "requested", save_first: bool = True, strategy: Strategy | None = None
+    ) -> Ack:
+        """Leave this machine for another; the answer's phase is `failing_over`. With `strategy` by that one alone."""
+        request = FailoverRequest(reason=reason, save_first=save_first, strategy=strategy)
         return await self._order(name, "failover", Ack, request)
 
     async def stop(self, name: str, *, reason: str = "requested", save: bool = True) -> Ack:

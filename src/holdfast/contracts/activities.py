@@ -16,7 +16,9 @@ from holdfast.contracts.memory import (
     MachineHistory,
     MachineKey,
     MachineMemory,
+    PlaceMemory,
     RecallInput,
+    StrategyRecord,
 )
 from holdfast.contracts.money import (
     BudgetWord,
@@ -223,6 +225,18 @@ async def judge_strangers(order: JudgeInput) -> list[Finding]:
 @activity.defn
 async def recall_machines(order: RecallInput) -> list[MachineMemory]:
     """What is remembered of these machines; nothing of those never had."""
+    raise _stub()
+
+
+@activity.defn
+async def closed_places() -> list[PlaceMemory]:
+    """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""
+    raise _stub()
+
+
+@activity.defn
+async def strategy_records() -> list[StrategyRecord]:
+    """How long recoveries took lately, by strategy; nothing of those that never happened."""
     raise _stub()
 
 

@@ -25,6 +25,7 @@ class FailoverInput:
     climbs: int = 0  # the whole ladder, in vain, so far; the next two are what was learnt by it
     attempts: tuple[Attempt, ...] = ()
     released: bool = False  # the lost machine is being let go
+    only: Strategy | None = None  # what a person asked for, whatever the policy's order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class ReleaseInput:
     lease: Lease | None = None  # of a machine that had let us in: while it lives on, its work can be stopped
     conduct: Conduct = Conduct.NEUTRAL  # how it behaved
     failed_in: str = ""  # the step in which it failed us
+    running_since: datetime | None = None  # by its provider's last word, told before it was to be ended
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,10 @@
-"""What is remembered of machines: how they behaved each time, and which of them are banned."""
+"""What is remembered: how machines and places behaved each time, which are banned, and how long recoveries took."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from holdfast.contracts.machines import Conduct
+from holdfast.contracts.spec import Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,3 +68,26 @@ class BanInput:
     machine_id: str
     until: datetime | None  # None lifts
     reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceMemory:
+    """A provider, or a region of it, where one machine after the other failed us: nothing is rented there for a while.
+
+    It is a breaker: when the time is over, or when there is nothing elsewhere, one machine is tried.
+    """
+
+    provider: str
+    region: str  # "": all of the provider
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyRecord:
+    """What recoveries by one strategy took lately."""
+
+    strategy: Strategy
+    times: int
+    typical: timedelta  # the median, from the decision until the work ran again
+    spent: timedelta = timedelta()  # the median of what was paid for machines that did no work, at one machine's price

@@ -129,8 +129,17 @@ class CheckpointSpec(_Strict):
 class Strategy(StrEnum):
     """A way to get going again after a loss."""
 
+    WARMPOOL = "warmpool"
+    REGIONAL = "regional"
     SNAPSHOT = "snapshot"
     COLDSTART = "coldstart"
+
+
+class Order(StrEnum):
+    """Which strategy of a ladder comes first."""
+
+    WRITTEN = "written"
+    AUTO = "auto"
 
 
 class Alone(StrEnum):
@@ -143,7 +152,37 @@ class Alone(StrEnum):
 class FailoverSpec(_Strict):
     """What may be done when the machine is lost."""
 
-    ladder: tuple[Strategy, ...] = Field(default=(Strategy.SNAPSHOT, Strategy.COLDSTART), min_length=1)
+    ladder: tuple[Strategy, ...] = Field(
+        default=(Strategy.WARMPOOL, Strategy.SNAPSHOT, Strategy.COLDSTART),
+        min_length=1,
+        description="the strategies that may be tried: warmpool, regional, snapshot, coldstart",
+    )
+    order: Order = Field(
+        default=Order.WRITTEN,
+        description="try them as the ladder is written, or by the recovery time and cost that are expected of each",
+    )
+    pool: str | None = Field(
+        default=None, pattern=NAME_PATTERN, description="the warm pool whose standbys may be taken"
+    )
+    regions: tuple[Region, ...] = Field(
+        default=(), max_length=250, description="where regional goes after the lost machine's own region, in this order"
+    )
+    race: int = Field(default=1, ge=1, le=4, description="machines rented at once; the first that is ready is kept")
+    hedge: Duration | None = Field(
+        default=None,
+        ge=timedelta(seconds=1),
+        le=DAY,
+        description="rent one machine more when none is ready after so long; leave out for never",
+    )
+    rung_timeout: Duration = Field(
+        default=timedelta(minutes=30),
+        ge=timedelta(seconds=10),
+        le=DAY,
+        description="how long one strategy may take before the next is tried",
+    )
+    per_day: int = Field(
+        default=48, ge=1, le=1000, description="moves to another machine in 24 hours; beyond it waits, or for a person"
+    )
     silence: Duration = Field(
         default=timedelta(seconds=30),
         ge=timedelta(seconds=2),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import InstanceState, Lease
-from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.spec import Strategy, WorkloadSpec
 
 
 class Phase(StrEnum):
@@ -59,6 +59,7 @@ class WorkloadState:
     attached: "AttachMessage | None" = None  # what `checkpoint_sync` was last told to save from
     metered: InstanceState = InstanceState.RUNNING  # the state in which the machine is charged for
     reason: str = ""  # of the phase
+    moves: tuple[datetime, ...] = ()  # to another machine in the last 24 hours, oldest first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ class FailoverRequest:
 
     reason: str = "requested"
     save_first: bool = True
+    strategy: Strategy | None = None  # by this one alone; None: as the policy says
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,19 @@
 """Which strategies answer a loss, in which order, and which are left out and why.
 
-The order is the owner's: `spec.ladder`, with one exception: a machine that still answers goes on in place before
-anything else is tried, if `coldstart` is permitted at all. Beyond that this module only leaves out what cannot work or
-is not permitted, and says how each remaining rung may treat the machine that was lost.
+The order is the owner's, `spec.ladder`, or with `order: auto` that of the time and money which each strategy is
+expected to take. There is one exception: a machine that still answers goes on in place before anything else is tried,
+if `coldstart` is permitted at all. Beyond that this module only leaves out what cannot work or is not permitted, and
+says how each remaining rung may treat the machine that was lost.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import InstanceState
-from holdfast.contracts.spec import FailoverSpec, Strategy
+from holdfast.contracts.memory import StrategyRecord
+from holdfast.contracts.spec import FailoverSpec, Order, Strategy
+from holdfast.policy.expectation import Expectation, expected
 
 _RESTARTABLE_CAUSES = (Cause.REBOOTED, Cause.EXITED)
 _RESTARTABLE_STATES = (
@@ -21,6 +25,16 @@ _RESTARTABLE_STATES = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What a ladder has to answer."""
+
+    cause: Cause
+    has_checkpoint: bool  # a committed one exists, checkpoint zero included
+    state: InstanceState = InstanceState.UNKNOWN  # the provider's newest word on the lost machine
+    region: str = ""  # where it stood; "": not told
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rung:
     """One strategy to try."""
 
@@ -29,6 +43,7 @@ class Rung:
     in_place: bool = False  # first try the lost machine itself, with what is on its disk
     new_machine: bool = True  # may rent another one
     release_lost: bool = False  # the lost machine may be let go at once: nothing on it is needed any more
+    regions: tuple[str, ...] = ()  # only there, in this order; empty: wherever the spec allows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +52,14 @@ class SkippedRung:
 
     strategy: Strategy
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """The rungs to climb, first to last, and those that are left out. No rungs: the policy permits no way on."""
+
+    rungs: tuple[Rung, ...]
+    skipped: tuple[SkippedRung, ...]
 
 
 # The machine answers and holds all the work: whatever the owner's order, nothing is lost and nothing rented this way.
@@ -48,64 +71,100 @@ _IN_PLACE = Rung(
 )
 
 
-def rungs(
-    spec: FailoverSpec, *, cause: Cause, has_checkpoint: bool, lost_state: InstanceState = InstanceState.UNKNOWN
-) -> tuple[Rung, ...]:
-    """The rungs to climb, first to last; empty when the policy permits none of them.
-
-    `has_checkpoint`: a committed checkpoint exists, checkpoint zero included. `lost_state`: the provider's newest word
-    on the lost machine.
-    """
-    weighed = _weigh(spec, cause, has_checkpoint, lost_state)
-    return tuple(rung for rung in weighed if isinstance(rung, Rung))
-
-
-def skipped(
-    spec: FailoverSpec, *, cause: Cause, has_checkpoint: bool, lost_state: InstanceState = InstanceState.UNKNOWN
-) -> tuple[SkippedRung, ...]:
-    """The other half of `rungs`, for the same arguments: what is left out, and why."""
-    weighed = _weigh(spec, cause, has_checkpoint, lost_state)
-    return tuple(rung for rung in weighed if isinstance(rung, SkippedRung))
+def ladder(
+    spec: FailoverSpec, loss: Loss, *, record: Iterable[StrategyRecord] = (), only: Strategy | None = None
+) -> Ladder:
+    """What may be done about a loss. `record`: how earlier recoveries went. `only`: what a person asked for."""
+    known = expected(record)
+    order = _order(spec, loss, known) if only is None else (only,)
+    weighed = _weigh(spec, loss, order)
+    rungs = tuple(_with_expectation(each, spec, known) for each in weighed if isinstance(each, Rung))
+    return Ladder(rungs=rungs, skipped=tuple(each for each in weighed if isinstance(each, SkippedRung)))
 
 
-def _weigh(
-    spec: FailoverSpec, cause: Cause, has_checkpoint: bool, lost_state: InstanceState
-) -> list[Rung | SkippedRung]:
+def _order(spec: FailoverSpec, loss: Loss, known: dict[Strategy, Expectation]) -> tuple[Strategy, ...]:
+    """What starts without the saved work comes last, however fast it is; of equal ones, the one that stands first."""
+    if spec.order is Order.WRITTEN:
+        return spec.ladder
+
+    def place(strategy: Strategy) -> tuple[bool, float]:
+        loses_work = strategy is Strategy.COLDSTART and loss.has_checkpoint
+        return loses_work, known[strategy].score
+
+    return tuple(sorted(spec.ladder, key=place))
+
+
+def _with_expectation(rung: Rung, spec: FailoverSpec, known: dict[Strategy, Expectation]) -> Rung:
+    if spec.order is Order.WRITTEN or rung == _IN_PLACE:
+        return rung
+    return replace(rung, reason=f"{rung.reason}; {known[rung.strategy].told}")
+
+
+def _weigh(spec: FailoverSpec, loss: Loss, order: tuple[Strategy, ...]) -> list[Rung | SkippedRung]:
     # With a checkpoint to restore first, the lost machine holds nothing that the policy still counts on: it is let go
     # before the first try, so that no moment is paid twice. No later rung may then restart it.
-    released = has_checkpoint and spec.ladder[0] is Strategy.SNAPSHOT
-    restartable = not released and cause in _RESTARTABLE_CAUSES and lost_state in _RESTARTABLE_STATES
-    may_start_empty = spec.lose_work or not has_checkpoint
+    first = next((each for each in order if not isinstance(_elsewhere(each, spec, loss), SkippedRung)), None)
+    released = loss.has_checkpoint and first not in (None, Strategy.COLDSTART)
+    restartable = not released and loss.cause in _RESTARTABLE_CAUSES and loss.state in _RESTARTABLE_STATES
     weighed: list[Rung | SkippedRung] = []
-    if released and cause is Cause.REBOOTED and Strategy.COLDSTART in spec.ladder:
+    if released and loss.cause is Cause.REBOOTED and Strategy.COLDSTART in spec.ladder:
         weighed.append(_IN_PLACE)
-    for strategy in spec.ladder:
-        if strategy is Strategy.SNAPSHOT:
-            weighed.append(_snapshot(has_checkpoint, release_lost=released))
-        else:
-            weighed.append(_coldstart(cause, restartable, may_start_empty, has_checkpoint, released))
+    for strategy in order:
+        rung = _elsewhere(strategy, spec, loss) or _coldstart(spec, loss, restartable, released)
+        if isinstance(rung, Rung) and strategy is not Strategy.COLDSTART:
+            rung = replace(rung, release_lost=released)
+        weighed.append(rung)
     return weighed
 
 
-def _snapshot(has_checkpoint: bool, *, release_lost: bool) -> Rung | SkippedRung:
-    if not has_checkpoint:
+def _elsewhere(strategy: Strategy, spec: FailoverSpec, loss: Loss) -> Rung | SkippedRung | None:
+    """The strategies that leave the lost machine at once; None for `coldstart`."""
+    match strategy:
+        case Strategy.WARMPOOL:
+            return _warmpool(spec)
+        case Strategy.REGIONAL:
+            return _regional(spec, loss)
+        case Strategy.SNAPSHOT:
+            return _snapshot(loss)
+        case Strategy.COLDSTART:
+            return None
+
+
+def _warmpool(spec: FailoverSpec) -> Rung | SkippedRung:
+    if spec.pool is None:
+        return SkippedRung(strategy=Strategy.WARMPOOL, reason="the policy names no pool")
+    return Rung(strategy=Strategy.WARMPOOL, reason=f"takes a standby of the pool {spec.pool}, if one is free")
+
+
+def _regional(spec: FailoverSpec, loss: Loss) -> Rung | SkippedRung:
+    regions = tuple(dict.fromkeys(each for each in (loss.region, *spec.regions) if each))
+    if not regions:
+        why = "the lost machine's region is not known, and the policy names none"
+        return SkippedRung(strategy=Strategy.REGIONAL, reason=why)
+    if not loss.has_checkpoint:
+        return SkippedRung(strategy=Strategy.REGIONAL, reason="there is no committed checkpoint to restore")
+    why = f"restores the newest committed checkpoint in {', then '.join(regions)}"
+    return Rung(strategy=Strategy.REGIONAL, reason=why, regions=regions)
+
+
+def _snapshot(loss: Loss) -> Rung | SkippedRung:
+    if not loss.has_checkpoint:
         return SkippedRung(strategy=Strategy.SNAPSHOT, reason="there is no committed checkpoint to restore")
     why = "restores the newest committed checkpoint on the best machine that the policy allows"
-    return Rung(strategy=Strategy.SNAPSHOT, reason=why, release_lost=release_lost)
+    return Rung(strategy=Strategy.SNAPSHOT, reason=why)
 
 
-def _coldstart(
-    cause: Cause, restartable: bool, may_start_empty: bool, has_checkpoint: bool, released: bool
-) -> Rung | SkippedRung:
+def _coldstart(spec: FailoverSpec, loss: Loss, restartable: bool, released: bool) -> Rung | SkippedRung:
+    may_start_empty = spec.lose_work or not loss.has_checkpoint
     if not (restartable or may_start_empty):
-        kept = "is let go for the checkpoint's sake" if released else f"cannot be restarted after {cause.value}"
+        kept = "is let go for the checkpoint's sake" if released else f"cannot be restarted after {loss.cause.value}"
         why = f"the lost machine {kept}, and a new one would start without the work that was saved (lose_work is off)"
         return SkippedRung(strategy=Strategy.COLDSTART, reason=why)
     reasons = []
     if restartable:
         reasons.append("the machine's disk is intact: it is restarted in place first")
     if may_start_empty:
-        reasons.append("a new machine may start " + _permission(has_checkpoint))
+        reasons.append("a new machine may start " + _permission(loss.has_checkpoint))
     return Rung(
         strategy=Strategy.COLDSTART, reason="; ".join(reasons), in_place=restartable, new_machine=may_start_empty
     )

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from holdfast.contracts.failover import RankedOffer
 from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.memory import MachineKey, MachineMemory
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
 from holdfast.policy.fitness import misfit
 from holdfast.policy.host_memory import share_lost
 
@@ -49,9 +49,10 @@ class _Scored:
     offer: Offer
     score: float
     reason: str
+    step: int = 0  # of the list of regions, where that comes before the price
 
-    def order(self) -> tuple[float, Decimal, str, str]:
-        return (self.score, self.offer.hourly, self.offer.provider, self.offer.offer_id)
+    def order(self) -> tuple[int, float, Decimal, str, str]:
+        return (self.step, self.score, self.offer.hourly, self.offer.provider, self.offer.offer_id)
 
 
 def rank(
@@ -61,17 +62,23 @@ def rank(
     now: datetime,
     avoid_machines: frozenset[str] = frozenset(),
     memory: Mapping[MachineKey, MachineMemory] = _NOTHING,
+    places: Iterable[PlaceMemory] = (),
     preferred_regions: Sequence[str] = (),
+    regions_first: bool = False,
     rejected_kept: int = REJECTED_KEPT,
 ) -> Ranking:
     """Order the offers that fit `needs`; the same input in any order gives the same ranking. Never raises.
 
     `avoid_machines` are machine ids that failed just now. `memory` is what is remembered of any of the machines: a
-    banned one does not fit, and the failures of another cost a share of its price. `preferred_regions` are tried in
-    that order, others after them; the default is the order of `needs.regions`.
+    banned one does not fit, and the failures of another cost a share of its price. `places` where one machine after the
+    other failed do not fit either, unless nothing else does: then their best offer is tried. `preferred_regions` cost
+    less in that order, others most; the default is the order of `needs.regions`. With `regions_first` an earlier region
+    comes before a later one whatever it costs.
     """
     regions = tuple(preferred_regions) or needs.regions
+    closed = {(each.provider, each.region): each for each in places if each.until > now}
     fitting: list[_Scored] = []
+    shunned: list[_Scored] = []
     refused: list[RankedOffer] = []
     for offer, repeated in _each_once(offers):
         known = memory.get(MachineKey(provider=offer.provider, machine_id=offer.machine_id), _UNKNOWN)
@@ -80,7 +87,12 @@ def rank(
         if reason:
             refused.append(_row(offer, None, reason))
         else:
-            fitting.append(_score(offer, known, regions, now))
+            found = shunned if _closed(offer, closed) else fitting
+            found.append(_score(offer, known, regions, now, regions_first))
+    if shunned and not fitting:
+        fitting.append(min(shunned, key=_Scored.order))
+        shunned.remove(fitting[0])
+    refused += (_row(each.offer, None, _why_closed(each.offer, closed)) for each in shunned)
     fitting.sort(key=_Scored.order)
     refused.sort(key=lambda row: (row.hourly, row.provider, row.offer_id))
     return Ranking(
@@ -105,7 +117,16 @@ def _ban(known: MachineMemory, now: datetime) -> str:
     return f"machine {known.machine_id} is banned until {known.banned_until:%Y-%m-%d %H:%M} UTC: {known.ban_reason}"
 
 
-def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: datetime) -> _Scored:
+def _closed(offer: Offer, closed: Mapping[tuple[str, str], PlaceMemory]) -> PlaceMemory | None:
+    return closed.get((offer.provider, "")) or closed.get((offer.provider, offer.region))
+
+
+def _why_closed(offer: Offer, closed: Mapping[tuple[str, str], PlaceMemory]) -> str:
+    place = _closed(offer, closed)
+    return f"{place.reason}: not before {place.until:%H:%M} UTC" if place else ""
+
+
+def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: datetime, regions_first: bool) -> _Scored:
     shares = {
         "failures": share_lost(good=known.good, bad=known.bad),
         "reliability": _UNRELIABILITY_WEIGHT * (1 - _known(offer.reliability, _UNKNOWN_RELIABILITY)),
@@ -115,7 +136,12 @@ def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: date
     }
     score = round(float(offer.hourly) * (1 + sum(shares.values())), 6)
     added = ", ".join(f"{name} +{share:.1%}" for name, share in shares.items() if share >= 0.0005)
-    return _Scored(offer=offer, score=score, reason=f"${offer.hourly}/h" + (f", {added}" if added else ""))
+    return _Scored(
+        offer=offer,
+        score=score,
+        reason=f"${offer.hourly}/h" + (f", {added}" if added else ""),
+        step=_region_place(offer, regions) if regions_first else 0,
+    )
 
 
 def _download_share(offer: Offer) -> float:

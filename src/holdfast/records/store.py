@@ -37,7 +37,9 @@ from holdfast.contracts.memory import (
     MachineHistory,
     MachineKey,
     MachineMemory,
+    PlaceMemory,
     RecallInput,
+    StrategyRecord,
 )
 from holdfast.contracts.money import (
     BudgetWord,
@@ -59,6 +61,7 @@ from holdfast.records import (
     installation,
     journal,
     leases,
+    outlook,
     reports,
     sightings,
     workloads,
@@ -180,6 +183,16 @@ class Records:
         """What is remembered of these machines; nothing of those never had."""
         with self._reading() as session:
             return host_memory.recall(session, order, self._clock())
+
+    def closed_places(self) -> list[PlaceMemory]:
+        """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""
+        with self._reading() as session:
+            return outlook.closed_places(session, self._clock())
+
+    def strategy_records(self) -> list[StrategyRecord]:
+        """How long recoveries took lately, by strategy; nothing of those that never happened."""
+        with self._reading() as session:
+            return outlook.strategy_records(session, self._clock())
 
     def list_machines(self, order: ListMachinesInput) -> list[MachineMemory]:
         """The machines that we ever had or that somebody banned, the banned first."""

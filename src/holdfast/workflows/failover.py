@@ -2,17 +2,18 @@
 
 1. Ask policy which rungs this loss leaves, and whether the lost machine still holds anything that is needed.
 2. Let the lost machine go, at once or as soon as it is no longer needed.
-3. Climb. When every rung failed, wait and climb again: markets change. Only a cancel, or a policy that permits
-   nothing, ends the climb without a machine.
+3. Climb; each rung has its time box. When every rung failed, wait and climb again: markets change. Only a cancel, or a
+   policy that permits nothing, ends the climb without a machine.
 
 Holds throughout: the id is the lock, so one loss has one answer; each machine tried has an epoch of its own, higher
 than the lost one's, so the lost machine can commit nothing from the first try on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -21,14 +22,17 @@ from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import FailoverInput, FailoverResult
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.spec import Strategy
+from holdfast.contracts.memory import StrategyRecord
+from holdfast.contracts.spec import Order, Strategy
 from holdfast.policy import host_memory, ladder
+from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.moving_in import is_rotten
-from holdfast.workflows.settling import Settled, Settler, give_back
-from holdfast.workflows.strategies import coldstart, snapshot
+from holdfast.workflows.settling import Settled, Settler, give_back, to_its_end
+from holdfast.workflows.strategies import coldstart, regional, snapshot
 
-CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Awaitable[Settled | None]]] = {
+CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Coroutine[Any, Any, Settled | None]]] = {
+    Strategy.REGIONAL: regional.climb,
     Strategy.SNAPSHOT: snapshot.climb,
     Strategy.COLDSTART: coldstart.climb,
 }
@@ -51,9 +55,11 @@ class FailoverWorkflow:
 
     @workflow.run
     async def run(self, order: FailoverInput) -> FailoverResult:
-        rungs = ladder.rungs(order.spec.failover, cause=order.cause, has_checkpoint=order.head is not None)
+        found = self._ladder(await self._record())
+        rungs = found.rungs
         if not rungs:
-            raise ApplicationError(self._nothing_permitted(), type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
+            message = _nothing_permitted(found)
+            raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
         while True:
             for rung in rungs:
                 if settled := await self._climb(rung):
@@ -75,7 +81,7 @@ class FailoverWorkflow:
         if self._released:
             rung = replace(rung, in_place=False)  # nothing is started on a machine that is being destroyed
         try:
-            return await CLIMB[rung.strategy](self._settler, self._order.lost, rung)
+            return await self._within_its_time(rung)
         except ActivityError as err:
             if is_cancelled_exception(err):
                 raise
@@ -86,6 +92,45 @@ class FailoverWorkflow:
             # Nothing that another machine would mend, such as a key that was revoked: a person can mend it meanwhile.
             self._say(f"{rung.strategy} cannot go on: {err.cause or err}")
             return None
+
+    async def _within_its_time(self, rung: ladder.Rung) -> Settled | None:
+        climbing = CLIMB[rung.strategy](self._settler, self._order.lost, rung)
+        if not workflow.patched("rungs-have-time-boxes"):
+            return await climbing
+        task, box = asyncio.create_task(climbing), self._order.spec.failover.rung_timeout
+        try:
+            await workflow.wait_condition(
+                task.done, timeout=box, timeout_summary=f"the time that {rung.strategy} may take"
+            )
+            return task.result()
+        except TimeoutError:
+            return await self._call_off(task, rung)
+        except asyncio.CancelledError:
+            task.cancel()
+            await to_its_end(task)
+            raise
+
+    async def _call_off(self, task: "asyncio.Task[Settled | None]", rung: ladder.Rung) -> Settled | None:
+        """Its time is up: what it rents is handed over, unless the work runs by now."""
+        self._settler.call_off()
+        task.cancel()
+        await to_its_end(_until_done(task))
+        self._settler.call_on()
+        if not task.cancelled() and task.exception() is None and (settled := task.result()):
+            return settled
+        self._say(f"{rung.strategy} took longer than {self._order.spec.failover.rung_timeout.total_seconds():g} s")
+        return None
+
+    async def _record(self) -> list[StrategyRecord]:
+        """How earlier recoveries went, where the order depends on that."""
+        if self._order.spec.failover.order is Order.WRITTEN:
+            return []
+        return await steps.strategy_records()
+
+    def _ladder(self, record: list[StrategyRecord]) -> ladder.Ladder:
+        order = self._order
+        loss = ladder.Loss(cause=order.cause, has_checkpoint=order.head is not None, region=order.lost.region)
+        return ladder.ladder(order.spec.failover, loss, record=record, only=order.only)
 
     async def _done(self, rung: ladder.Rung, settled: Settled) -> FailoverResult:
         in_place = settled.lease.instance_id == self._order.lost.instance_id
@@ -147,14 +192,15 @@ class FailoverWorkflow:
             say=self._say,
         )
 
-    def _nothing_permitted(self) -> str:
-        left_out = ladder.skipped(
-            self._order.spec.failover, cause=self._order.cause, has_checkpoint=self._order.head is not None
-        )
-        return "the policy permits no way to go on: " + "; ".join(
-            f"{each.strategy}: {each.reason}" for each in left_out
-        )
-
     def _say(self, phase: str) -> None:
         self._phase = phase
         workflow.set_current_details(f"**{self._order.cause}** · {self._order.reason}\n\n{phase}")
+
+
+async def _until_done(task: "asyncio.Task[Settled | None]") -> None:
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _nothing_permitted(found: ladder.Ladder) -> str:
+    left_out = "; ".join(f"{each.strategy}: {each.reason}" for each in found.skipped)
+    return f"the policy permits no way to go on: {left_out}"

@@ -41,6 +41,8 @@ class Life:
         self.head: CheckpointRef | None = past.head if past else None
         self.started_at: datetime | None = past.started_at if past else None
         self.incidents = past.incidents if past else 0
+        self.moves: list[datetime] = list(past.moves) if past else []  # to another machine, the newest last
+        self.holding = False  # no more moves today, unless somebody wants one
         self.pending: Incident | None = past.pending_incident if past else None
         self.face = Face(
             self.spec.name,
@@ -76,6 +78,14 @@ class Life:
         if self.wishes.current is Wish.FAILOVER:
             self.wishes.take()
         self.enter(Phase.FAILING_OVER, f"{loss.cause}: {loss.reason}")
+
+    def moved(self, in_place: bool) -> None:
+        if not in_place:
+            self.moves = [*self.moves_of_a_day(), workflow.now()]
+
+    def moves_of_a_day(self) -> list[datetime]:
+        """When the work moved to another machine in the last 24 hours, oldest first."""
+        return [each for each in self.moves if workflow.now() - each < timedelta(days=1)]
 
     def machine(self) -> Lease:
         """The current lease, in a phase that has one."""
@@ -185,6 +195,7 @@ class Life:
             last_sign=self.last_sign,
             attached=self.saver.attachment,
             metered=self.metered,
+            moves=tuple(self.moves),
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))
 

@@ -50,6 +50,7 @@ class Mover:
     spec: WorkloadSpec
     say: Callable[[str], None]
     go_on: Callable[[], None]  # raises CancelledError when nobody wants the machine any more
+    lead: Callable[[Lease], Awaitable[Lease]]  # this machine is ready; raises CancelledError when another one was first
 
     async def move_in(
         self, lease: Lease, *, ordered_at: datetime, saved: Sequence[CheckpointRef] = (), restarted: bool = False
@@ -71,6 +72,7 @@ class Mover:
         connected = workflow.now()
         self.go_on()
         await steps.record_lease(lease)
+        lease = await self.lead(lease)
         restored = await self._restore(lease, saved) if saved else None
         ready = workflow.now()
         self.say(f"starting the work on {lease.label}")

@@ -1,16 +1,21 @@
 """Let one machine go: destroy it until its provider no longer knows it, then close its cost line.
 
+Since when it ran is asked for before anything is done to it, and is in the history then: a machine that was lost may
+have been started again by its provider, and a worker that dies after the order takes the answer with it.
+
 A workflow of its own, so that nobody has to wait for a provider that is down, and so that a workload may end, or
 be terminated by hand, while the machine's end is still being seen to. It is never given up.
 """
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from holdfast.contracts import names
 from holdfast.contracts.failover import Ended, ReleaseInput
+from holdfast.contracts.machines import InstanceState
 from holdfast.workflows import steps
 
 FIRST_WAIT = timedelta(seconds=5)
@@ -23,7 +28,10 @@ class ReleaseWorkflow:
     async def run(self, order: ReleaseInput) -> None:
         workflow.set_current_details(f"**{order.label}** at {order.provider}: {order.reason}")
         wait = FIRST_WAIT
-        while isinstance(ended := await _try_to_end(order), str):
+        while True:
+            order = replace(order, running_since=await _ran_since(order) or order.running_since)
+            if not isinstance(ended := await _try_to_end(order), str):
+                break
             workflow.set_current_details(
                 f"**{order.label}** still bills at {order.provider}: {ended}\n\n"
                 f"Tried again every {LONGEST_WAIT.total_seconds():g} s until it is gone."
@@ -37,12 +45,25 @@ class ReleaseWorkflow:
         workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")
 
 
+async def _ran_since(order: ReleaseInput) -> datetime | None:
+    """The provider's word; None where it does not run, or says nothing now."""
+    if not order.instance_id or not workflow.patched("asked-before-it-is-ended"):
+        return None
+    try:
+        word = await steps.inspect(order.provider, order.instance_id, order.label)
+    except ActivityError as err:
+        if is_cancelled_exception(err):
+            raise
+        return None
+    return word.running_since if word.state is InstanceState.RUNNING else None
+
+
 async def _try_to_end(order: ReleaseInput) -> Ended | str:
     """What it was, now that the provider knows nothing of it; else what stands in the way, such as a refused key."""
-    since = None
+    since = order.running_since
     try:
         if order.instance_id:
-            since = await steps.destroy(order.provider, order.instance_id)
+            since = await steps.destroy(order.provider, order.instance_id) or since
         # Also by label: a launch whose answer was lost may have rented what we never heard of, and not be listed yet.
         reaped = await steps.reap(order.provider, order.label, wait_out_lag=not order.instance_id)
     except ActivityError as err:

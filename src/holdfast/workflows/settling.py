@@ -8,7 +8,8 @@ its id; the time of failed tries counts as deciding.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import itertools
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeGuard, TypeVar
@@ -23,12 +24,13 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Attempt, Phases
 from holdfast.contracts.machines import Conduct, InstanceState, Lease, Offer
-from holdfast.contracts.memory import MachineKey, MachineMemory
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import host_memory, placement
 from holdfast.workflows import steps
 from holdfast.workflows.failures import conduct_in, kind_of, words_of
 from holdfast.workflows.moving_in import MovedIn, Mover, NeverUp, taken
+from holdfast.workflows.racing import Race
 from holdfast.workflows.releasing import release
 
 Outcome = TypeVar("Outcome")
@@ -54,6 +56,9 @@ class Settled:
     restored: CheckpointRef | None  # None: it began with an empty workspace, or with what was on the machine
 
 
+Attempting = Coroutine[Any, Any, Settled | None]
+
+
 class Settler:
     """One search for a machine. Keeps what the tries taught: the epoch, the machines to avoid, the attempts."""
 
@@ -73,11 +78,15 @@ class Settler:
         self._occasion = occasion
         self._decided_at = decided_at
         self._say = say
-        self._mover = Mover(spec=spec, say=say, go_on=self._go_on)
+        self._mover = Mover(spec=spec, say=say, go_on=self._go_on, lead=self._lead)
+        self._race: Race[Settled] | None = None
         self._earlier: tuple[CheckpointRef, ...] = ()
         self._avoid: set[str] = set()
+        self._trying: set[str] = set()  # machines that are being tried
+        self._costs_enough = False  # a race: the budget pays for no machine more
         self._failed_setups = 0
         self._claims = 0  # in the present search
+        self._claiming = asyncio.Lock()  # an epoch that is claimed late would be behind the fence of a later one
         self.market_answered = True  # False: the last search reached no provider, which is not an empty market
         self.attempts: list[Attempt] = []
         self.obstacle: ActivityError | None = None  # what kept the same machine from going on; None: it was not given
@@ -96,22 +105,78 @@ class Settler:
         """Rent this machine no more during this search."""
         self._avoid.add(machine_id)
 
-    async def on_new_machine(self, strategy: str, *, with_state: bool) -> Settled | None:
-        """Rent the best machine that takes us; None when there is none or each try failed."""
-        self._claims = 0
-        for offer in await self._rank(strategy):
-            if self._claims >= self._spec.failover.tries:  # what another workload has claimed is no try of ours
-                return None
-            if settled := await self._try_offer(offer, strategy, with_state=with_state):
-                return settled
-        return None
+    def call_on(self) -> None:
+        """Take back a call to stop: whoever called off one search begins another."""
+        self.called_off = False
+
+    async def on_new_machine(self, strategy: str, *, with_state: bool, regions: tuple[str, ...] = ()) -> Settled | None:
+        """Rent the best machine that takes us; None when there is none or each try failed.
+
+        With `regions` only there, in that order. A policy that races rents several, and keeps the first that is ready.
+        """
+        self._begin()
+        offers = await self._rank(strategy, regions)
+        return await self._first_of(self._tries(offers, strategy, with_state))
+
+    async def on_whichever_is_ready(self, lease: Lease, strategy: str, *, with_state: bool) -> Settled | None:
+        """The same machine started again, or a new one: both at once, where the policy pays for that."""
+        if not self._races and (settled := await self.on_same_machine(lease, strategy)):
+            return settled
+        self.avoid(lease.machine_id)
+        if not self._races:
+            return await self.on_new_machine(strategy, with_state=with_state)
+        self._begin()
+        offers = await self._rank(strategy, ())
+        same = iter((self.on_same_machine(lease, strategy),))
+        return await self._first_of(itertools.chain(same, self._tries(offers, strategy, with_state)))
+
+    def _begin(self) -> None:
+        self._claims, self._costs_enough = 0, False
+        self._trying.clear()
+
+    def _tries(self, offers: Iterable[Offer], strategy: str, with_state: bool) -> Iterator[Attempting]:
+        """One try after the other, begun when it is asked for."""
+        for offer in offers:
+            if self._claims >= self._spec.failover.tries or self._costs_enough:
+                return
+            if offer.machine_id not in self._trying:  # several offers may be one machine
+                self._claims += 1
+                self._trying.add(offer.machine_id)
+                yield self._try_offer(offer, strategy, with_state=with_state)
+
+    async def _first_of(self, attempts: Iterable[Attempting]) -> Settled | None:
+        """One after the other, or as many at once as the policy pays for."""
+        if not self._races:
+            for attempt in attempts:
+                if settled := await attempt:
+                    return settled
+            return None
+        self._race = Race(width=self._spec.failover.race, hedge=self._spec.failover.hedge, say=self._say)
+        try:
+            return await self._race.run(attempts)
+        finally:
+            self._race = None
+
+    @property
+    def _races(self) -> bool:
+        return self._spec.failover.race > 1 or self._spec.failover.hedge is not None
+
+    async def _lead(self, lease: Lease) -> Lease:
+        """The machine is ready, and may take the work if it is the first. Its epoch becomes the newest."""
+        if self._race is None:
+            return lease
+        self._race.lead()
+        if lease.epoch == self.epoch:
+            return lease
+        lease = await self._with_newest_epoch(lease)
+        await steps.settle_in(lease, self._spec)
+        await steps.record_lease(lease)
+        return lease
 
     async def on_same_machine(self, lease: Lease, strategy: str) -> Settled | None:
         """Start the machine again, if it was stopped, and the work on it with the state that is on its disk."""
         began = workflow.now()
-        self.epoch += 1
-        self.head = (await steps.claim_epoch(self._spec.name, self.epoch, None)).head
-        lease = replace(lease, epoch=self.epoch)
+        lease = await self._with_newest_epoch(lease)
         self._say(f"starting {lease.label} again in place")
         moved: MovedIn | NeverUp = NeverUp(state=InstanceState.WAITING)
         self.obstacle = None
@@ -133,9 +198,19 @@ class Settler:
         self._note(lease, strategy, "", began, outcome="running")
         return self._settled(moved, began, accepted)
 
-    async def _rank(self, strategy: str) -> tuple[Offer, ...]:
+    async def _with_newest_epoch(self, lease: Lease) -> Lease:
+        """Raise the fence for a machine that we have."""
+        async with self._claiming:
+            self.epoch += 1
+            lease = replace(lease, epoch=self.epoch)
+            self.head = (await steps.claim_epoch(self._spec.name, lease.epoch, None)).head
+            return lease
+
+    async def _rank(self, strategy: str, regions: tuple[str, ...]) -> tuple[Offer, ...]:
         """Ask every provider at once, rank the answers and keep the ranking on record."""
         needs = self._spec.requirements()
+        if regions:
+            needs = replace(needs, regions=regions)
         self._say("searching offers")
         searches = (steps.search_offers(provider, needs) for provider in self._spec.providers)
         answers = await asyncio.gather(*searches, return_exceptions=True)
@@ -146,8 +221,15 @@ class Settler:
         offers = [offer for answer in answers if not isinstance(answer, BaseException) for offer in answer]
         silent = [str(name) for name, answer in zip(self._spec.providers, answers, strict=True) if _failed(answer)]
         memory = await _remembered(offers)
+        places = await _closed_places(offers)
         ranking = placement.rank(
-            offers, needs, avoid_machines=frozenset(self._avoid), memory=memory, now=workflow.now()
+            offers,
+            needs,
+            avoid_machines=frozenset(self._avoid),
+            memory=memory,
+            places=places,
+            regions_first=bool(regions),
+            now=workflow.now(),
         )
         await steps.record_decision(self._decision(ranking, strategy, silent))
         return ranking.best
@@ -169,20 +251,21 @@ class Settler:
         )
 
     async def _try_offer(self, offer: Offer, strategy: str, *, with_state: bool) -> Settled | None:
-        self.epoch += 1
         began = workflow.now()
-        label = names.label(self._spec.name, self.epoch)
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
-        lease = _lease_of(offer, self._spec.name, self.epoch, label, began)
         outcome, conduct, failed_in = "did not boot in time", Conduct.NEUTRAL, ""
         try:
-            lease = await self._claim(offer, lease)
+            async with self._claiming:
+                self.epoch += 1
+                lease = _lease_of(offer, self._spec.name, self.epoch, began)
+                lease = await self._claim(offer, lease)
         except ActivityError as err:
-            if kind_of(err) != ErrorType.OFFER_TAKEN:
+            if not self._is_passed_by(err):
                 raise
+            self._claims -= 1  # what another workload has claimed is no try of ours
+            self._trying.discard(offer.machine_id)
             self._note(lease, strategy, offer.offer_id, began, outcome=f"taken: {words_of(err)}")
             return None
-        self._claims += 1
         try:
             self._go_on()
             launched = await to_its_end(steps.launch(offer, label=lease.label, spec=self._spec))
@@ -200,17 +283,31 @@ class Settler:
                 conduct, failed_in = host_memory.conduct_of_boot(moved.state), "boot"
         except ActivityError as err:
             outcome, conduct, failed_in = _why(err), conduct_in(err), err.activity_type
+            if is_cancelled_exception(err) and self._race is not None:
+                await self._give_up(lease, strategy, offer, began)
+                return None
             if is_cancelled_exception(err) or self._is_hopeless(err):
                 await give_back(lease, outcome, conduct, failed_in)
                 raise
         except asyncio.CancelledError:
-            await give_back(lease, "cancelled")
+            if self._race is not None:
+                await self._give_up(lease, strategy, offer, began)
+            else:
+                await give_back(lease, "cancelled")
             raise
+        finally:
+            self._trying.discard(offer.machine_id)
         self._note(lease, strategy, offer.offer_id, began, outcome=outcome)
         self._say(f"{lease.label} is given back: {outcome}")
         self.avoid(offer.machine_id)
         await give_back(lease, outcome, conduct, failed_in)
         return None
+
+    async def _give_up(self, lease: Lease, strategy: str, offer: Offer, began: datetime) -> None:
+        """A try of a race that was called off."""
+        why = "another machine was ready first" if self._race is not None and self._race.is_won else "cancelled"
+        self._note(lease, strategy, offer.offer_id, began, outcome=why)
+        await give_back(lease, why)
 
     def _settled(self, moved: MovedIn, began: datetime, accepted: datetime) -> Settled:
         phases = replace(moved.phases, decide=began - self._decided_at, provision=accepted - began)
@@ -224,7 +321,7 @@ class Settler:
 
     async def _claim(self, offer: Offer, lease: Lease) -> Lease:
         """Raise the fence and open the cost line, which says the label; a cancel closes what was opened."""
-        claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, self.epoch, offer))
+        claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, lease.epoch, offer))
         try:
             claimed = await to_its_end(claiming)
         except asyncio.CancelledError:
@@ -241,9 +338,16 @@ class Settler:
         self._failed_setups += never_started or kind == ErrorType.SETUP_FAILED
         return kind in _HOPELESS or self._failed_setups >= SETUPS_TRIED
 
+    def _is_passed_by(self, err: ActivityError) -> bool:
+        """The offer cannot be claimed, and the search goes on without it: another has it, or a race has cost enough."""
+        kind = kind_of(err)
+        if kind == ErrorType.BUDGET_EXCEEDED and self._race is not None and len(self._trying) > 1:
+            self._costs_enough = True
+        return kind == ErrorType.OFFER_TAKEN or self._costs_enough
+
     def _note(self, lease: Lease, strategy: str, offer_id: str, began: datetime, *, outcome: str) -> None:
         attempt = Attempt(
-            epoch=self.epoch,
+            epoch=lease.epoch,
             strategy=strategy,
             provider=lease.provider,
             offer_id=offer_id,
@@ -270,6 +374,13 @@ async def _remembered(offers: Sequence[Offer]) -> dict[MachineKey, MachineMemory
     return {MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in found}
 
 
+async def _closed_places(offers: Sequence[Offer]) -> list[PlaceMemory]:
+    """Where one machine after the other failed us lately."""
+    if not offers or not workflow.patched("places-are-remembered"):
+        return []
+    return await steps.closed_places()
+
+
 async def to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]) -> Outcome:
     """A cancel waits for the answer: a machine that is rented while nobody listens would be found by nobody."""
     task = asyncio.ensure_future(step)
@@ -280,11 +391,11 @@ async def to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome])
         raise
 
 
-def _lease_of(offer: Offer, workload: str, epoch: int, label: str, since: datetime) -> Lease:
+def _lease_of(offer: Offer, workload: str, epoch: int, since: datetime) -> Lease:
     return Lease(
         workload=workload,
         epoch=epoch,
-        label=label,
+        label=names.label(workload, epoch),
         provider=offer.provider,
         instance_id="",
         machine_id=offer.machine_id,

@@ -32,7 +32,7 @@ from holdfast.contracts.machines import (
     OpenLease,
     Requirements,
 )
-from holdfast.contracts.memory import MachineKey, MachineMemory, RecallInput
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, RecallInput, StrategyRecord
 from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
 from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
@@ -123,6 +123,26 @@ async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str,
 async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemory]:
     order = RecallInput(machines=machines)
     return await _on_record(acts.recall_machines, order, summary=f"what is remembered of {len(machines)} machines")
+
+
+async def closed_places() -> list[PlaceMemory]:
+    return await workflow.execute_activity(
+        acts.closed_places,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary="where one machine after the other fails",
+    )
+
+
+async def strategy_records() -> list[StrategyRecord]:
+    return await workflow.execute_activity(
+        acts.strategy_records,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_FOR_EVER,
+        summary="how long each strategy took before",
+    )
 
 
 async def open_leases(workload: str) -> list[OpenLease]:
@@ -223,15 +243,15 @@ async def await_running(lease: Lease, patience: timedelta, *, restarted: bool) -
     )
 
 
-async def inspect(lease: Lease) -> Instance:
+async def inspect(provider: str, instance_id: str, label: str) -> Instance:
     """One look at the provider's word, soon or not at all."""
     return await workflow.execute_activity(
         acts.inspect,
-        acts.MachineInput(provider=lease.provider, instance_id=lease.instance_id),
-        task_queue=names.provider_queue(lease.provider),
+        acts.MachineInput(provider=provider, instance_id=instance_id),
+        task_queue=names.provider_queue(provider),
         schedule_to_close_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
-        summary=f"ask {lease.provider} about {lease.label}",
+        summary=f"ask {provider} about {label}",
     )
 
 

@@ -76,7 +76,7 @@ async def _reach(lease: Lease) -> ReachResult | None:
 
 async def _word(lease: Lease) -> Instance | None:
     try:
-        return await steps.inspect(lease)
+        return await steps.inspect(lease.provider, lease.instance_id, lease.label)
     except ActivityError as err:
         if is_cancelled_exception(err):
             raise

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from holdfast.contracts.incidents import Cause
+from holdfast.contracts.spec import Strategy
 from holdfast.contracts.workload import FailoverRequest, StopRequest
 
 
@@ -23,6 +24,7 @@ class Loss:
     reason: str
     silent_since: datetime
     decided_at: datetime
+    only: Strategy | None = None  # what a person asked for
 
 
 class Wishes:

@@ -129,11 +129,20 @@ class WorkloadWorkflow:
 
     @failover.validator
     def _can_fail_over(self, request: FailoverRequest) -> None:
+        if self._life.holding:
+            return
         self._expect("fail over", Phase.RUNNING, Phase.SUSPECT)
         self._expect_no_other_wish("fail over")
         has_checkpoint = request.save_first or self._life.head is not None
-        if not ladder.rungs(self._life.spec.failover, cause=Cause.REQUESTED, has_checkpoint=has_checkpoint):
-            message = "cannot fail over: the workload's ladder permits no way to another machine"
+        loss = ladder.Loss(
+            cause=Cause.REQUESTED,
+            has_checkpoint=has_checkpoint,
+            region=self._life.lease.region if self._life.lease else "",
+        )
+        found = ladder.ladder(self._life.spec.failover, loss, only=request.strategy)
+        if not found.rungs:
+            why = "; ".join(f"{each.strategy}: {each.reason}" for each in found.skipped)
+            message = f"cannot fail over: the policy permits no way to another machine ({why})"
             raise ApplicationError(message, type=ErrorType.INVALID_STATE)
 
     @checkpoint.validator

@@ -1,13 +1,35 @@
 """The ladder: which rungs stand, which are left out, and what becomes of the lost machine."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import InstanceState
-from holdfast.contracts.spec import FailoverSpec, Strategy
-from holdfast.policy.ladder import rungs, skipped
+from holdfast.contracts.memory import StrategyRecord
+from holdfast.contracts.spec import FailoverSpec, Order, Strategy
+from holdfast.policy.ladder import Ladder, Loss, Rung, SkippedRung, ladder
 
-BOTH = FailoverSpec()
+
+def _ladder(spec: FailoverSpec, cause: Cause, has_checkpoint: bool, lost_state: InstanceState) -> Ladder:
+    return ladder(spec, Loss(cause=cause, has_checkpoint=has_checkpoint, state=lost_state))
+
+
+def rungs(
+    spec: FailoverSpec, *, cause: Cause, has_checkpoint: bool, lost_state: InstanceState = InstanceState.UNKNOWN
+) -> tuple[Rung, ...]:
+    return _ladder(spec, cause, has_checkpoint, lost_state).rungs
+
+
+def skipped(
+    spec: FailoverSpec, *, cause: Cause, has_checkpoint: bool, lost_state: InstanceState = InstanceState.UNKNOWN
+) -> tuple[SkippedRung, ...]:
+    return _ladder(spec, cause, has_checkpoint, lost_state).skipped
+
+
+BOTH = FailoverSpec(ladder=(Strategy.SNAPSHOT, Strategy.COLDSTART))
+EVERYTHING = FailoverSpec(ladder=tuple(Strategy), pool="spares", regions=("CA", "US"))
 COLD_FIRST = FailoverSpec(ladder=(Strategy.COLDSTART, Strategy.SNAPSHOT))
 
 
@@ -31,7 +53,7 @@ def test_without_a_checkpoint_a_new_machine_starts_from_nothing() -> None:
 
 
 def test_permission_to_lose_work_keeps_the_second_rung() -> None:
-    spec = FailoverSpec(lose_work=True)
+    spec = FailoverSpec(ladder=BOTH.ladder, lose_work=True)
     assert [rung.strategy for rung in rungs(spec, cause=Cause.GONE, has_checkpoint=True)] == list(spec.ladder)
 
 
@@ -72,7 +94,7 @@ def test_a_policy_without_coldstart_leaves_even_a_machine_that_answers() -> None
 
 @pytest.mark.parametrize("cause", Cause)
 @pytest.mark.parametrize("has_checkpoint", [True, False])
-@pytest.mark.parametrize("spec", [BOTH, COLD_FIRST, FailoverSpec(lose_work=True)])
+@pytest.mark.parametrize("spec", [FailoverSpec(), COLD_FIRST, FailoverSpec(lose_work=True), EVERYTHING])
 @pytest.mark.parametrize("state", InstanceState)
 def test_every_rung_of_the_policy_is_climbed_or_explained(
     spec: FailoverSpec, cause: Cause, has_checkpoint: bool, state: InstanceState
@@ -85,3 +107,67 @@ def test_every_rung_of_the_policy_is_climbed_or_explained(
         assert rung.in_place or rung.new_machine
         loses_work = rung.strategy is Strategy.COLDSTART and rung.new_machine and has_checkpoint
         assert not loses_work or spec.lose_work
+
+
+US = Loss(cause=Cause.OUTBID, has_checkpoint=True, region="US")
+
+
+def chosen(spec: FailoverSpec, loss: Loss = US, **more: Any) -> list[Strategy]:
+    return [rung.strategy for rung in ladder(spec, loss, **more).rungs]
+
+
+def test_the_lost_machines_region_comes_first_and_each_of_the_policys_once() -> None:
+    _, regional, _ = ladder(EVERYTHING, US).rungs
+    assert (regional.strategy, regional.regions) == (Strategy.REGIONAL, ("US", "CA"))
+
+
+def test_regional_is_left_out_where_no_region_is_known() -> None:
+    found = ladder(FailoverSpec(ladder=(Strategy.REGIONAL,)), Loss(cause=Cause.OUTBID, has_checkpoint=True))
+    assert (found.rungs, found.skipped[0].strategy) == ((), Strategy.REGIONAL)
+
+
+def test_a_policy_without_a_pool_leaves_warm_pools_out_and_lets_the_lost_machine_go_as_before() -> None:
+    found = ladder(FailoverSpec(), US)
+    assert [(each.strategy, each.release_lost) for each in found.rungs] == [(Strategy.SNAPSHOT, True)]
+    assert found.skipped[0].reason == "the policy names no pool"
+
+
+def test_without_a_checkpoint_a_standby_may_start_from_nothing_and_the_lost_machine_is_kept() -> None:
+    found = ladder(EVERYTHING, Loss(cause=Cause.EXITED, has_checkpoint=False, region="US")).rungs
+    assert [each.strategy for each in found] == [Strategy.WARMPOOL, Strategy.COLDSTART]
+    assert not any(each.release_lost for each in found)
+    assert found[1].in_place
+
+
+def test_what_a_person_asks_for_is_the_only_rung() -> None:
+    assert chosen(EVERYTHING, only=Strategy.SNAPSHOT) == [Strategy.SNAPSHOT]
+
+
+AUTO = FailoverSpec(ladder=tuple(Strategy), pool="spares", order=Order.AUTO, lose_work=True)
+
+
+def took(strategy: Strategy, seconds: float, *, times: int = 50, spent: float = 0) -> StrategyRecord:
+    return StrategyRecord(
+        strategy=strategy, times=times, typical=timedelta(seconds=seconds), spent=timedelta(seconds=spent)
+    )
+
+
+def test_auto_begins_with_what_was_fastest_and_says_so() -> None:
+    record = [took(Strategy.SNAPSHOT, 20), took(Strategy.REGIONAL, 60), took(Strategy.WARMPOOL, 40)]
+    assert chosen(AUTO, record=record)[:3] == [Strategy.SNAPSHOT, Strategy.WARMPOOL, Strategy.REGIONAL]
+    reason = ladder(AUTO, US, record=record).rungs[0].reason
+    assert reason.endswith("expected to take 23 s, by 50 recoveries")
+
+
+def test_auto_counts_what_was_paid_for_as_time() -> None:
+    record = [took(Strategy.SNAPSHOT, 20, spent=60), took(Strategy.REGIONAL, 60)]
+    assert chosen(AUTO, record=record)[1:3] == [Strategy.REGIONAL, Strategy.SNAPSHOT]
+
+
+def test_auto_believes_a_few_recoveries_only_a_little() -> None:
+    slow_once = [took(Strategy.WARMPOOL, 100, times=1)]
+    assert chosen(AUTO, record=slow_once)[0] is Strategy.WARMPOOL
+
+
+def test_auto_puts_what_loses_saved_work_last_however_fast_it_was() -> None:
+    assert chosen(AUTO, record=[took(Strategy.COLDSTART, 1)])[-1] is Strategy.COLDSTART

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.contracts.memory import PlaceMemory
 from holdfast.policy.fitness import misfits
 from holdfast.policy.placement import CHOSEN_KEPT, REJECTED_KEPT, rank
 
@@ -167,3 +168,28 @@ def test_every_reason_is_told_on_request() -> None:
         "it has 20 GB of disk, and 50 are needed",
         "it is in FR, not in US",
     )
+
+
+CLOSED = PlaceMemory(
+    provider="vast", region="US", until=NOW + timedelta(minutes=5), reason="3 machines in a row failed"
+)
+
+
+def test_a_place_where_machines_fail_is_left_alone_while_there_is_another() -> None:
+    elsewhere = replace(GOOD, offer_id="2", machine_id="m2", region="CA", hourly=Decimal("0.40"))
+    ranking = rank([GOOD, elsewhere], NEEDS, now=NOW, places=[CLOSED])
+    assert [offer.offer_id for offer in ranking.best] == ["2"]
+    assert ranking.rejected[0].reason == "3 machines in a row failed: not before 12:05 UTC"
+    assert order_of(GOOD, elsewhere, places=[replace(CLOSED, until=NOW)]) == ["1", "2"]
+
+
+def test_where_there_is_nothing_else_one_machine_of_the_place_is_tried() -> None:
+    dearer = replace(GOOD, offer_id="2", machine_id="m2", hourly=Decimal("0.40"))
+    assert order_of(dearer, GOOD, places=[replace(CLOSED, region="")]) == ["1"]
+
+
+def test_a_region_may_come_first_whatever_it_costs() -> None:
+    near = replace(GOOD, offer_id="2", machine_id="m2", region="CA", hourly=Decimal("0.49"))
+    needs = replace(NEEDS, regions=("CA", "US"))
+    assert order_of(GOOD, near, needs=needs) == ["1", "2"]
+    assert order_of(GOOD, near, needs=needs, regions_first=True) == ["2", "1"]

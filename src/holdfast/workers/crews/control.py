@@ -40,6 +40,8 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.commit_checkpoint,
                 acts.read_head,
                 acts.recall_machines,
+                acts.closed_places,
+                acts.strategy_records,
                 acts.list_machines,
                 acts.machine_history,
                 acts.ban_machine,

@@ -42,4 +42,5 @@ async def _leave_machine(life: Life) -> None:
             return life.suspect(f"not left, because the last save fails: {words_of(err)}")
         life.face.say(f"leaving without a last save: {words_of(err)}")
     now = workflow.now()
-    return life.lose(Loss(Cause.REQUESTED, request.reason, silent_since=now, decided_at=now))
+    loss = Loss(Cause.REQUESTED, request.reason, silent_since=now, decided_at=now, only=request.strategy)
+    return life.lose(loss)

@@ -18,6 +18,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
 from holdfast.workflows.life import Life
+from holdfast.workflows.phases.holding import hold_back
 from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss
 
@@ -28,12 +29,14 @@ async def fail_over(life: Life) -> None:
     started_at = life.started_at or loss.silent_since
     await life.saver.detach()
     life.pending = None  # a machine lost before it made progress: its incident stays without a recovery
+    released = await hold_back(life, lease, loss)
     try:
-        result = await _climb(life, lease, loss)
+        result = await _climb(life, lease, loss, released=released)
     except ChildWorkflowError as err:
         return await _no_machine(life, lease, err)
     life.lease = result.lease  # from here on it is ours to let go
     life.incidents += 1
+    life.moved(result.kept_state)
     life.epoch = max(life.epoch, result.epoch)
     life.pending = _incident(lease, loss, result, started_at)
     await steps.record_incident(life.pending)
@@ -42,7 +45,7 @@ async def fail_over(life: Life) -> None:
     return await life.work_runs(result.lease, result.started_at, how, head=result.head, base=base)
 
 
-async def _climb(life: Life, lease: Lease, loss: Loss) -> FailoverResult:
+async def _climb(life: Life, lease: Lease, loss: Loss, *, released: bool) -> FailoverResult:
     order = FailoverInput(
         spec=life.spec,
         lost=lease,
@@ -52,6 +55,8 @@ async def _climb(life: Life, lease: Lease, loss: Loss) -> FailoverResult:
         decided_at=loss.decided_at,
         epoch=life.epoch,
         head=life.head,
+        only=loss.only,
+        released=released,
     )
     starting = asyncio.create_task(
         workflow.start_child_workflow(

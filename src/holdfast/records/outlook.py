@@ -1,0 +1,84 @@
+"""What placement and failover may expect: places that fail lately, and how long recoveries took."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from statistics import median
+
+from pydantic import TypeAdapter
+from sqlmodel import Session, col, or_, select
+
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Conduct
+from holdfast.contracts.memory import PlaceMemory, StrategyRecord
+from holdfast.contracts.spec import Strategy
+from holdfast.policy import breakers
+from holdfast.records.tables import IncidentRow, LeaseRow
+
+RECOVERIES_READ = 200
+TOO_OLD = timedelta(days=30)
+PROVEN = timedelta(minutes=10)
+"""A machine that has been had for so long did come up."""
+_INCIDENT = TypeAdapter(Incident)
+_STRATEGIES = frozenset(Strategy)
+
+
+def closed_places(session: Session, now: datetime) -> list[PlaceMemory]:
+    """Providers and regions where nothing is rented now."""
+    since = now - breakers.REMEMBERED
+    query = select(LeaseRow).where(
+        or_(col(LeaseRow.closed_at) >= since, col(LeaseRow.closed_at).is_(None) & (col(LeaseRow.opened_at) >= since))
+    )
+    return breakers.closed_places(_trials(session.exec(query), now), now=now)
+
+
+def strategy_records(session: Session, now: datetime) -> list[StrategyRecord]:
+    """What the newest recoveries took, by strategy."""
+    query = (
+        select(IncidentRow.document)
+        .where(IncidentRow.decided_at >= now - TOO_OLD, col(IncidentRow.recovery_time).is_not(None))
+        .order_by(col(IncidentRow.decided_at).desc())
+        .limit(RECOVERIES_READ)
+    )
+    by_strategy: dict[Strategy, list[Incident]] = defaultdict(list)
+    for document in session.exec(query):
+        incident = _INCIDENT.validate_python(document)
+        if incident.strategy in _STRATEGIES:
+            by_strategy[Strategy(incident.strategy)].append(incident)
+    return [
+        StrategyRecord(
+            strategy=strategy,
+            times=len(incidents),
+            typical=_median(_took(each) for each in incidents),
+            spent=_median(_spent(each) for each in incidents),
+        )
+        for strategy, incidents in sorted(by_strategy.items())
+    ]
+
+
+def _trials(rows: Iterator[LeaseRow], now: datetime) -> Iterator[breakers.Trial]:
+    for row in rows:
+        if row.closed_at is not None and row.conduct in (Conduct.GOOD, Conduct.BAD):
+            yield _trial(row, row.closed_at, good=row.conduct == Conduct.GOOD)
+        elif row.closed_at is None and row.launched_at is not None and row.launched_at + PROVEN <= now:
+            yield _trial(row, row.launched_at + PROVEN, good=True)
+
+
+def _trial(row: LeaseRow, at: datetime, *, good: bool) -> breakers.Trial:
+    return breakers.Trial(provider=row.provider, region=row.region, machine_id=row.machine_id, at=at, good=good)
+
+
+def _median(spans: Iterable[timedelta]) -> timedelta:
+    return timedelta(seconds=median(each.total_seconds() for each in spans))
+
+
+def _took(incident: Incident) -> timedelta:
+    """From the decision until the work ran again."""
+    return incident.phases.total() - incident.phases.detect - incident.phases.progress
+
+
+def _spent(incident: Incident) -> timedelta:
+    """What was paid for machines that did no work, at the price of the one that took over."""
+    hourly = incident.attempts[-1].hourly if incident.attempts else Decimal(0)
+    return timedelta(hours=float(incident.cost / hourly)) if hourly > 0 else timedelta()

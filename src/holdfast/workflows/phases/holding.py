@@ -1,0 +1,50 @@
+"""No more moves in a day than the policy allows: what is lost so often has something that a move does not mend."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from temporalio import workflow
+
+from holdfast.contracts.incidents import Cause
+from holdfast.contracts.machines import Lease
+from holdfast.workflows.life import Life
+from holdfast.workflows.releasing import release
+from holdfast.workflows.wishes import Loss, Wish
+
+DAY = timedelta(days=1)
+_NOT_COUNTED = (Cause.REQUESTED, Cause.REBOOTED)  # a person wants it; the machine goes on in place
+
+
+async def hold_back(life: Life, lost: Lease, loss: Loss) -> bool:
+    """Wait until the policy allows another move, or a person wants it or a stop. Whether the lost machine was let go.
+
+    Nothing bills meanwhile, and nothing saved is lost.
+    """
+    if loss.cause in _NOT_COUNTED or len(life.moves_of_a_day()) < life.spec.failover.per_day:
+        return False
+    if not workflow.patched("moves-are-counted"):
+        return False
+    await release(lost, f"lost: {loss.cause}")
+    life.holding = True
+    try:
+        while not _wanted(life) and (moves := life.moves_of_a_day())[life.spec.failover.per_day - 1 :]:
+            goes_on = moves[0] + DAY
+            life.enter(life.face.phase, _why(len(moves), goes_on.strftime("%Y-%m-%d %H:%M")))
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: _wanted(life), timeout=goes_on - workflow.now(), timeout_summary="the moves of a day"
+                )
+    finally:
+        life.holding = False
+    if life.wishes.current is Wish.FAILOVER:
+        life.wishes.take()
+    return True
+
+
+def _wanted(life: Life) -> bool:
+    return life.wishes.current in (Wish.FAILOVER, Wish.STOP)
+
+
+def _why(moves: int, goes_on: str) -> str:
+    counted = f"{moves} move{'s' if moves > 1 else ''} in 24 hours"
+    return f"{counted}, as many as the policy allows: goes on at {goes_on} UTC, or by `holdfast failover`"
