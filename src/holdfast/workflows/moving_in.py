@@ -56,6 +56,7 @@ class Mover:
         self, lease: Lease, *, ordered_at: datetime, saved: Sequence[CheckpointRef] = (), restarted: bool = False
     ) -> MovedIn | NeverUp:
         """`ordered_at`: when its provider was asked for it. `saved`: what may be restored, newest first."""
+        self.go_on()  # what was awaited until now may have swallowed a cancel
         accepted = workflow.now()
         self.say(f"{lease.label} is booting")
         instance = await steps.await_running(lease, self.spec.failover.boot_timeout, restarted=restarted)

@@ -137,7 +137,7 @@ class Settler:
     def _tries(self, offers: Iterable[Offer], strategy: str, with_state: bool) -> Iterator[Attempting]:
         """One try after the other, begun when it is asked for."""
         for offer in offers:
-            if self._claims >= self._spec.failover.tries or self._costs_enough:
+            if self._claims >= self._spec.failover.tries or self._costs_enough or self.called_off:
                 return
             if offer.machine_id not in self._trying:  # several offers may be one machine
                 self._claims += 1
