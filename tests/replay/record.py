@@ -21,11 +21,12 @@ from temporalio.testing import WorkflowEnvironment
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.machines import InstanceState
-from holdfast.contracts.spec import CheckpointSpec
+from holdfast.contracts.memory import StrategyRecord
+from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, Order, Strategy
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
 from tests.workflows.conftest import DYNAMIC_CONFIG
 from tests.workflows.stories import Story, run_story
-from tests.workflows.world import a_checkpoint
+from tests.workflows.world import a_checkpoint, an_offer
 
 FOLDER = Path(__file__).parent / "histories"
 HERE = f"{Path(__file__).resolve().parents[2]}/"
@@ -303,6 +304,51 @@ async def outage_continued(story: Story) -> Handle:
     return handle
 
 
+async def raced(story: Story) -> Handle:
+    """Outbid; two machines were tried at once in the lost one's region, and the second was ready first."""
+    handle = await _lost_one(story, Strategy.REGIONAL, race=2)
+    await story.until(lambda: bool(story.world.incidents and story.world.incidents[0].recovered_at))
+    story.world.finish(story.world.machines["i3"])
+    return handle
+
+
+async def boxed(story: Story) -> Handle:
+    """Outbid; by the order of experience, where the first strategy took too long and the second was quick."""
+    story.world.recoveries = [StrategyRecord(strategy=Strategy.REGIONAL, times=9, typical=timedelta(seconds=1))]
+    ladder = (Strategy.SNAPSHOT, Strategy.REGIONAL)
+    handle = await _lost_one(story, *ladder, order=Order.AUTO, rung_timeout=timedelta(seconds=10))
+    await story.until(lambda: len(story.world.machines) == 2)
+    story.world.offers = [an_offer(9, region="US")]
+    await story.until(lambda: bool(story.world.incidents and story.world.incidents[0].recovered_at))
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def held_back(story: Story) -> Handle:
+    """Outbid twice, with one move a day: it waited, until a person wanted the second."""
+    story.world.slow_to_boot = set()
+    handle = await _lost_one(story, Strategy.SNAPSHOT, per_day=1, slow=())
+    await story.running(handle, epoch=2)
+    story.world.outbid(story.world.newest())
+    await story.until(lambda: not story.world.alive)
+    await handle.execute_update("failover", FailoverRequest(), result_type=Ack)
+    await story.running(handle, epoch=3)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def _lost_one(story: Story, *ladder: Strategy, slow: tuple[str, ...] = ("m2",), **policy: Any) -> Handle:
+    """The first machine is outbid while the market has others, some of them slow."""
+    story.world.offers = [an_offer(1)]
+    spec = FailoverSpec(ladder=ladder, silence=timedelta(seconds=2), **policy)
+    handle = await story.begin(failover=spec)
+    await story.running(handle)
+    story.world.offers = [an_offer(number, f"0.{30 + number}") for number in range(1, 6)]
+    story.world.slow_to_boot = set(slow)
+    story.world.outbid(story.world.newest())
+    return handle
+
+
 STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
     story.__name__: story
     for story in (
@@ -331,6 +377,9 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         asked_again,
         superseded,
         outage_continued,
+        raced,
+        boxed,
+        held_back,
     )
 }
 

@@ -1,12 +1,13 @@
 """Ways to another machine: near first, several at once, in a time box, in the order that was best so far."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from holdfast.contracts.machines import Conduct
+from holdfast.contracts.machines import Conduct, InstanceState
 from holdfast.contracts.memory import PlaceMemory, StrategyRecord
 from holdfast.contracts.spec import FailoverSpec, Order, Strategy
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
@@ -177,3 +178,39 @@ async def test_more_moves_in_a_day_than_the_policy_allows_wait_for_the_day_or_a_
     assert "1 move in 24 hours" in status.reason
     await handle.execute_update("failover", FailoverRequest(), result_type=Ack)
     await story.running(handle, epoch=3)
+
+
+async def exited(story: Story, **spec: Any) -> Any:
+    """A workload whose machine's container ended, its disk intact, before anything was saved."""
+    story.world.offers = NEAR[:1]
+    handle = await story.begin(workdir=False, **spec)
+    await story.running(handle)
+    story.world.offers = NEAR
+    machine = story.world.newest()
+    machine.instance = replace(machine.instance, state=InstanceState.EXITED, ssh=None)
+    return handle, machine
+
+
+async def test_a_restart_that_takes_long_loses_against_a_new_machine(story: Story):
+    handle, machine = await exited(story, failover=policy(Strategy.COLDSTART, race=2))
+    before = (await story.status(handle)).epoch
+    first = machine.instance.machine_id
+    story.world.slow_to_boot = {first}
+    story.world.fall_silent(machine)
+    await story.until(lambda: bool(story.world.incidents))
+    status = await story.running(handle)
+    assert status.lease is not None and status.lease.machine_id != first
+    assert status.lease.epoch == status.epoch > before + 1
+    await story.until(lambda: len(story.world.alive) == 1)
+
+
+async def test_a_restart_that_is_ready_first_keeps_the_machine_and_its_files(story: Story):
+    handle, machine = await exited(story, failover=policy(Strategy.COLDSTART, race=2))
+    kept = machine.instance.machine_id
+    story.world.slow_to_boot = {each.machine_id for each in NEAR} - {kept}
+    story.world.fall_silent(machine)
+    await story.until(lambda: bool(story.world.incidents))
+    status = await story.running(handle)
+    assert status.lease is not None and status.lease.machine_id == kept
+    assert story.world.incidents[0].work_lost is None
+    await story.until(lambda: len(story.world.alive) == 1)

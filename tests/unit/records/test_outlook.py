@@ -1,0 +1,85 @@
+"""What the records say of places and of recoveries."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from holdfast.contracts.activities import CloseLeaseInput
+from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
+from holdfast.contracts.machines import Conduct
+from holdfast.contracts.spec import Strategy
+from holdfast.records.store import Records
+from tests.unit.records.makers import NOON, Clock, claim, lease, offer, opening
+
+MINUTE = timedelta(minutes=1)
+
+
+def failed(records: Records, *machines: str) -> None:
+    records.open_workload(opening())
+    for epoch, machine in enumerate(machines, start=1):
+        records.claim_epoch(claim(epoch, of=offer(f"offer-{epoch}", machine_id=machine)))
+        records.record_lease(lease(epoch, machine_id=machine))
+        order = CloseLeaseInput(
+            label=f"train.e{epoch}.m4rk",
+            closed_at=NOON + epoch * MINUTE,
+            reason="it never answered",
+            conduct=Conduct.BAD,
+            failed_in="boot",
+        )
+        records.close_lease(order)
+
+
+def an_incident(epoch: int, strategy: str, seconds: int, *, recovered: bool = True) -> Incident:
+    attempt = Attempt(
+        epoch=epoch + 1,
+        strategy=strategy,
+        provider="vast",
+        offer_id="o",
+        machine_id="m",
+        hourly=Decimal("0.36"),
+        outcome="running",
+        took=timedelta(seconds=seconds),
+    )
+    return Incident(
+        workload="train",
+        epoch_lost=epoch,
+        epoch_gained=epoch + 1,
+        cause=Cause.OUTBID,
+        reason="",
+        strategy=strategy,
+        silent_since=NOON,
+        decided_at=NOON,
+        recovered_at=NOON + timedelta(seconds=seconds) if recovered else None,
+        phases=Phases(detect=timedelta(hours=1), boot=timedelta(seconds=seconds), progress=timedelta(hours=1)),
+        recovery_time=timedelta(hours=2) if recovered else None,
+        work_lost=None,
+        cost=Decimal("0.001"),
+        attempts=(attempt,),
+    )
+
+
+def test_machines_of_one_region_that_fail_in_a_row_close_it_for_a_while(records: Records, clock: Clock) -> None:
+    failed(records, "m1", "m2", "m3")
+    clock.now = NOON + 4 * MINUTE
+    (place,) = records.closed_places()
+    assert (place.provider, place.until) == ("vast", NOON + 8 * MINUTE)
+    clock.now = NOON + 9 * MINUTE
+    assert records.closed_places() == []
+
+
+def test_two_failures_close_nothing(records: Records, clock: Clock) -> None:
+    failed(records, "m1", "m2")
+    clock.now = NOON + 4 * MINUTE
+    assert records.closed_places() == []
+
+
+def test_a_strategys_record_is_the_median_from_the_decision_to_the_running_work(records: Records, clock: Clock) -> None:
+    records.open_workload(opening())
+    for epoch, seconds in enumerate((20, 90, 30), start=1):
+        records.record_incident(an_incident(epoch, Strategy.SNAPSHOT, seconds))
+    records.record_incident(an_incident(4, Strategy.REGIONAL, 5, recovered=False))
+    clock.now = NOON + MINUTE
+    (record,) = records.strategy_records()
+    assert (record.strategy, record.times, record.typical) == (Strategy.SNAPSHOT, 3, timedelta(seconds=30))
+    assert record.spent == timedelta(seconds=10)
+    clock.now = NOON + timedelta(days=31)
+    assert records.strategy_records() == []
