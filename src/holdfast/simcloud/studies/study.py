@@ -97,6 +97,11 @@ def sets(traces: Sequence[Trace], order: Order) -> list[ZoneSet]:
     return found
 
 
+def largest(traces: Sequence[Trace], order: Order) -> ZoneSet:
+    """The set with the most zones; of several, the one with the longest traces."""
+    return max(sets(traces, order), key=lambda each: (len(each.world.zones), each.world.length * each.world.tick))
+
+
 def _folders(traces: Sequence[Trace]) -> Iterator[tuple[tuple[str, float], list[Trace]]]:
     keys = dict.fromkeys((trace.origin, trace.tick) for trace in traces)
     for key in keys:
