@@ -147,7 +147,7 @@ def _draw(path: Path, traces: "Sequence[Trace]", order: "Order") -> None:
     cost = outcome.cost / order.compute.total_seconds()
     title = f"{rule.value} on {zones.name}: {cost:.0%} of the price on demand, {outcome.launches} machines"
     try:
-        draw(path, zones.world, order.plan(zones.world), outcome, title=title)
+        draw(path, zones.world, order.plan(zones.world, outcome.start), outcome, title=title)
     except OSError as err:
         raise UsageProblem(f"{path} cannot be written: {err.strerror or err}") from err
     console.say(f"drawn: {path} ({rule.value} on {zones.name})")

@@ -17,6 +17,7 @@ from holdfast.simcloud.studies.saving import KEEPS_ALL, Cadence, Saves
 from holdfast.simcloud.studies.world import Choice, World
 
 _ALMOST = 1e-6  # seconds: sums of floats
+_LEAST_CADENCE = 1.0  # seconds: saves that cost nothing would be made all the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ class _Job:
         if self.cadence is None:
             return KEEPS_ALL
         takes = self.cadence.takes
-        best = self.world.outlook(at).cadence(timedelta(seconds=takes)).total_seconds()
+        best = max(_LEAST_CADENCE, self.world.outlook(at).cadence(timedelta(seconds=takes)).total_seconds())
         every = best if self.cadence.every is None else self.cadence.every
         # The safety net reckons with `plan.cadence`: no loss may take away more than that.
         most = self.plan.cadence.total_seconds() - takes

@@ -79,7 +79,13 @@ def _progress(axes: "Axes", plan: Plan, outcome: Outcome, end: float) -> None:
     axes.fill_between(
         [deadline - work - changeover, deadline - changeover], [0, work], 0, color="#c94f4f", alpha=0.10, linewidth=0
     )
-    axes.plot([deadline - work - changeover, deadline - changeover], [0, work], color="#c94f4f", lw=1, label="last moment for on demand")
+    axes.plot(
+        [deadline - work - changeover, deadline - changeover],
+        [0, work],
+        color="#c94f4f",
+        lw=1,
+        label="last moment for on demand",
+    )
     axes.plot([0, deadline], [0, work], color=_LINE, lw=1, ls=":", label="even progress")
     for since, until, before, done, color in _segments(outcome, changeover):
         axes.plot([since, until], [before, done], color=color, lw=2, solid_capstyle="round")

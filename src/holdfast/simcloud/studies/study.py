@@ -52,16 +52,18 @@ class Order:
     seed: int = 0
     warm_up: timedelta = timedelta(hours=24)
 
-    def plan(self, world: World) -> Plan:
-        """The order as the production policy reads it."""
-        saves = self.save_cost is not None
+    def plan(self, world: World, start: int) -> Plan:
+        """The order for the job that starts at tick `start`, as the production policy reads it."""
+        cadence = timedelta()
+        if self.save_cost is not None:
+            cadence = (self.cadence or world.outlook(start).cadence(self.save_cost)) + self.save_cost
         return Plan(
             work=self.compute,
             deadline=self.deadline,
             changeover=self.changeover,
             review=timedelta(seconds=world.tick),
             spot_share=self.price_ratio,
-            cadence=(self.cadence or timedelta(hours=1)) + (self.save_cost or timedelta()) if saves else timedelta(),
+            cadence=cadence,
         )
 
     @property
@@ -147,16 +149,20 @@ def simulate(
 
 
 def _row(zones: ZoneSet, order: Order, rule: Rule, begins: Sequence[int]) -> StudyRow:
-    world, plan = zones.world, order.plan(zones.world)
-    outcomes = [run(world, plan, rule, start=at, choice=order.choice, cadence=order.saves) for at in begins]
+    world = zones.world
     return summed_up(
-        outcomes,
-        plan,
+        [_run(zones, order, rule, at) for at in begins],
+        order.plan(world, begins[0]),
         zones=zones.name,
         hours=world.length * world.tick / 3600,
         available=sum(world.anywhere.up) / world.length,
         policy=rule.value,
     )
+
+
+def _run(zones: ZoneSet, order: Order, rule: Rule, start: int, *, story: bool = False) -> Outcome:
+    plan = order.plan(zones.world, start)
+    return run(zones.world, plan, rule, start=start, choice=order.choice, cadence=order.saves, story=story)
 
 
 def a_typical_job(zones: ZoneSet, order: Order, rule: Rule) -> Outcome:
@@ -165,12 +171,12 @@ def a_typical_job(zones: ZoneSet, order: Order, rule: Rule) -> Outcome:
     Raises:
         TooShort: the set of zones is too short for a job.
     """
-    world, plan, begins = zones.world, order.plan(zones.world), starts(zones.world, order)
+    begins = starts(zones.world, order)
     if not begins:
         raise TooShort(f"{zones.name} is too short for one job")
-    outcomes = [run(world, plan, rule, start=at, choice=order.choice, cadence=order.saves) for at in begins]
+    outcomes = [_run(zones, order, rule, at) for at in begins]
     middle = sorted(outcomes, key=lambda each: (each.finished == inf, each.cost, each.start))[len(outcomes) // 2]
-    return run(world, plan, rule, start=middle.start, choice=order.choice, cadence=order.saves, story=True)
+    return _run(zones, order, rule, middle.start, story=True)
 
 
 def _study(order: Order, rows: Sequence[StudyRow], left_out: Sequence[str]) -> Study:

@@ -99,15 +99,15 @@ def _json(text: str) -> tuple[float, list[int], list[float]]:
 
 def _csv(text: str) -> tuple[float, list[int], list[float]]:
     rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
-    if not rows:
-        raise ValueError("it is empty")
-    if len(rows[0]) == 3 and rows[0][1] in ("add", "remove"):
-        sizes = _sizes_of_events(rows)
-    elif len(rows[0]) == 3:
-        sizes = [(datetime.fromisoformat(f"{day}T{time}+00:00").timestamp(), int(size)) for day, time, size in rows]
-    else:
-        sizes = [(float(ms) / 1000, int(size)) for ms, size in rows]
-    return _sampled(sizes)
+    columns = len(rows[0]) if rows else 0
+    for number, row in enumerate(rows, start=1):
+        if len(row) != columns or columns not in (2, 3):
+            raise ValueError(f"row {number} has {len(row)} columns, where two or three in every row are read")
+    if columns == 3 and rows[0][1] in ("add", "remove"):
+        return _sampled(_sizes_of_events(rows))
+    if columns == 3:
+        return _sampled([(datetime.fromisoformat(f"{day}T{time}+00:00").timestamp(), int(n)) for day, time, n in rows])
+    return _sampled([(float(ms) / 1000, int(n)) for ms, n in rows])
 
 
 def _sizes_of_events(rows: Iterable[Sequence[str]]) -> list[tuple[float, int]]:
@@ -132,7 +132,7 @@ def _sampled(sizes: Sequence[tuple[float, int]]) -> tuple[float, list[int], list
     sizes = sorted(sizes, key=itemgetter(0))
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(sizes)]
     if not gaps:
-        raise ValueError("it has one moment only")
+        raise ValueError("it has fewer than two rows")
     tick = max(median(gaps), _EVENT_TICK)
     start, end = sizes[0][0], sizes[-1][0]
     if (end - start) / tick > _LONGEST:
