@@ -101,13 +101,18 @@ def decide(rule: Rule, plan: Plan, moment: Moment) -> Answer:
     slack = plan.deadline - moment.elapsed - (plan.work - moment.done)
     behind = moment.elapsed * (plan.work / plan.deadline) - moment.done
     use, because, holds = _weigh(rule, plan, moment, slack, behind)
+    if holds is Holds.UNTIL_LOST and plan.cadence and rule is not Rule.SPOT_ONLY:
+        holds = Holds.REVIEW  # saves eat slack on a machine that runs, too: see `_stay`
     return Answer(use=use, because=because, holds=holds, slack=slack, behind=behind)
 
 
 _Weighed = tuple[Use, str, Holds]
-_STAY: Final = (Use.SPOT, "the spot machine runs: it is kept until it is lost", Holds.UNTIL_LOST)
-_STAY_FOR_NOW: Final = (Use.SPOT, "the spot machine runs, with {slack} of slack should it be lost", Holds.REVIEW)
-_TAKE: Final = (Use.SPOT, "spot can be had, with {slack} of slack: it is used until it is lost", Holds.UNTIL_LOST)
+_STAY: Final = (
+    Use.SPOT,
+    "the spot machine runs, with {slack} of slack should it be lost: it is kept",
+    Holds.UNTIL_LOST,
+)
+_TAKE: Final = (Use.SPOT, "spot can be had, with {slack} of slack should it be lost: it is used", Holds.UNTIL_LOST)
 _NET: Final = (
     Use.ON_DEMAND,
     "only {slack} of slack is left, less than a failed try on spot would cost: on demand until the end",
@@ -177,7 +182,7 @@ def _stay(plan: Plan, slack: timedelta) -> _Weighed:
     """Saves take time, so slack may run out on a machine that is never lost. When it is gone, spot is all there is."""
     if plan.changeover <= slack < plan.changeover + plan.review:
         return _NET
-    return _STAY_FOR_NOW if plan.cadence else _STAY
+    return _STAY
 
 
 def _uniform(plan: Plan, moment: Moment, behind: timedelta) -> _Weighed:

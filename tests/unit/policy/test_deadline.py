@@ -122,13 +122,18 @@ def _any_plan(chance: random.Random) -> Plan:
 
 
 def _lived(rule: Rule, plan: Plan, chance: random.Random) -> timedelta:
-    """When the work of one life is done. Of work on spot, with a cadence, only whole cadences survive a loss."""
+    """When the work of one life is done. Of work on spot, with a cadence, only whole cadences survive a loss.
+
+    Nobody asks again while an answer holds.
+    """
     mood = chance.choice([0.02, 0.2, 0.5, 0.95])  # how likely spot is there at the next look
     now, done, unsaved, settling, using = timedelta(), timedelta(), timedelta(), timedelta(), Use.WAIT
     spot = chance.random() < mood
+    answer: Answer | None = None
     while done + unsaved < plan.work:
-        outlook = chance.choice([PLENTY, LITTLE, Outlook()])
-        answer: Answer = decide(rule, plan, Moment(now, done, using, spot, outlook))
+        if answer is None or answer.holds is Holds.REVIEW or (answer.holds is Holds.UNTIL_LOST and using is Use.WAIT):
+            outlook = chance.choice([PLENTY, LITTLE, Outlook()])
+            answer = decide(rule, plan, Moment(now, done, using, spot, outlook))
         assert answer.use is not Use.SPOT or spot, "spot cannot be had"
         if answer.use is not using:
             using, settling = answer.use, plan.changeover
