@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 WINDOW: Final = timedelta(hours=48)  # how far back it is worth looking: what is older says little about today
-# What is taken to be so until something was seen, and how much looking counts as much. The shares were chosen on two
-# dozen zones of three providers' GPU spot machines (docs/studies.md).
+# What is taken to be so until something was seen, and how much looking counts as much. The figures on drops
+# were chosen on a sample of jobs on six zones of GPU spot machines (docs/studies.md).
 _AVAILABLE, _AVAILABLE_WEIGHT = 0.5, timedelta(hours=6)
 _DROPS_PER_HOUR, _DROPS_WEIGHT = 0.3, timedelta(hours=24)
 _HOUR: Final = timedelta(hours=1)
