@@ -16,7 +16,7 @@ ORDER = Order(
     changeover=timedelta(minutes=12),
     price_ratio=0.3,
     policies=tuple(rule for rule in Rule if rule is not Rule.SPOT_ONLY),
-    every=timedelta(hours=1),
+    every=timedelta(hours=4),
     save_cost=timedelta(seconds=60),
 )
 
@@ -24,7 +24,7 @@ ORDER = Order(
 def weather() -> Trace:
     chance = random.Random(7)
     counts = [int(chance.random() < 0.9)]
-    for _ in range(2000):
+    for _ in range(1200):
         counts.append(int(chance.random() < (0.985 if counts[-1] else 0.1)))
     return Trace(zone="drawn", origin="here", tick=195, counts=counts)
 
