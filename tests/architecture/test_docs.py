@@ -38,6 +38,7 @@ from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
 from holdfast.contracts.workload import Ack, WorkloadStatus
+from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,7 @@ DOCUMENTS = (
     *(Standing, Budget, Costs, CostLine, DayCost, CostGroup, Drift),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
     *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
+    *(Study, StudyRow),
 )
 EXAMPLES: dict[str, Any] = {
     "ps": list[WorkloadLine],
@@ -65,6 +67,7 @@ EXAMPLES: dict[str, Any] = {
     "checkpoint ls": list[CheckpointRef],
     "report": WorkloadReport,
     "why": list[Decision],
+    "simulate": Study,
 }
 
 

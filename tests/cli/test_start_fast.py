@@ -18,6 +18,7 @@ HEAVY = (
     "sqlmodel",
     "yaml",
     "httpx",
+    "matplotlib",
 )
 SHOW = """
 import json, os, sys
@@ -36,7 +37,9 @@ def loaded_by(*argv: str, **environment: str) -> tuple[int, set[str]]:
     return code, set(modules)
 
 
-@pytest.mark.parametrize("argv", [("--help",), (), ("ps", "--help"), ("version", "--help"), ("nope",)])
+@pytest.mark.parametrize(
+    "argv", [("--help",), (), ("ps", "--help"), ("version", "--help"), ("simulate", "--help"), ("nope",)]
+)
 def test_help_imports_nothing_heavy(argv: tuple[str, ...]) -> None:
     _, modules = loaded_by(*argv)
     heavy = set(HEAVY) - {"temporalio"} if argv[:1] == ("ps",) else set(HEAVY)

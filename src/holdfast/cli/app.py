@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "cost": ("cost", "cost", "Show what every machine cost, and whether the bills agree."),
     "budget": ("budget", "app", "Limit what may be spent, and show how much is."),
     "sim": ("sim", "app", "Act on the simulated market: kill, outbid, partition, bill."),
+    "simulate": ("simulate", "simulate", "Try a deadline policy on traces of real spot machines."),
     "worker": ("worker", "worker", "Run workers of one or more roles."),
     "doctor": ("doctor", "doctor", "Check this installation and say what to do about it."),
     "records": ("records", "app", "Look after the records database."),

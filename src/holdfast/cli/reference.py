@@ -49,6 +49,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `machines ls` | a list: `provider`, `machine_id`, `good`, `bad`, `neutral`, `banned_until`, `ban_reason` |
 | `machines history` | `machine` and `stays` |
 | `machines ban`, `machines unban` | the machine as it is remembered then |
+| `simulate` | what was asked for, `rows` (one for each policy and set of zones) and `left_out` |
 | `sim instances`, `sim offers`, `sim bill` | the market's own truth |
 | `sim kill` and the other levers | `instances`: the ids that were hit |
 | `records current` | `found`, `needed` |
