@@ -15,6 +15,7 @@ from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.machines import MachineActivities
 from holdfast.activities.money import MoneyActivities
+from holdfast.activities.pools import PoolActivities
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
 from holdfast.activities.stock import StockActivities
@@ -24,6 +25,7 @@ ROOMS = (
     RecordActivities,
     MoneyActivities,
     StockActivities,
+    PoolActivities,
     MachineActivities,
     ProviderWatch,
     HostActivities,

@@ -14,6 +14,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from holdfast.activities.pools import ask_pool
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
@@ -35,6 +36,7 @@ from holdfast.contracts.machines import (
 )
 from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, StrategyRecord
 from holdfast.contracts.money import BudgetWord, MeterInput
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult
 from holdfast.contracts.workload import Phase
 from tests.workflows.moments import Moments
 
@@ -116,6 +118,7 @@ class World:
         self.ended: tuple[Phase, str] | None = None
         self.calls: Counter[str] = Counter()
         self.cannot_pause = False
+        self.claims_are_not_heard = 0  # so many answers of a warm pool are lost
         self.moments = Moments()
         self.order: list[str] = []  # what happened, in words that tests can compare
 
@@ -170,6 +173,9 @@ class World:
 
     @activity.defn
     async def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
+        if names.is_pool_record(order.workload):
+            self.lines[names.label(order.workload, order.epoch)] = ""
+            return acts.ClaimEpochResult(head=None)
         if order.epoch < self.epoch:
             raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
         if order.offer is not None and order.offer.offer_id in self.taken:
@@ -221,8 +227,29 @@ class World:
         return [
             OpenLease(provider=PROVIDER, label=label, instance_id=instance_id)
             for label, instance_id in self.lines.items()
-            if label not in self.closed
+            if label not in self.closed and label.startswith(f"{workload}.")
         ]
+
+    @activity.defn
+    async def claim_standby(self, order: ClaimRequest) -> ClaimAnswer:
+        answer = await ask_pool(activity.client(), order)
+        if self.claims_are_not_heard > 0:
+            self.claims_are_not_heard -= 1
+            raise ApplicationError("the worker that asked has died")
+        return answer
+
+    @activity.defn
+    async def hand_over_standby(self, order: HandOverInput) -> HandOverResult:
+        if order.epoch <= self.epoch:
+            raise ApplicationError("older than the fence", type=ErrorType.FENCED, non_retryable=True)
+        if order.standby in self.closed:
+            raise ApplicationError("taken", type=ErrorType.OFFER_TAKEN, non_retryable=True)
+        label = names.label(order.workload, order.epoch)
+        self.epoch = order.epoch
+        self.closed[order.standby] = f"taken as {label}"
+        self.lines[label] = self.lines[order.standby]
+        self.order.append(f"hand over {order.standby}")
+        return HandOverResult(label=label)
 
     @activity.defn
     async def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
@@ -462,6 +489,8 @@ class World:
             self.keep_budget,
             self.open_leases,
             self.close_lease,
+            self.claim_standby,
+            self.hand_over_standby,
             self.commit_checkpoint,
             self.read_head,
             self.record_incident,

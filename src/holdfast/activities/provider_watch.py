@@ -82,7 +82,7 @@ class ProviderWatch:
         parsed = names.parse_label(instance.label or "")
         if parsed is None:
             return
-        handle = self._client.get_workflow_handle(names.workload_id(parsed[0]))
+        handle = self._client.get_workflow_handle(names.owner_id(parsed[0]))
         try:
             await handle.signal("provider_said", instance)
         except RPCError as err:

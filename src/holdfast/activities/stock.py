@@ -19,7 +19,7 @@ from holdfast.contracts.sweeping import Finding, JudgeInput, Ruling, Stock
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 
-_RUNNING = f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running'"
+_RUNNING = f"WorkflowType IN ('{names.WORKLOAD}', '{names.WARM_POOL}') AND ExecutionStatus = 'Running'"
 _ASKED_AT_ONCE = 20
 FRESH = timedelta(minutes=5)
 """More than any provider's listing is known to lag behind."""
@@ -72,7 +72,7 @@ class StockActivities:
     async def _running(self, workloads: set[str]) -> set[str]:
         """Those that have a run. The server's list may lag, so one that is not in it is asked for by name."""
         listed = {execution.id async for execution in self._client.list_workflows(_RUNNING)} if workloads else set()
-        found = {name for name in workloads if names.workload_id(name) in listed}
+        found = {name for name in workloads if names.owner_id(name) in listed}
         unlisted = sorted(workloads - found)
         for start in range(0, len(unlisted), _ASKED_AT_ONCE):
             some = unlisted[start : start + _ASKED_AT_ONCE]
@@ -85,7 +85,7 @@ class StockActivities:
         """By the server's own message: the SDK's fails at a status that it does not know."""
         order = DescribeWorkflowExecutionRequest(
             namespace=self._client.namespace,
-            execution=WorkflowExecution(workflow_id=names.workload_id(workload)),
+            execution=WorkflowExecution(workflow_id=names.owner_id(workload)),
         )
         try:
             told = await self._client.workflow_service.describe_workflow_execution(order, retry=True)

@@ -33,6 +33,7 @@ from holdfast.contracts.money import (
     Standing,
     StandingsInput,
 )
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
@@ -46,6 +47,7 @@ class OpenWorkloadInput:
     spec: WorkloadSpec
     workdir: CheckpointRef | None
     run_id: str  # first run id of the chain: a repeated call opens nothing twice
+    pool: bool = False  # opened by a warm pool, for its standbys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +257,18 @@ async def machine_history(order: MachineKey) -> MachineHistory | None:
 @activity.defn
 async def ban_machine(order: BanInput) -> MachineMemory:
     """Ban a machine, or lift its ban."""
+    raise _stub()
+
+
+@activity.defn
+async def claim_standby(order: ClaimRequest) -> ClaimAnswer:
+    """Ask a warm pool for a machine. Repeated, it gets the same answer."""
+    raise _stub()
+
+
+@activity.defn
+async def hand_over_standby(order: HandOverInput) -> HandOverResult:
+    """Raise a workload's fence and make a pool's standby its machine, both or neither. Repeated, it changes nothing."""
     raise _stub()
 
 

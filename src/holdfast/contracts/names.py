@@ -17,6 +17,7 @@ RELEASE: Final = "release"
 GARBAGE: Final = "garbage"
 SWEEP: Final = "sweep"
 RECONCILE: Final = "reconcile"
+WARM_POOL: Final = "warm_pool"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -47,6 +48,7 @@ _LABEL: Final = re.compile(
     r"(?P<workload>[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?)\.e(?P<epoch>0|[1-9][0-9]{0,7})(\.(?P<mark>[a-z0-9]{4}))?"
 )
 MARK_LENGTH: Final = 4
+_POOL: Final = "pool--"
 
 
 def provider_queue(provider: str) -> str:
@@ -69,6 +71,24 @@ def checkpoints_id(workload: str) -> str:
 
 def release_id(label: str) -> str:
     return f"release/{label}"
+
+
+def pool_id(pool: str) -> str:
+    return f"pool/{pool}"
+
+
+def pool_record(pool: str) -> str:
+    """The name under which the records and labels know a pool's machines. No workload may have such a name."""
+    return f"{_POOL}{pool}"
+
+
+def is_pool_record(name: str) -> bool:
+    return name.startswith(_POOL)
+
+
+def owner_id(name: str) -> str:
+    """The workflow that owns what the records hold under this name."""
+    return pool_id(name.removeprefix(_POOL)) if is_pool_record(name) else workload_id(name)
 
 
 def watch_id(provider: str) -> str:

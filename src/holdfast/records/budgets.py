@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.money import Budget, BudgetWord, Scope, SetBudgetInput, Span, Standing, StandingsInput
+from holdfast.contracts.names import is_pool_record
 from holdfast.policy import budget, metering
 from holdfast.policy.metering import Interval
 from holdfast.records import meter
@@ -59,7 +60,7 @@ def read(session: Session, order: StandingsInput, now: datetime) -> list[Standin
 def claim(session: Session, workload: WorkloadRow, intent: LeaseRow | None, now: datetime) -> None:
     """Reserve for the machine that is about to be rented, or, without an intent, for the one that is to run again.
 
-    The workload's other machines are on their way out, and give back what they had reserved for later.
+    The workload's other machines are on their way out, and give back what they had reserved for later; a pool's stay.
 
     Raises:
         BudgetExceeded: a budget has not enough left.
@@ -70,7 +71,7 @@ def claim(session: Session, workload: WorkloadRow, intent: LeaseRow | None, now:
         return
     rows = _locked(session, _holding(workload.name, chosen.tenant))
     for row in standing_by:
-        if row.label != chosen.label:
+        if row.label != chosen.label and not is_pool_record(workload.name):
             _leave(session, row, now)
     reservation = _reserve(session, chosen, rows, now, hourly=chosen.hourly)
     if not budget.allows_rent(reservation):
@@ -82,10 +83,17 @@ def keep(session: Session, workload: WorkloadRow, now: datetime) -> BudgetWord:
     standing_by = _open(session, workload)
     if not standing_by:
         return BudgetWord(look_again_after=budget.LOOK_EVERY)
+    if is_pool_record(workload.name):
+        words = [_keep_one(session, workload, row, now) for row in standing_by]
+        return min(words, key=lambda word: (not word.used_up, word.look_again_after))
     *leaving, row = standing_by
-    rows = _locked(session, _holding(workload.name, row.tenant))
     for each in leaving:
         _leave(session, each, now)
+    return _keep_one(session, workload, row, now)
+
+
+def _keep_one(session: Session, workload: WorkloadRow, row: LeaseRow, now: datetime) -> BudgetWord:
+    rows = _locked(session, _holding(workload.name, row.tenant))
     intervals = meter.of(session, [row.label])[row.label]
     runs = not intervals or intervals[-1].state in _RUNS
     reservation = _reserve(session, row, rows, now, hourly=row.hourly if runs else intervals[-1].hourly)

@@ -34,11 +34,19 @@ def reconcile(session: Session, order: ReconcileInput, now: datetime) -> Drift:
     charged = {each.instance_id: each.amount for each in order.charges}
     query = select(LeaseRow).where(LeaseRow.provider == order.provider)
     known = [row for row in session.exec(query).all() if row.instance_id in charged]
-    rows = [row for row in known if row.opened_at >= order.since]
+    older = {row.instance_id for row in known if row.opened_at < order.since}
+    rows = [row for row in known if row.instance_id not in older]
     meters = meter.of(session, [row.label for row in rows])
+    machines: dict[str, list[LeaseRow]] = {}  # a standby that was claimed has two lines, and one bill
+    for row in sorted(rows, key=lambda each: each.opened_at):
+        machines.setdefault(row.instance_id, []).append(row)
     compared = [
-        reconciling.Compared(label=row.label, intervals=meters.get(row.label, []), charged=charged[row.instance_id])
-        for row in rows
+        reconciling.Compared(
+            label=lines[-1].label,
+            intervals=[each for row in lines for each in meters.get(row.label, [])],
+            charged=charged[instance_id],
+        )
+        for instance_id, lines in machines.items()
     ]
     unknown = len(charged.keys() - {row.instance_id for row in known})
     return reconciling.drift(order.provider, compared, unknown=unknown, now=now)

@@ -40,7 +40,7 @@ def record_lease(session: Session, lease: Lease) -> None:
         _meter(session, row, InstanceState.RUNNING, lease.running_since)
     if row.closed_at is not None:
         meter.stop(session, row.label, row.closed_at)
-        row.cost = _metered(session, row, row.closed_at)
+        row.cost = metered(session, row, row.closed_at)
 
 
 def meter_lease(session: Session, order: MeterInput) -> None:
@@ -66,8 +66,8 @@ def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
         row.closed_because = order.reason
         row.conduct, row.failed_in = order.conduct.value, order.failed_in
         meter.stop(session, row.label, order.closed_at)
-        row.cost = _metered(session, row, order.closed_at)
-    return row.cost if row.cost is not None else _metered(session, row, row.closed_at)
+        row.cost = metered(session, row, order.closed_at)
+    return row.cost if row.cost is not None else metered(session, row, row.closed_at)
 
 
 def open_leases(session: Session, provider: str | None = None, workload: str | None = None) -> list[LeaseRow]:
@@ -119,7 +119,7 @@ def line(session: Session, row: LeaseRow, now: datetime) -> LeaseLine:
         launched_at=row.launched_at,
         closed_at=row.closed_at,
         closed_because=row.closed_because,
-        cost=row.cost if row.cost is not None else _metered(session, row, now),
+        cost=row.cost if row.cost is not None else metered(session, row, now),
         bid=row.bid,
         storage_hourly=row.storage_hourly,
     )
@@ -133,7 +133,8 @@ def _meter(
     meter.turn(session, row.label, state, charged if told and charged is not None else rate, at)
 
 
-def _metered(session: Session, row: LeaseRow, now: datetime) -> Decimal:
+def metered(session: Session, row: LeaseRow, now: datetime) -> Decimal:
+    """What the line costs up to `now`, by its meter."""
     return metering.cost(meter.of(session, [row.label])[row.label], now=now)
 
 

@@ -51,6 +51,7 @@ from holdfast.contracts.money import (
     Standing,
     StandingsInput,
 )
+from holdfast.contracts.pools import HandOverInput, HandOverResult
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.sweeping import Finding, JudgeInput
 from holdfast.records import (
@@ -62,6 +63,7 @@ from holdfast.records import (
     journal,
     leases,
     outlook,
+    pools,
     reports,
     sightings,
     workloads,
@@ -166,6 +168,15 @@ class Records:
         """Lines that were not closed, oldest first, of one provider or of all. Each costs up to now."""
         with self._reading() as session:
             return [leases.line(session, row, self._clock()) for row in leases.open_leases(session, provider, workload)]
+
+    def hand_over(self, order: HandOverInput) -> HandOverResult:
+        """Raise a workload's fence and make a pool's standby its machine, both or neither.
+
+        Raises `Fenced` when the epoch is not newer than the fence, unless this very order raised it, `OfferTaken` when
+        the standby is a pool's no more, and `BudgetExceeded` when the workload cannot pay for it.
+        """
+        with self._writing() as session:
+            return pools.hand_over(session, order, self._clock())
 
     def judge_strangers(self, order: JudgeInput) -> list[Finding]:
         """Say what becomes of machines that nobody owns, and remember them for the next sweep."""

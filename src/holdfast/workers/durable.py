@@ -8,6 +8,7 @@ from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.reconcile import ReconcileWorkflow
 from holdfast.workflows.release import ReleaseWorkflow
 from holdfast.workflows.sweep import SweepWorkflow
+from holdfast.workflows.warm_pool import WarmPoolWorkflow
 from holdfast.workflows.watch import WatchWorkflow
 from holdfast.workflows.workload import WorkloadWorkflow
 
@@ -20,6 +21,7 @@ WORKFLOWS = (
     GarbageWorkflow,
     SweepWorkflow,
     ReconcileWorkflow,
+    WarmPoolWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

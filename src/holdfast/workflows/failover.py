@@ -29,9 +29,10 @@ from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.moving_in import is_rotten
 from holdfast.workflows.settling import Settled, Settler, give_back, to_its_end
-from holdfast.workflows.strategies import coldstart, regional, snapshot
+from holdfast.workflows.strategies import coldstart, regional, snapshot, warmpool
 
 CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Coroutine[Any, Any, Settled | None]]] = {
+    Strategy.WARMPOOL: warmpool.climb,
     Strategy.REGIONAL: regional.climb,
     Strategy.SNAPSHOT: snapshot.climb,
     Strategy.COLDSTART: coldstart.climb,

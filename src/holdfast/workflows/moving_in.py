@@ -16,6 +16,7 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Phases
 from holdfast.contracts.machines import Instance, InstanceState, Lease
+from holdfast.contracts.pools import HOST_EPOCH
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of
@@ -24,6 +25,8 @@ from holdfast.workflows.weighing import answers_again
 Outcome = TypeVar("Outcome")
 More = TypeVarTuple("More")
 CONVERSATIONS_TRIED = 5
+STANDBY_PATIENCE = timedelta(seconds=5)
+"""A standby that does not answer at once is of no use: there is another one, or another way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class Mover:
     say: Callable[[str], None]
     go_on: Callable[[], None]  # raises CancelledError when nobody wants the machine any more
     lead: Callable[[Lease], Awaitable[Lease]]  # this machine is ready; raises CancelledError when another one was first
+    stands_by: bool = False  # nothing is restored or started on it: that is for whoever takes it over
 
     async def move_in(
         self, lease: Lease, *, ordered_at: datetime, saved: Sequence[CheckpointRef] = (), restarted: bool = False
@@ -68,12 +72,16 @@ class Mover:
                 await steps.record_lease(lease)  # whatever comes of it, it is charged for from here on
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
             return NeverUp(state=instance.state)
-        met = await self._persist(steps.settle_in, lease, self.spec)
+        met = await self._persist(steps.settle_in, self._as_spoken_to(lease), self.spec)
         lease = replace(lease, host_key=met.host_key)
         connected = workflow.now()
         self.go_on()
         await steps.record_lease(lease)
         lease = await self.lead(lease)
+        if self.stands_by:
+            boot, connect = booted - accepted + met.reachable_after, connected - booted - met.reachable_after
+            phases = Phases(boot=boot, connect=connect)
+            return MovedIn(lease=lease, phases=phases, started_at=connected, restored=None)
         restored = await self._restore(lease, saved) if saved else None
         ready = workflow.now()
         self.say(f"starting the work on {lease.label}")
@@ -85,6 +93,27 @@ class Mover:
             start=max(started_at - ready, timedelta()),
         )
         return MovedIn(lease=lease, phases=phases, started_at=started_at, restored=restored)
+
+    async def take_over(self, lease: Lease, saved: Sequence[CheckpointRef]) -> MovedIn:
+        """As `move_in`, of a machine that stood ready and is fenced for us by this: only what it lacks is fetched."""
+        began = workflow.now()
+        met = await steps.settle_in(lease, self.spec, patience=STANDBY_PATIENCE)
+        lease = replace(lease, host_key=met.host_key)
+        connected = workflow.now()
+        self.go_on()
+        await steps.record_lease(lease)
+        restored = await self._restore(lease, saved) if saved else None
+        ready = workflow.now()
+        self.say(f"starting the work on {lease.label}")
+        started_at = await self._persist(steps.start_work, lease, self.spec, restored)
+        phases = Phases(
+            connect=connected - began, restore=ready - connected, start=max(started_at - ready, timedelta())
+        )
+        return MovedIn(lease=lease, phases=phases, started_at=started_at, restored=restored)
+
+    def _as_spoken_to(self, lease: Lease) -> Lease:
+        """A standby is not fenced with its pool's epoch, which may be above that of the workload that takes it over."""
+        return replace(lease, epoch=HOST_EPOCH) if self.stands_by else lease
 
     async def _restore(self, lease: Lease, saved: Sequence[CheckpointRef]) -> CheckpointRef:
         """Restore the newest checkpoint that is sound, and return which it was."""

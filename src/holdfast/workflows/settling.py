@@ -28,6 +28,7 @@ from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import host_memory, placement
 from holdfast.workflows import steps
+from holdfast.workflows.claiming import claim
 from holdfast.workflows.failures import conduct_in, kind_of, words_of
 from holdfast.workflows.moving_in import MovedIn, Mover, NeverUp, taken
 from holdfast.workflows.racing import Race
@@ -197,6 +198,43 @@ class Settler:
             return None
         self._note(lease, strategy, "", began, outcome="running")
         return self._settled(moved, began, accepted)
+
+    async def on_standby(self, lost: Lease, strategy: str) -> Settled | None:
+        """One standby of the policy's pool after the other, until one takes the work; None when none does."""
+        self.avoid(lost.machine_id)
+        for _ in range(self._spec.failover.tries):
+            began = workflow.now()
+            self._say(f"asking the pool {self._spec.failover.pool} for a standby")
+            async with self._claiming:
+                asked = await claim(self._spec, epoch=self.epoch + 1, lost=lost, avoid=frozenset(self._avoid))
+                self.epoch = asked.epoch
+            if (lease := asked.answer.lease) is None:
+                self._say(asked.answer.refusal)
+                return None
+            if settled := await self._try_standby(lease, strategy, began):
+                return settled
+        return None
+
+    async def _try_standby(self, lease: Lease, strategy: str, began: datetime) -> Settled | None:
+        """It is ours by the records: whatever comes of it, it takes the work or is given back."""
+        taken_at = workflow.now()
+        try:
+            self._go_on()
+            self.head = await steps.read_head(self._spec.name)
+            moved = await self._mover.take_over(lease, (self.head, *self._earlier) if self.head else ())
+        except ActivityError as err:
+            self._note(lease, strategy, "", began, outcome=_why(err))
+            self._say(f"{lease.label} is given back: {_why(err)}")
+            self.avoid(lease.machine_id)
+            await give_back(lease, _why(err), conduct_in(err), err.activity_type)
+            if is_cancelled_exception(err) or self._is_hopeless(err):
+                raise
+            return None
+        except asyncio.CancelledError:
+            await give_back(lease, "cancelled")
+            raise
+        self._note(lease, strategy, "", began, outcome="running")
+        return self._settled(moved, began, taken_at)
 
     async def _with_newest_epoch(self, lease: Lease) -> Lease:
         """Raise the fence for a machine that we have."""

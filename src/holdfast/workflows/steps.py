@@ -34,6 +34,7 @@ from holdfast.contracts.machines import (
 )
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, RecallInput, StrategyRecord
 from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput
 from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -163,6 +164,25 @@ async def take_stock(provider: str) -> Stock:
 
 async def judge_strangers(order: JudgeInput) -> list[Finding]:
     return await _on_record(acts.judge_strangers, order, summary=f"judge {len(order.strangers)} strangers")
+
+
+async def claim_standby(order: ClaimRequest) -> ClaimAnswer:
+    """Soon or not at all: there are other ways to a machine."""
+    return await workflow.execute_activity(
+        acts.claim_standby,
+        order,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=20),
+        schedule_to_close_timeout=timedelta(minutes=1),
+        retry_policy=_BRISK,
+        summary=f"ask the pool {order.pool} for a standby",
+    )
+
+
+async def hand_over_standby(order: HandOverInput) -> str:
+    """The label of the workload's cost line."""
+    summary = f"{order.standby} becomes the machine of {order.workload}, epoch {order.epoch}"
+    return (await _on_record(acts.hand_over_standby, order, summary=summary)).label
 
 
 async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | None, keep: int) -> CheckpointRef:
@@ -374,8 +394,9 @@ async def watch_provider(provider: str, every: timedelta) -> None:
 # --- hosts -------------------------------------------------------------------------------------------------------
 
 
-async def settle_in(lease: Lease, spec: WorkloadSpec) -> acts.SettleResult:
-    patience = spec.failover.boot_timeout
+async def settle_in(lease: Lease, spec: WorkloadSpec, patience: timedelta | None = None) -> acts.SettleResult:
+    """`patience`: how long a machine may take to let us in; None: as long as it may take to boot."""
+    patience = patience or spec.failover.boot_timeout
     return await workflow.execute_activity(
         acts.settle_in,
         acts.SettleInput(

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from temporalio.worker import Worker
 
 from holdfast.activities.money import MoneyActivities
+from holdfast.activities.pools import PoolActivities
 from holdfast.activities.records import RecordActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
@@ -28,6 +29,7 @@ async def crew(shop: Shop) -> list[Worker]:
     acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
     money = MoneyActivities(records, metrics=shop.metrics)
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
+    pools = PoolActivities(records, shop.client)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -61,6 +63,8 @@ async def crew(shop: Shop) -> list[Worker]:
                 money.reconcile_charges,
                 stock.take_stock,
                 stock.judge_strangers,
+                pools.claim_standby,
+                pools.hand_over_standby,
             ],
             workflows=WORKFLOWS,
             workflow_runner=SANDBOX,

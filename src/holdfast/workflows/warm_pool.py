@@ -1,0 +1,313 @@
+"""Standbys that are ready to take over, and hand-overs that are atomic.
+
+1. Open the record; every standby has a cost line under the pool's name there.
+2. Look after the standbys, give up the dead, let go what is too many, and rent what is missing; then wait. A claim, a
+   resize and a word from a provider wake us at once.
+3. At the end let everything go, and only then say that it is over.
+
+Holds throughout: every machine is in `standbys`, or the records say that a workload has taken it, or a `release`
+workflow has it in hand; a standby goes to one workload and epoch, and the same one again hears the same answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+
+from holdfast.contracts import activities as acts
+from holdfast.contracts import names
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.machines import Conduct, Instance, InstanceState
+from holdfast.contracts.pools import (
+    ClaimAnswer,
+    Claimed,
+    ClaimRequest,
+    HandOverInput,
+    PoolInput,
+    PoolPhase,
+    PoolState,
+    PoolStatus,
+    ResizeRequest,
+    Standby,
+)
+from holdfast.contracts.workload import Phase
+from holdfast.workflows import standbys as care
+from holdfast.workflows import steps
+from holdfast.workflows.failures import kind_of, words_of
+from holdfast.workflows.pool_face import PoolFace
+from holdfast.workflows.releasing import release, until_nothing_is_open
+from holdfast.workflows.settling import to_its_end
+
+CLAIMS_KEPT = 100
+_NO_NEWS = (InstanceState.RUNNING, InstanceState.STARTING, InstanceState.UNKNOWN)
+
+
+@workflow.defn(name=names.WARM_POOL)
+class WarmPoolWorkflow:
+    @workflow.init
+    def __init__(self, order: PoolInput) -> None:
+        past = order.resume or PoolState(epoch=0, target=order.spec.target)
+        self._spec = order.spec
+        self._rented_as = order.spec.as_workload()
+        self._epoch = past.epoch
+        self._target = past.target
+        self._standbys: list[Standby] = list(past.standbys)
+        self._claims: list[Claimed] = list(past.claims)
+        self._taken, self._lost = past.taken, past.lost
+        self._face = PoolFace(order.spec.name)
+        self._claiming = asyncio.Lock()
+        self._news = False  # there is something to do before the next round is due
+        self._over = False
+
+    @workflow.run
+    async def run(self, order: PoolInput) -> PoolStatus:
+        try:
+            await self._open(order)
+            while not self._over:
+                await self._round()
+                if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+                    workflow.continue_as_new(PoolInput(spec=self._spec, resume=self._state()))
+                await self._wait()
+            await to_its_end(self._end("removed"))
+        except (asyncio.CancelledError, FailureError) as err:
+            self._over = True  # whatever it was that nobody foresaw, no machine is left behind
+            await to_its_end(self._end("cancelled" if is_cancelled_exception(err) else str(err)))
+            raise
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.status()
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    @workflow.update
+    async def claim(self, request: ClaimRequest) -> ClaimAnswer:
+        """Take a standby for a workload's next epoch. It is the workload's by the records when this answers."""
+        async with self._claiming:
+            for each in self._claims:
+                if (each.workload, each.epoch) == (request.workload, request.epoch):
+                    return each.answer
+            answer = await self._claim(request)
+            if answer.lease is not None:
+                claimed = Claimed(workload=request.workload, epoch=request.epoch, at=workflow.now(), answer=answer)
+                self._claims = [*self._claims, claimed][-CLAIMS_KEPT:]
+                self._taken += 1
+                self._news = True
+            return answer
+
+    @workflow.update
+    def resize(self, request: ResizeRequest) -> PoolStatus:
+        """Keep so many ready from now on."""
+        self._target = request.target
+        self._news = True
+        return self.status()
+
+    @resize.validator
+    def _may_resize(self, request: ResizeRequest) -> None:
+        if not self._spec.minimum <= request.target <= self._spec.maximum:
+            message = f"{request.target} is not between {self._spec.minimum} and {self._spec.maximum}"
+            raise ApplicationError(message, type=ErrorType.INVALID_STATE)
+
+    @workflow.update
+    def drain(self) -> PoolStatus:
+        """Let every standby go, and keep none until the pool is resized."""
+        self._target = 0
+        self._news = True
+        return self.status()
+
+    @workflow.update
+    def remove(self) -> PoolStatus:
+        """Let every standby go, and end."""
+        self._target = 0
+        self._over = self._news = True
+        return self.status()
+
+    @workflow.signal
+    async def provider_said(self, instance: Instance) -> None:
+        """Of a standby it is a reason to look; of one that was taken it is for the workload that has it."""
+        if instance.state in _NO_NEWS:
+            return
+        for each in reversed(self._claims):
+            if each.answer.lease is not None and each.answer.lease.instance_id == instance.instance_id:
+                await _tell(each.workload, instance)
+                return
+        self._news = True
+
+    @workflow.query
+    def status(self) -> PoolStatus:
+        return PoolStatus(
+            name=self._spec.name,
+            phase=self._face.phase,
+            detail=self._face.detail,
+            target=self._target,
+            standbys=tuple(self._standbys),
+            hourly=sum((each.lease.hourly for each in self._standbys), start=self._face.nothing),
+            taken=self._taken,
+            lost=self._lost,
+            claims=tuple(self._claims),
+        )
+
+    # --- phases --------------------------------------------------------------------------------------------------
+
+    async def _open(self, order: PoolInput) -> None:
+        if order.resume is not None:
+            return
+        run_id = workflow.info().first_execution_run_id
+        opened = await steps.open_workload(
+            acts.OpenWorkloadInput(spec=self._rented_as, workdir=None, run_id=run_id, pool=True)
+        )
+        self._epoch = opened.epoch
+        if not self._rented_as.providers:
+            self._spec = self._spec.model_copy(update={"providers": opened.providers})
+            self._rented_as = self._spec.as_workload()
+
+    async def _round(self) -> None:
+        self._news = False
+        await asyncio.gather(*(self._look_after(each) for each in list(self._standbys)))
+        await self._keep_budget()
+        while len(self._standbys) > self._target:
+            await self._let_go(self._standbys[-1], "the pool was made smaller")
+        await self._fill()
+        self._show()
+
+    async def _fill(self) -> None:
+        """One after the other: each epoch is claimed after the one before it."""
+        while len(self._standbys) < self._target and not self._over:
+            self._show(PoolPhase.FILLING, f"{len(self._standbys)} of {self._target}")
+            if not await self._rent():
+                return
+
+    async def _rent(self) -> bool:
+        renter = care.Renter(self._rented_as, epoch=self._epoch, say=self._face.say)
+        mine = {each.lease.machine_id for each in self._standbys}
+        try:
+            lease = await renter.rent(mine, care.regions_for(self._spec, self._standbys))
+        except ActivityError as err:
+            if is_cancelled_exception(err):
+                raise
+            self._show(PoolPhase.FILLING, f"cannot rent: {words_of(err)}")
+            return False
+        finally:
+            self._epoch = renter.epoch
+        if lease is None:
+            return False
+        serves = care.served_next(self._spec, self._standbys)
+        standby = Standby(lease=lease, ready_at=workflow.now(), seen_at=workflow.now(), serves=serves)
+        self._standbys.append(standby)
+        await self._look_after(standby)
+        return True
+
+    async def _look_after(self, standby: Standby) -> None:
+        """Whatever comes of it says nothing of one that was taken meanwhile."""
+        try:
+            after = await care.look_after(standby, self._rented_as)
+        except care.Lost as lost:
+            if self._place_of(standby) is not None:
+                self._lost += 1
+                await self._let_go(standby, f"the standby is lost: {lost}", Conduct.BAD)
+            return
+        if (place := self._place_of(standby)) is not None:
+            self._standbys[place] = after
+
+    def _place_of(self, standby: Standby) -> int | None:
+        labels = [each.lease.label for each in self._standbys]
+        return labels.index(standby.lease.label) if standby.lease.label in labels else None
+
+    async def _let_go(self, standby: Standby, reason: str, conduct: Conduct = Conduct.NEUTRAL) -> None:
+        if (place := self._place_of(standby)) is not None:
+            del self._standbys[place]
+            await to_its_end(release(standby.lease, reason, conduct, "stand_by"))
+
+    async def _keep_budget(self) -> None:
+        if not self._standbys:
+            return
+        word = await steps.keep_budget(self._rented_as.name)
+        if word.used_up:
+            self._target = 0
+            self._face.say(word.used_up)
+
+    async def _wait(self) -> None:
+        try:
+            await workflow.wait_condition(
+                lambda: self._news,
+                timeout=self._spec.sync_every,
+                timeout_summary="before the standbys are looked after",
+            )
+        except TimeoutError:
+            return
+
+    async def _claim(self, request: ClaimRequest) -> ClaimAnswer:
+        for standby in self._fitting(request):
+            if (place := self._place_of(standby)) is None:
+                continue
+            del self._standbys[place]  # nobody lets it go while it changes hands
+            order = HandOverInput(standby=standby.lease.label, workload=request.workload, epoch=request.epoch)
+            try:
+                label = await _shielded(steps.hand_over_standby(order))
+            except ActivityError as err:
+                if kind_of(err) == ErrorType.OFFER_TAKEN:
+                    continue  # by the records it is the pool's no more
+                self._standbys.append(standby)
+                return ClaimAnswer(refusal=words_of(err))
+            lease = replace(standby.lease, workload=request.workload, epoch=request.epoch, label=label)
+            return ClaimAnswer(lease=lease, synced=standby.synced)
+        return ClaimAnswer(refusal=f"no standby of the pool {self._spec.name} is free")
+
+    def _fitting(self, request: ClaimRequest) -> list[Standby]:
+        """The best first: with the workload's own checkpoint, as new as can be, in the region that it prefers."""
+        unfit = {request.lost_machine, *request.avoid}
+        fitting = [each for each in self._standbys if each.lease.machine_id not in unfit and not self._over]
+        return sorted(
+            fitting,
+            key=lambda each: (
+                each.serves != request.workload,
+                -(each.synced.sequence if each.synced else -1),
+                each.lease.region != request.region,
+                each.ready_at,
+            ),
+        )
+
+    async def _end(self, reason: str) -> None:
+        """Nothing is claimed any more: what a hand-over has begun is carried through first."""
+        self._over = True
+        async with self._claiming:
+            self._show(PoolPhase.ENDING, reason)
+            for standby in list(self._standbys):
+                await self._let_go(standby, f"the pool ends: {reason}")
+        await until_nothing_is_open(self._rented_as.name, f"the pool ends: {reason}")
+        await steps.close_workload(self._rented_as.name, Phase.STOPPED, reason)
+        self._show(PoolPhase.ENDED, reason)
+
+    def _state(self) -> PoolState:
+        return PoolState(
+            epoch=self._epoch,
+            target=self._target,
+            standbys=tuple(self._standbys),
+            claims=tuple(self._claims),
+            taken=self._taken,
+            lost=self._lost,
+        )
+
+    def _show(self, phase: PoolPhase | None = None, detail: str = "") -> None:
+        if phase is None:
+            phase = PoolPhase.FILLING if len(self._standbys) < self._target else PoolPhase.READY
+            phase = PoolPhase.DRAINED if not self._target and not self._standbys else phase
+            detail = f"{len(self._standbys)} of {self._target}"
+        self._face.show(phase, detail, self._standbys)
+
+
+async def _shielded(step: Awaitable[str]) -> str:
+    """The records have done it, or not, when this returns: a cancel of the pool waits for that."""
+    task = asyncio.ensure_future(step)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        return await task
+
+
+async def _tell(workload: str, instance: Instance) -> None:
+    handle = workflow.get_external_workflow_handle(names.workload_id(workload))
+    try:
+        await handle.signal("provider_said", instance)
+    except ApplicationError as err:
+        workflow.logger.info("%s is over: %s", workload, err)

@@ -1,0 +1,215 @@
+"""Warm pools: standbys are rented, kept, taken, replaced and let go, and nothing is owned twice or by nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest_asyncio
+from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.pools import (
+    ClaimAnswer,
+    ClaimRequest,
+    PoolInput,
+    PoolPhase,
+    PoolSpec,
+    PoolStatus,
+    ResizeRequest,
+)
+from holdfast.contracts.spec import FailoverSpec, PriceSpec, Strategy
+from tests.workflows.stage import Stage
+from tests.workflows.stories import PATIENCE, UNANSWERED, Story, a_story
+from tests.workflows.world import Machine, World, a_checkpoint
+
+
+@dataclass
+class Pool:
+    story: Story
+    name: str
+
+    @property
+    def world(self) -> World:
+        return self.story.world
+
+    @property
+    def handle(self) -> WorkflowHandle[Any, Any]:
+        return self.story.client.get_workflow_handle(names.pool_id(self.name), result_type=PoolStatus)
+
+    async def begins(self, **changes: Any) -> None:
+        fields = {"name": self.name, "price": PriceSpec(max_hourly=Decimal(1)), "sync": (self.story.name,), **changes}
+        order = PoolInput(spec=PoolSpec(**fields))
+        await self.story.client.start_workflow(
+            names.WARM_POOL, order, id=names.pool_id(self.name), task_queue=names.CONTROL_QUEUE
+        )
+
+    async def status(self) -> PoolStatus:
+        while True:
+            try:
+                return await self.handle.query("status", result_type=PoolStatus)
+            except RPCError as err:
+                if err.status not in UNANSWERED:
+                    raise
+            await asyncio.sleep(0.02)
+
+    async def has(self, ready: int, *, taken: int = 0) -> PoolStatus:
+        """Wait until so many stand ready, each of them looked after."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                status = await self.status()
+                synced = all(each.synced for each in status.standbys)
+                settled = status.phase in (PoolPhase.READY, PoolPhase.DRAINED)
+                if len(status.standbys) == ready and synced and settled and status.taken == taken:
+                    return status
+                await asyncio.sleep(0.05)
+
+    async def claim(self, workload: str, epoch: int, **more: Any) -> ClaimAnswer:
+        request = ClaimRequest(pool=self.name, workload=workload, epoch=epoch, **more)
+        return await self.handle.execute_update("claim", request, result_type=ClaimAnswer)
+
+    def machine_of(self, status: PoolStatus, number: int = 0) -> Machine:
+        return self.world.machines[status.standbys[number].lease.instance_id]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pool(temporal: WorkflowEnvironment) -> AsyncIterator[Pool]:
+    stage = Stage(temporal.client, grace=timedelta(milliseconds=200))
+    async with stage.activities(), stage.decisions():
+        story = a_story(temporal.client, stage)
+        pool = Pool(story, f"p{story.name}")
+        stage.worlds[pool.name] = stage.worlds[names.pool_record(pool.name)] = story.world
+        yield pool
+        for workflow_id in (names.pool_id(pool.name), names.workload_id(story.name), names.checkpoints_id(story.name)):
+            with suppress(RPCError):
+                await temporal.client.get_workflow_handle(workflow_id).terminate("the test is over")
+
+
+async def _works_with(pool: Pool) -> WorkflowHandle[Any, Any]:
+    failover = FailoverSpec(silence=timedelta(seconds=2), pool=pool.name, ladder=(Strategy.WARMPOOL, Strategy.SNAPSHOT))
+    handle = await pool.story.begin(failover=failover)
+    await pool.story.running(handle)
+    del pool.world.offers[0]  # rented
+    return handle
+
+
+async def test_a_workload_that_loses_its_machine_goes_on_on_a_standby_and_the_pool_is_filled_again(pool: Pool) -> None:
+    handle = await _works_with(pool)
+    lost = pool.world.newest()
+    await pool.begins()
+    status = await pool.has(1)
+    standby = status.standbys[0].lease
+    assert pool.machine_of(status).restored == pool.world.heads[-1].manifest
+    pool.world.outbid(lost)
+    running = await pool.story.running(handle, epoch=2)
+    assert running.lease is not None
+    assert running.lease.instance_id == standby.instance_id
+    assert running.lease.label == names.label(pool.story.name, 2)
+    again = await pool.has(1, taken=1)
+    assert again.standbys[0].lease.instance_id != standby.instance_id
+    pool.world.finish(pool.world.machines[standby.instance_id])
+    await handle.result()
+    assert standby.instance_id not in pool.world.alive
+
+
+async def test_a_standby_that_is_dead_when_claimed_is_given_up_and_the_next_one_takes_the_work(
+    pool: Pool,
+) -> None:
+    handle = await _works_with(pool)
+    lost = pool.world.newest()
+    await pool.begins(target=2)
+    status = await pool.has(2)
+    dead, fit = (each.lease.instance_id for each in status.standbys)
+    pool.world.fall_silent(pool.world.machines[dead])
+    pool.world.outbid(lost)
+    running = await pool.story.running(handle, epoch=3)
+    assert running.lease is not None
+    assert running.lease.instance_id == fit
+    await pool.story.until(lambda: dead not in pool.world.alive)
+
+
+async def test_without_a_free_standby_the_next_rung_is_climbed(pool: Pool) -> None:
+    handle = await _works_with(pool)
+    await pool.begins(target=0)
+    await pool.has(0)
+    pool.world.outbid(pool.world.newest())
+    running = await pool.story.running(handle)
+    while running.epoch == 1:
+        running = await pool.story.running(handle)
+    assert running.lease is not None
+    assert running.lease.label == names.label(pool.story.name, running.epoch)
+
+
+async def test_an_answer_to_a_claim_that_is_lost_is_given_again(pool: Pool) -> None:
+    handle = await _works_with(pool)
+    lost = pool.world.newest()
+    await pool.begins()
+    status = await pool.has(1)
+    pool.world.claims_are_not_heard = 1
+    pool.world.outbid(lost)
+    running = await pool.story.running(handle, epoch=2)
+    assert running.lease is not None
+    assert running.lease.instance_id == status.standbys[0].lease.instance_id
+    assert [each for each in pool.world.order if each.startswith("hand over")] == [
+        f"hand over {status.standbys[0].lease.label}"
+    ]
+
+
+async def test_two_claims_at_once_get_two_standbys_and_a_third_gets_none(pool: Pool) -> None:
+    pool.world.heads.append(_head(pool))
+    await pool.begins(target=2)
+    status = await pool.has(2)
+    answers = await asyncio.gather(*(pool.claim(pool.story.name, epoch) for epoch in (1, 1, 2)))
+    given = {answer.lease.instance_id for answer in answers if answer.lease}
+    assert given <= {each.lease.instance_id for each in status.standbys}
+    assert answers[0] == answers[1]
+
+
+async def test_a_standby_that_dies_is_let_go_and_replaced(pool: Pool) -> None:
+    pool.world.heads.append(_head(pool))
+    await pool.begins(sync_every=timedelta(seconds=1))
+    first = await pool.has(1)
+    pool.world.outbid(pool.machine_of(first))
+    async with asyncio.timeout(PATIENCE):
+        while (status := await pool.status()).lost == 0 or not status.standbys:
+            await asyncio.sleep(0.05)
+    dead = first.standbys[0].lease.instance_id
+    assert status.standbys[0].lease.instance_id != dead
+    await pool.story.until(lambda: dead not in pool.world.alive)
+
+
+async def test_a_newer_checkpoint_reaches_the_standby(pool: Pool) -> None:
+    pool.world.heads.append(_head(pool))
+    await pool.begins(sync_every=timedelta(seconds=1))
+    status = await pool.has(1)
+    pool.world.heads.append(_head(pool, 1))
+    machine = pool.machine_of(status)
+    await pool.story.until(lambda: machine.restored == pool.world.heads[-1].manifest)
+
+
+async def test_a_pool_that_is_resized_drained_and_removed_leaves_nothing(pool: Pool) -> None:
+    pool.world.heads.append(_head(pool))
+    await pool.begins()
+    await pool.has(1)
+    await pool.handle.execute_update("resize", ResizeRequest(target=3), result_type=PoolStatus)
+    grown = await pool.has(3)
+    assert len({each.lease.machine_id for each in grown.standbys}) == 3
+    assert grown.hourly == sum(each.lease.hourly for each in grown.standbys)
+    await pool.handle.execute_update("drain", result_type=PoolStatus)
+    assert (await pool.has(0)).phase is PoolPhase.DRAINED
+    await pool.handle.execute_update("remove", result_type=PoolStatus)
+    ended: PoolStatus = await pool.handle.result()
+    assert ended.phase is PoolPhase.ENDED
+    assert pool.world.alive == []
+    assert all(machine.instance.state is InstanceState.GONE for machine in pool.world.machines.values())
+
+
+def _head(pool: Pool, sequence: int = 0) -> CheckpointRef:
+    return a_checkpoint(pool.story.name, 1, sequence, SaveReason.CADENCE)
