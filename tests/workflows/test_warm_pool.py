@@ -66,7 +66,7 @@ class Pool:
             while True:
                 status = await self.status()
                 synced = all(each.synced for each in status.standbys)
-                settled = status.phase in (PoolPhase.READY, PoolPhase.DRAINED)
+                settled = status.phase is (PoolPhase.READY if ready else PoolPhase.DRAINED)
                 if len(status.standbys) == ready and synced and settled and status.taken == taken:
                     return status
                 await asyncio.sleep(0.05)

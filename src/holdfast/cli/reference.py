@@ -44,6 +44,9 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `checkpoint verify` | `chunks`, `bytes_read`, `corrupt` (empty: sound), `duration` |
 | `checkpoint restore` | `files`, `bytes_total`, `bytes_fetched`, `duration` |
 | `checkpoint forget` | `forgotten`, `kept`: how many |
+| `pool create` | `name`, `run_id` |
+| `pool ls` | a list: `name`, `phase`, `target`, `standbys`, `hourly`, `taken`, `lost` |
+| `pool show`, `pool resize`, `pool drain`, `pool rm` | the pool, as in `ls` |
 | `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
 | `sweep` | a list, one for each provider: `owned`, `listed`, `foreign`, `findings`, `doubt` |
 | `machines ls` | a list: `provider`, `machine_id`, `good`, `bad`, `neutral`, `banned_until`, `ban_reason` |

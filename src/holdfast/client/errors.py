@@ -56,6 +56,12 @@ class UnknownWorkload(HoldfastError):
     remedy_by_default = "`holdfast ps --all` lists the names that are known"
 
 
+class UnknownPool(HoldfastError):
+    """There is no warm pool of this name."""
+
+    remedy_by_default = "`holdfast pool ls` lists the pools"
+
+
 class UnknownMachine(HoldfastError):
     """Nothing is remembered of such a machine."""
 

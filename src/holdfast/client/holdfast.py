@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client import listing, market, messages, money, reports, shortage, starting, sweeping
+from holdfast.client import listing, market, messages, money, pools, reports, shortage, starting, sweeping
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
@@ -39,6 +39,7 @@ from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
+from holdfast.contracts.pools import PoolSpec, PoolStatus, ResizeRequest
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import Strategy, WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
@@ -267,6 +268,34 @@ class Holdfast:
         asked = market.providers_for(providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         return await shortage.left_out(self._client, asked, requirements)
+
+    # --- warm pools ------------------------------------------------------------------------------------------
+
+    async def create_pool(self, spec: PoolSpec) -> str:
+        """Start a warm pool and return its run id; it fills by itself. Raises `AlreadyRunning`, `NoProvider`."""
+        asked = market.providers_for(spec.providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        return await pools.create(self._client, spec.model_copy(update={"providers": asked}))
+
+    async def pools(self) -> tuple[PoolStatus, ...]:
+        """Every pool that exists, by name."""
+        return await pools.running(self._client)
+
+    async def pool(self, name: str) -> PoolStatus:
+        """What a pool has and does. Raises `UnknownPool`."""
+        return await pools.status(self._client, name)
+
+    async def resize_pool(self, name: str, target: int) -> PoolStatus:
+        """Keep so many ready from now on. Raises `InvalidState` outside of the spec's limits."""
+        return await pools.order(self._client, name, "resize", ResizeRequest(target=target))
+
+    async def drain_pool(self, name: str) -> PoolStatus:
+        """Let every standby go, and keep none until the pool is resized."""
+        return await pools.order(self._client, name, "drain")
+
+    async def remove_pool(self, name: str) -> PoolStatus:
+        """Let every standby go, and end the pool. Answers when that has begun."""
+        return await pools.order(self._client, name, "remove")
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 

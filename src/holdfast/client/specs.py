@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from holdfast.client.errors import SpecInvalid, SpecProblem
+from holdfast.contracts.pools import PoolSpec
 from holdfast.contracts.spec import NAME_PATTERN, SECRET_PATTERN, WorkloadSpec
 
+Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 _PLAIN = {  # pydantic's kinds of mistakes, in words for somebody who writes YAML and no Python
     "missing": "is required",
@@ -34,10 +36,19 @@ def read_spec(text: str, *, source: str = "spec") -> WorkloadSpec:
     Raises:
         SpecInvalid: with all mistakes found, in the order of their lines.
     """
+    return _read(WorkloadSpec, text, source)
+
+
+def read_pool_spec(text: str, *, source: str = "pool") -> PoolSpec:
+    """The same for a warm pool."""
+    return _read(PoolSpec, text, source)
+
+
+def _read(model: type[Model], text: str, source: str) -> Model:
     root, values = _parse(text, source)
     repeated = tuple(_repeated_keys(root))
     try:
-        spec = WorkloadSpec.model_validate(values)
+        spec = model.model_validate(values)
     except ValidationError as err:
         found = tuple(
             _problem(root, each["loc"], each["type"], each["msg"])
