@@ -1,4 +1,4 @@
-"""A machine is lost, and a standby of a warm pool takes over: at once, with little to fetch, and paid by one at a time."""
+"""A machine is lost, and a standby takes over: at once, with little to fetch, and paid by one at a time."""
 
 import asyncio
 import json

@@ -25,7 +25,7 @@ from holdfast.contracts.workload import FailoverRequest, Phase, StopRequest, Wor
 from tests.workflows.stage import Stage
 from tests.workflows.world import World, a_checkpoint
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds before a condition that never comes true fails its test; says nothing about speed."""
 
 
