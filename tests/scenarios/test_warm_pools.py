@@ -121,7 +121,7 @@ async def _is_paid_by_one_at_a_time(story: Story, pool: Pool, instance_id: str) 
     await asyncio.to_thread(
         eventually, lambda: all(each["until"] for each in pool.bill()), "no standby is billed any more"
     )
-    (billed,) = [each for each in pool.bill() if str(each["id"]) == instance_id]
+    (billed,) = [each for each in pool.bill() if str(each["instance"]) == instance_id]
     async with asyncio.timeout(PATIENCE):
         while True:
             lines = [each for each in (await story.holdfast.costs()).lines if each.instance_id == instance_id]

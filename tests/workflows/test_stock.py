@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from holdfast.activities import stock as activities_of_stock
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
+from holdfast.contracts.pools import HandOverInput
 from holdfast.contracts.sweeping import Stock
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
@@ -88,3 +90,25 @@ async def test_what_was_rented_just_now_is_told_apart(temporal: WorkflowEnvironm
     taken = await stock(temporal.client, records)
     assert (taken.owned, taken.fresh) == (("i-1", "i-2"), ("i-2",))
     await handle.terminate()
+
+
+async def test_a_standby_is_its_pools_while_that_runs_and_the_workloads_from_the_claim_on(
+    temporal: WorkflowEnvironment, records: Records
+) -> None:
+    pool = f"p{uuid.uuid4().hex[:10]}"
+    name = names.pool_record(pool)
+    records.open_workload(replace(opening(name), pool=True))
+    records.claim_epoch(claim(1, name))
+    records.record_lease(lease(1, name))
+    keeper = await temporal.client.start_workflow(names.WARM_POOL, id=names.pool_id(pool), task_queue=f"nobody-{pool}")
+    assert (await stock(temporal.client, records)).owned == ("i-1",)
+    taker = f"w{pool}"
+    records.open_workload(opening(taker))
+    taken = records.hand_over(HandOverInput(standby=lease(1, name).label, workload=taker, epoch=1))
+    await keeper.terminate()
+    assert [each.label for each in (await stock(temporal.client, records)).abandoned] == [taken.label]
+    worker = await temporal.client.start_workflow(
+        names.WORKLOAD, id=names.workload_id(taker), task_queue=f"nobody-{pool}"
+    )
+    assert (await stock(temporal.client, records)).owned == ("i-1",)
+    await worker.terminate()

@@ -162,6 +162,19 @@ async def test_an_answer_to_a_claim_that_is_lost_is_given_again(pool: Pool) -> N
     ]
 
 
+async def test_what_a_claim_was_given_is_let_go_when_nobody_hears_of_it(pool: Pool) -> None:
+    handle = await _works_with(pool)
+    lost = pool.world.newest()
+    await pool.begins()
+    given = (await pool.has(1)).standbys[0].lease.instance_id
+    pool.world.claims_are_given_up = True
+    pool.world.outbid(lost)
+    running = await pool.story.running(handle, epoch=4)  # 2 was the claim's, 3 fences it off
+    assert running.lease is not None and running.lease.instance_id != given
+    await pool.story.until(lambda: given not in pool.world.alive)
+    assert names.label(pool.story.name, 2) in pool.world.closed
+
+
 async def test_two_claims_at_once_get_two_standbys_and_a_third_gets_none(pool: Pool) -> None:
     pool.world.heads.append(_head(pool))
     await pool.begins(target=2)

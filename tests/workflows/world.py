@@ -118,6 +118,7 @@ class World:
         self.ended: tuple[Phase, str] | None = None
         self.calls: Counter[str] = Counter()
         self.cannot_pause = False
+        self.claims_are_given_up = False  # no answer of a warm pool arrives in time
         self.claims_are_not_heard = 0  # so many answers of a warm pool are lost
         self.moments = Moments()
         self.order: list[str] = []  # what happened, in words that tests can compare
@@ -236,6 +237,8 @@ class World:
         if self.claims_are_not_heard > 0:
             self.claims_are_not_heard -= 1
             raise ApplicationError("the worker that asked has died")
+        if self.claims_are_given_up:
+            raise ApplicationError("too late", non_retryable=True)
         return answer
 
     @activity.defn

@@ -12,6 +12,7 @@ workflow has it in hand; a standby goes to one workload and epoch, and the same 
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
@@ -33,6 +34,7 @@ from holdfast.contracts.pools import (
     Standby,
 )
 from holdfast.contracts.workload import Phase
+from holdfast.policy import budget
 from holdfast.workflows import standbys as care
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
@@ -41,6 +43,7 @@ from holdfast.workflows.releasing import release, until_nothing_is_open
 from holdfast.workflows.settling import to_its_end
 
 CLAIMS_KEPT = 100
+SHORTEST_WAIT = timedelta(seconds=1)
 _NO_NEWS = (InstanceState.RUNNING, InstanceState.STARTING, InstanceState.UNKNOWN)
 
 
@@ -60,6 +63,7 @@ class WarmPoolWorkflow:
         self._claiming = asyncio.Lock()
         self._news = False  # there is something to do before the next round is due
         self._over = False
+        self._budget_due: datetime | None = None  # when the budgets are to be looked at again
 
     @workflow.run
     async def run(self, order: PoolInput) -> PoolStatus:
@@ -194,6 +198,7 @@ class WarmPoolWorkflow:
         serves = care.served_next(self._spec, self._standbys)
         standby = Standby(lease=lease, ready_at=workflow.now(), seen_at=workflow.now(), serves=serves)
         self._standbys.append(standby)
+        self._budget_due = workflow.now() + min(self._spec.sync_every, budget.LOOK_EVERY)
         await self._look_after(standby)
         return True
 
@@ -219,18 +224,24 @@ class WarmPoolWorkflow:
             await to_its_end(release(standby.lease, reason, conduct, "stand_by"))
 
     async def _keep_budget(self) -> None:
-        if not self._standbys:
+        """Not oftener than the records want: each look is an event or three."""
+        due = self._budget_due
+        if not self._standbys or (due is not None and workflow.now() < due):
             return
         word = await steps.keep_budget(self._rented_as.name)
+        self._budget_due = workflow.now() + word.look_again_after
         if word.used_up:
             self._target = 0
             self._face.say(word.used_up)
 
     async def _wait(self) -> None:
+        wait = self._spec.sync_every
+        if self._budget_due is not None and self._standbys:
+            wait = max(min(wait, self._budget_due - workflow.now()), SHORTEST_WAIT)
         try:
             await workflow.wait_condition(
                 lambda: self._news,
-                timeout=self._spec.sync_every,
+                timeout=wait,
                 timeout_summary="before the standbys are looked after",
             )
         except TimeoutError:
