@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -20,9 +21,11 @@ from holdfast.contracts.spec import (
     ResourcesSpec,
     Word,
     WorkloadSpec,
+    inside_home,
 )
 
 POOL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
+WorkloadName = Annotated[str, Field(pattern=NAME_PATTERN)]
 MOST_STANDBYS = 50
 HOST_EPOCH = 0
 """Under which a pool talks to its standbys: below every epoch of a workload, so that any of them fences it off."""
@@ -41,7 +44,7 @@ class PoolSpec(BaseModel):
     target: int = Field(default=1, ge=0, le=MOST_STANDBYS, description="standbys that are kept ready")
     maximum: int = Field(default=MOST_STANDBYS, ge=0, le=MOST_STANDBYS)
     spread: bool = Field(default=False, description="over the regions that the resources name, one after the other")
-    sync: tuple[str, ...] = Field(
+    sync: tuple[WorkloadName, ...] = Field(
         default=(), max_length=20, description="workloads whose newest checkpoint is kept on the standbys, in turn"
     )
     workspace: Line = Field(default="workspace", description="where: the same folder as in those workloads' specs")
@@ -57,6 +60,11 @@ class PoolSpec(BaseModel):
     )
     tenant: str = Field(default="default", pattern=NAME_PATTERN, description="whose budgets it is paid from")
     providers: tuple[Word, ...] = Field(default=(), max_length=16, description="empty: every configured provider")
+
+    @field_validator("workspace")
+    @classmethod
+    def _inside_home(cls, workspace: str) -> str:
+        return inside_home(workspace)
 
     @field_validator("maximum")
     @classmethod

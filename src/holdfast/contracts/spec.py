@@ -69,6 +69,14 @@ def _country_code(region: str) -> str:
     return region.upper()
 
 
+def inside_home(workspace: str) -> str:
+    """Raises ValueError for what is no folder below the login's home."""
+    parts = workspace.split("/")
+    if workspace.startswith("/") or ".." in parts or not workspace.strip("./ ") or parts[0] == ".holdfast":
+        raise ValueError("must be a folder below the login's home, such as workspace or work/train")
+    return workspace.rstrip("/")
+
+
 Word = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(_carried)]
 Line = Annotated[str, Field(min_length=1, max_length=1024), BeforeValidator(_carried)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT), BeforeValidator(_carried)]
@@ -265,10 +273,7 @@ class WorkloadSpec(_Strict):
     @field_validator("workspace")
     @classmethod
     def _inside_home(cls, workspace: str) -> str:
-        parts = workspace.split("/")
-        if workspace.startswith("/") or ".." in parts or not workspace.strip("./ ") or parts[0] == ".holdfast":
-            raise ValueError("must be a folder below the login's home, such as workspace or work/train")
-        return workspace.rstrip("/")
+        return inside_home(workspace)
 
     @field_validator("environment")
     @classmethod
