@@ -224,5 +224,21 @@ async def test_a_pool_that_is_resized_drained_and_removed_leaves_nothing(pool: P
     assert all(machine.instance.state is InstanceState.GONE for machine in pool.world.machines.values())
 
 
+async def test_a_pool_that_continues_as_new_keeps_its_standbys_and_remembers_its_claims(pool: Pool) -> None:
+    handle = await _works_with(pool)
+    await pool.begins(sync_every=timedelta(seconds=1))
+    await pool.has(1)
+    pool.world.outbid(pool.world.machines["i1"])
+    await pool.story.running(handle, epoch=2)
+    before = await pool.has(1, taken=1)
+    run = (await pool.handle.describe()).run_id
+    async with asyncio.timeout(PATIENCE):
+        while (await pool.handle.describe()).run_id == run:
+            await asyncio.sleep(0.1)
+    after = await pool.has(1, taken=1)
+    assert after.standbys[0].lease == before.standbys[0].lease
+    assert await pool.claim(pool.story.name, 2) == before.claims[0].answer
+
+
 def _head(pool: Pool, sequence: int = 0) -> CheckpointRef:
     return a_checkpoint(pool.story.name, 1, sequence, SaveReason.CADENCE)
