@@ -82,6 +82,7 @@ class CloseLeaseInput:
     failed_in: str = ""  # the step in which it failed us
     existed: bool = False  # there was a machine, whether or not its launch was ever heard of
     running_since: datetime | None = None  # by its provider's last word, which may be news
+    heard: bool = True  # its provider said so, or that it did not run; False: nobody could tell
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,7 @@ class ReleaseInput:
     conduct: Conduct = Conduct.NEUTRAL  # how it behaved
     failed_in: str = ""  # the step in which it failed us
     running_since: datetime | None = None  # by its provider's last word, told before it was to be ended
+    heard: bool = False  # there was such a word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class Ended:
 
     existed: bool  # there was one
     running_since: datetime | None = None
+    heard: bool = True  # its provider said so, or that it did not run; False: nobody could tell
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,8 +53,8 @@ def meter_lease(session: Session, order: MeterInput) -> None:
 def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
     """End the line and return its cost in USD, exact to a millionth. The first close stands.
 
-    A machine whose launch nobody heard of is charged for in full from the claim on: that may be too much, never too
-    little.
+    A machine whose launch nobody heard of is charged for in full from the claim on, and one of which its provider said
+    nothing since then likewise: that may be too much, never too little.
     """
     row = _line(session, order.label)
     if row.closed_at is None:
@@ -62,6 +62,8 @@ def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
             _meter(session, row, InstanceState.RUNNING, row.opened_at)
         elif order.running_since is not None:
             _meter(session, row, InstanceState.RUNNING, order.running_since)
+        elif order.existed and not order.heard and meter.never_ran(session, row.label):
+            _meter(session, row, InstanceState.RUNNING, row.opened_at)
         row.closed_at = order.closed_at
         row.closed_because = order.reason
         row.conduct, row.failed_in = order.conduct.value, order.failed_in

@@ -41,6 +41,12 @@ def stop(session: Session, label: str, at: datetime) -> None:
         session.flush()
 
 
+def never_ran(session: Session, label: str) -> bool:
+    """As far as was heard, it was starting all the time."""
+    last = _last(session, label)
+    return last is not None and last.number == 1 and last.state == InstanceState.STARTING.value
+
+
 def of(session: Session, labels: Iterable[str]) -> dict[str, list[Interval]]:
     """The intervals of these machines, oldest first; empty for one that was never launched."""
     wanted = sorted(set(labels))

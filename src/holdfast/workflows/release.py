@@ -8,7 +8,7 @@ be terminated by hand, while the machine's end is still being seen to. It is nev
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -29,7 +29,7 @@ class ReleaseWorkflow:
         workflow.set_current_details(f"**{order.label}** at {order.provider}: {order.reason}")
         wait = FIRST_WAIT
         while True:
-            order = replace(order, running_since=await _ran_since(order) or order.running_since)
+            order = await _with_last_word(order)
             if not isinstance(ended := await _try_to_end(order), str):
                 break
             workflow.set_current_details(
@@ -45,17 +45,18 @@ class ReleaseWorkflow:
         workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")
 
 
-async def _ran_since(order: ReleaseInput) -> datetime | None:
-    """The provider's word; None where it does not run, or says nothing now."""
+async def _with_last_word(order: ReleaseInput) -> ReleaseInput:
+    """With what its provider says of it now, if it says anything."""
     if not order.instance_id or not workflow.patched("asked-before-it-is-ended"):
-        return None
+        return replace(order, heard=True)
     try:
         word = await steps.inspect(order.provider, order.instance_id, order.label)
     except ActivityError as err:
         if is_cancelled_exception(err):
             raise
-        return None
-    return word.running_since if word.state is InstanceState.RUNNING else None
+        return order
+    runs = word.state is InstanceState.RUNNING and word.running_since is not None
+    return replace(order, heard=True, running_since=word.running_since if runs else order.running_since)
 
 
 async def _try_to_end(order: ReleaseInput) -> Ended | str:
@@ -70,7 +71,8 @@ async def _try_to_end(order: ReleaseInput) -> Ended | str:
         if is_cancelled_exception(err):
             raise
         return str(err.cause or err)
-    return Ended(existed=bool(order.instance_id) or reaped > 0, running_since=since)
+    heard = order.heard or since is not None
+    return Ended(existed=bool(order.instance_id) or reaped > 0, running_since=since, heard=heard)
 
 
 async def _stop_its_work(order: ReleaseInput) -> None:

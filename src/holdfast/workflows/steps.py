@@ -116,6 +116,7 @@ async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str,
         conduct=conduct,
         failed_in=failed_in,
         existed=ended.existed,
+        heard=ended.heard,
         running_since=ended.running_since,
     )
     await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")

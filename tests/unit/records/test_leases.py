@@ -83,6 +83,12 @@ def test_that_a_machine_came_to_run_may_be_learnt_at_its_end(rented: Records) ->
     assert rented.close_lease(order) == Decimal("1.100000"), "half an hour of its disk, half an hour of all"
 
 
+def test_a_machine_of_which_nobody_could_tell_whether_it_ran_is_charged_for_as_if_it_did(rented: Records) -> None:
+    rented.record_lease(lease(1, hourly=Decimal(2), storage_hourly=Decimal("0.2")))
+    order = replace(closing(1, NOON + HOUR), existed=True, heard=False)
+    assert rented.close_lease(order) == Decimal("2.000000")
+
+
 def test_a_machine_that_ran_before_it_was_heard_of_is_charged_for_from_then_on(records: Records) -> None:
     records.open_workload(opening())
     records.claim_epoch(claim(1))
