@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -45,6 +46,9 @@ def shortened(name: str) -> str:
     return name if len(name) <= SHOWN else f"{name[:SHOWN]}…"
 
 
+Explain = Callable[[RPCError], Awaitable[HoldfastError]]
+
+
 async def order(client: Client, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
     """Send an update and wait until it took effect.
 
@@ -54,6 +58,24 @@ async def order(client: Client, name: str, update: str, answer: type[Answer], *a
         NoWorker: nobody took the order in time; it may still happen when a worker is back.
     """
     handle = handle_of(client, name)
+    return await send(handle, name, update, answer, args, explain=lambda err: _why_refused(handle, name, err, client))
+
+
+async def send(
+    handle: WorkflowHandle[Any, Any],
+    name: str,
+    update: str,
+    answer: type[Answer],
+    args: Sequence[Any],
+    *,
+    explain: Explain,
+) -> Answer:
+    """Send an update to the workflow that people call `name`; `explain` finds the error for what the server refuses.
+
+    Raises:
+        NoWorker: nobody took the order in time; it may still happen when a worker is back.
+        HoldfastError: it is refused.
+    """
     try:
         taken = await handle.start_update(
             update,
@@ -70,7 +92,7 @@ async def order(client: Client, name: str, update: str, answer: type[Answer], *a
             raise err.__cause__ from None
         raise NoWorker(f"no worker took the order {update!r} for {name!r} in time") from err
     except RPCError as err:
-        raise await _why_refused(handle, name, err, client) from err
+        raise await explain(err) from err
     return answered
 
 

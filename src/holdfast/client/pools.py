@@ -8,9 +8,6 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-    WorkflowUpdateStage,
 )
 from temporalio.common import (
     SearchAttributePair,
@@ -22,8 +19,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.errors import AlreadyRunning, HoldfastError, InvalidState, NoWorker, OperationFailed, UnknownPool
-from holdfast.client.messages import TAKEN_WITHIN, shortened
-from holdfast.client.translation import from_failure, from_rpc, is_timeout
+from holdfast.client.messages import TAKEN_WITHIN, send, shortened
+from holdfast.client.translation import from_rpc, is_timeout
 from holdfast.contracts import names
 from holdfast.contracts.pools import POOL_PATTERN, PoolInput, PoolPhase, PoolSpec, PoolStatus
 
@@ -91,22 +88,8 @@ async def order(client: Client, name: str, update: str, *args: Any) -> PoolStatu
         InvalidState: it refuses.
         NoWorker: nobody took the order in time.
     """
-    try:
-        taken = await _handle(client, name).start_update(
-            update,
-            args=args,
-            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-            result_type=PoolStatus,
-            rpc_timeout=TAKEN_WITHIN,
-        )
-        answered: PoolStatus = await taken.result()
-    except WorkflowUpdateFailedError as err:
-        raise from_failure(err.cause, doing=update, queue=names.CONTROL_QUEUE).about(name) from err
-    except WorkflowUpdateRPCTimeoutOrCancelledError as err:
-        raise NoWorker(f"no worker took the order {update!r} for the pool {name!r} in time") from err
-    except RPCError as err:
-        raise await _explained(client, name, err) from err
-    return answered
+    handle = _handle(client, name)
+    return await send(handle, name, update, PoolStatus, args, explain=lambda err: _explained(client, name, err))
 
 
 def _handle(client: Client, name: str) -> WorkflowHandle[Any, Any]:

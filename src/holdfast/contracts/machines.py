@@ -76,6 +76,10 @@ class InstanceState(StrEnum):
     UNKNOWN = "unknown"  # an answer that nothing can be concluded from
 
 
+NO_NEWS = (InstanceState.RUNNING, InstanceState.STARTING, InstanceState.UNKNOWN)
+"""What a provider says of a machine with which nothing is wrong, or nothing that is known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SshAddress:
     host: str

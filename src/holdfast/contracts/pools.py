@@ -6,19 +6,21 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.names import pool_record
 from holdfast.contracts.spec import (
     DAY,
+    DEFAULT_IMAGE,
     NAME_PATTERN,
     Duration,
     FailoverSpec,
     Line,
     PriceSpec,
     ResourcesSpec,
+    Strict,
     Word,
     WorkloadSpec,
     inside_home,
@@ -31,13 +33,11 @@ HOST_EPOCH = 0
 """Under which a pool talks to its standbys: below every epoch of a workload, so that any of them fences it off."""
 
 
-class PoolSpec(BaseModel):
+class PoolSpec(Strict):
     """Machines that stand ready to take over from others."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
     name: str = Field(pattern=POOL_PATTERN, description="lower-case letters, digits and dashes, 42 at most")
-    image: Line = Field(default="pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime")
+    image: Line = Field(default=DEFAULT_IMAGE)
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
     price: PriceSpec
     minimum: int = Field(default=0, ge=0, le=MOST_STANDBYS, description="standbys below which it cannot be resized")

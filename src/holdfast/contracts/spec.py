@@ -42,6 +42,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 # Limits far above every use: what is longer is a slip of the pen, and no clock can be set to it.
 HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
 Objective = Annotated[timedelta, Field(gt=timedelta(), le=MONTH), BeforeValidator(parse_duration)]
+DEFAULT_IMAGE = "pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime"
 LONGEST_TEXT = 32_768  # characters of a command or a variable's value: some systems pass no longer ones on
 MOST_VARIABLES = 200
 MOST_TOGETHER = 131_072  # characters of all variables: a history holds many copies of a spec
@@ -84,11 +85,13 @@ Region = Annotated[str, AfterValidator(_country_code)]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What people write: an unknown key is a mistake."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ResourcesSpec(_Strict):
+class ResourcesSpec(Strict):
     """The machine that is wanted."""
 
     gpu: Word | None = Field(default=None, description="GPU model, such as RTX 4090; leave out for any")
@@ -113,7 +116,7 @@ class Quiesce(StrEnum):
     FREEZE = "freeze"
 
 
-class CheckpointSpec(_Strict):
+class CheckpointSpec(Strict):
     """When and how state is saved."""
 
     every: Duration = Field(default=timedelta(minutes=10), ge=timedelta(seconds=1), le=MONTH)
@@ -157,7 +160,7 @@ class Alone(StrEnum):
     FINISH = "finish"
 
 
-class FailoverSpec(_Strict):
+class FailoverSpec(Strict):
     """What may be done when the machine is lost."""
 
     ladder: tuple[Strategy, ...] = Field(
@@ -225,14 +228,14 @@ class FailoverSpec(_Strict):
         return ladder
 
 
-class ObjectivesSpec(_Strict):
+class ObjectivesSpec(Strict):
     """What `holdfast report` measures against."""
 
     rto: Objective | None = Field(default=None, description="longest time without progress after a loss")
     rpo: Objective | None = Field(default=None, description="most work, in time, that a loss may cost")
 
 
-class PriceSpec(_Strict):
+class PriceSpec(Strict):
     """The limit on what is paid."""
 
     max_hourly: Decimal = Field(
@@ -240,17 +243,17 @@ class PriceSpec(_Strict):
     )
 
 
-class SecretRef(_Strict):
+class SecretRef(Strict):
     """The name of a secret that the host worker looks up; its value never enters a spec or a history."""
 
     secret: str = Field(pattern=SECRET_PATTERN)
 
 
-class WorkloadSpec(_Strict):
+class WorkloadSpec(Strict):
     """Work that must survive the death of its machine."""
 
     name: str = Field(pattern=NAME_PATTERN, description="lower-case letters, digits and dashes")
-    image: Line = Field(default="pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime")
+    image: Line = Field(default=DEFAULT_IMAGE)
     command: Text = Field(min_length=1, description="run by /bin/sh in the workspace")
     setup: Text | None = Field(default=None, description="run once on each new machine, before the command")
     workdir: Line | None = Field(default=None, description="local folder saved as checkpoint zero")

@@ -1,7 +1,7 @@
 """How long each strategy is expected to take, and what that costs, from what recoveries took before.
 
 A handful of recoveries says little, so they are weighed against a first guess that counts as two. Money is told in
-time: what a recovery spends on machines that do no work, at the price of the machine that was lost.
+time: what a recovery spends on machines that do no work, at the price of the machine that took over.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class Expectation:
     """Of one strategy. The lower `score`, in seconds, the better."""
 
     took: timedelta
-    spent: timedelta  # at the price of the lost machine
+    spent: timedelta  # at the price of the machine that took over
     times: int
 
     @property

@@ -25,7 +25,7 @@ _RESTARTABLE_STATES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
+class Situation:
     """What a ladder has to answer."""
 
     cause: Cause
@@ -61,6 +61,11 @@ class Ladder:
     rungs: tuple[Rung, ...]
     skipped: tuple[SkippedRung, ...]
 
+    @property
+    def why_none(self) -> str:
+        """Why there are no rungs, in words."""
+        return "; ".join(f"{each.strategy}: {each.reason}" for each in self.skipped)
+
 
 # The machine answers and holds all the work: whatever the owner's order, nothing is lost and nothing rented this way.
 _IN_PLACE = Rung(
@@ -72,23 +77,23 @@ _IN_PLACE = Rung(
 
 
 def ladder(
-    spec: FailoverSpec, loss: Loss, *, record: Iterable[StrategyRecord] = (), only: Strategy | None = None
+    spec: FailoverSpec, situation: Situation, *, record: Iterable[StrategyRecord] = (), only: Strategy | None = None
 ) -> Ladder:
-    """What may be done about a loss. `record`: how earlier recoveries went. `only`: what a person asked for."""
+    """What may be done about a situation. `record`: how earlier recoveries went. `only`: what a person asked for."""
     known = expected(record)
-    order = _order(spec, loss, known) if only is None else (only,)
-    weighed = _weigh(spec, loss, order)
+    order = _order(spec, situation, known) if only is None else (only,)
+    weighed = _weigh(spec, situation, order)
     rungs = tuple(_with_expectation(each, spec, known) for each in weighed if isinstance(each, Rung))
     return Ladder(rungs=rungs, skipped=tuple(each for each in weighed if isinstance(each, SkippedRung)))
 
 
-def _order(spec: FailoverSpec, loss: Loss, known: dict[Strategy, Expectation]) -> tuple[Strategy, ...]:
+def _order(spec: FailoverSpec, situation: Situation, known: dict[Strategy, Expectation]) -> tuple[Strategy, ...]:
     """What starts without the saved work comes last, however fast it is; of equal ones, the one that stands first."""
     if spec.order is Order.WRITTEN:
         return spec.ladder
 
     def place(strategy: Strategy) -> tuple[bool, float]:
-        loses_work = strategy is Strategy.COLDSTART and loss.has_checkpoint
+        loses_work = strategy is Strategy.COLDSTART and situation.has_checkpoint
         return loses_work, known[strategy].score
 
     return tuple(sorted(spec.ladder, key=place))
@@ -100,32 +105,32 @@ def _with_expectation(rung: Rung, spec: FailoverSpec, known: dict[Strategy, Expe
     return replace(rung, reason=f"{rung.reason}; {known[rung.strategy].told}")
 
 
-def _weigh(spec: FailoverSpec, loss: Loss, order: tuple[Strategy, ...]) -> list[Rung | SkippedRung]:
+def _weigh(spec: FailoverSpec, situation: Situation, order: tuple[Strategy, ...]) -> list[Rung | SkippedRung]:
     # With a checkpoint to restore first, the lost machine holds nothing that the policy still counts on: it is let go
     # before the first try, so that no moment is paid twice. No later rung may then restart it.
-    first = next((each for each in order if not isinstance(_elsewhere(each, spec, loss), SkippedRung)), None)
-    released = loss.has_checkpoint and first not in (None, Strategy.COLDSTART)
-    restartable = not released and loss.cause in _RESTARTABLE_CAUSES and loss.state in _RESTARTABLE_STATES
+    first = next((each for each in order if not isinstance(_elsewhere(each, spec, situation), SkippedRung)), None)
+    released = situation.has_checkpoint and first not in (None, Strategy.COLDSTART)
+    restartable = not released and situation.cause in _RESTARTABLE_CAUSES and situation.state in _RESTARTABLE_STATES
     weighed: list[Rung | SkippedRung] = []
-    if released and loss.cause is Cause.REBOOTED and Strategy.COLDSTART in spec.ladder:
+    if released and situation.cause is Cause.REBOOTED and Strategy.COLDSTART in spec.ladder:
         weighed.append(_IN_PLACE)
     for strategy in order:
-        rung = _elsewhere(strategy, spec, loss) or _coldstart(spec, loss, restartable, released)
+        rung = _elsewhere(strategy, spec, situation) or _coldstart(spec, situation, restartable, released)
         if isinstance(rung, Rung) and strategy is not Strategy.COLDSTART:
             rung = replace(rung, release_lost=released)
         weighed.append(rung)
     return weighed
 
 
-def _elsewhere(strategy: Strategy, spec: FailoverSpec, loss: Loss) -> Rung | SkippedRung | None:
+def _elsewhere(strategy: Strategy, spec: FailoverSpec, situation: Situation) -> Rung | SkippedRung | None:
     """The strategies that leave the lost machine at once; None for `coldstart`."""
     match strategy:
         case Strategy.WARMPOOL:
             return _warmpool(spec)
         case Strategy.REGIONAL:
-            return _regional(spec, loss)
+            return _regional(spec, situation)
         case Strategy.SNAPSHOT:
-            return _snapshot(loss)
+            return _snapshot(situation)
         case Strategy.COLDSTART:
             return None
 
@@ -136,35 +141,37 @@ def _warmpool(spec: FailoverSpec) -> Rung | SkippedRung:
     return Rung(strategy=Strategy.WARMPOOL, reason=f"takes a standby of the pool {spec.pool}, if one is free")
 
 
-def _regional(spec: FailoverSpec, loss: Loss) -> Rung | SkippedRung:
-    regions = tuple(dict.fromkeys(each for each in (loss.region, *spec.regions) if each))
+def _regional(spec: FailoverSpec, situation: Situation) -> Rung | SkippedRung:
+    regions = tuple(dict.fromkeys(each for each in (situation.region, *spec.regions) if each))
     if not regions:
         why = "the lost machine's region is not known, and the policy names none"
         return SkippedRung(strategy=Strategy.REGIONAL, reason=why)
-    if not loss.has_checkpoint:
+    if not situation.has_checkpoint:
         return SkippedRung(strategy=Strategy.REGIONAL, reason="there is no committed checkpoint to restore")
     why = f"restores the newest committed checkpoint in {', then '.join(regions)}"
     return Rung(strategy=Strategy.REGIONAL, reason=why, regions=regions)
 
 
-def _snapshot(loss: Loss) -> Rung | SkippedRung:
-    if not loss.has_checkpoint:
+def _snapshot(situation: Situation) -> Rung | SkippedRung:
+    if not situation.has_checkpoint:
         return SkippedRung(strategy=Strategy.SNAPSHOT, reason="there is no committed checkpoint to restore")
     why = "restores the newest committed checkpoint on the best machine that the policy allows"
     return Rung(strategy=Strategy.SNAPSHOT, reason=why)
 
 
-def _coldstart(spec: FailoverSpec, loss: Loss, restartable: bool, released: bool) -> Rung | SkippedRung:
-    may_start_empty = spec.lose_work or not loss.has_checkpoint
+def _coldstart(spec: FailoverSpec, situation: Situation, restartable: bool, released: bool) -> Rung | SkippedRung:
+    may_start_empty = spec.lose_work or not situation.has_checkpoint
     if not (restartable or may_start_empty):
-        kept = "is let go for the checkpoint's sake" if released else f"cannot be restarted after {loss.cause.value}"
+        kept = (
+            "is let go for the checkpoint's sake" if released else f"cannot be restarted after {situation.cause.value}"
+        )
         why = f"the lost machine {kept}, and a new one would start without the work that was saved (lose_work is off)"
         return SkippedRung(strategy=Strategy.COLDSTART, reason=why)
     reasons = []
     if restartable:
         reasons.append("the machine's disk is intact: it is restarted in place first")
     if may_start_empty:
-        reasons.append("a new machine may start " + _permission(loss.has_checkpoint))
+        reasons.append("a new machine may start " + _permission(situation.has_checkpoint))
     return Rung(
         strategy=Strategy.COLDSTART, reason="; ".join(reasons), in_place=restartable, new_machine=may_start_empty
     )

@@ -58,11 +58,11 @@ from holdfast.records import (
     budgets,
     checkpoints,
     costs,
+    experience,
     host_memory,
     installation,
     journal,
     leases,
-    outlook,
     pools,
     reports,
     sightings,
@@ -198,12 +198,12 @@ class Records:
     def closed_places(self) -> list[PlaceMemory]:
         """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""
         with self._reading() as session:
-            return outlook.closed_places(session, self._clock())
+            return experience.closed_places(session, self._clock())
 
     def strategy_records(self) -> list[StrategyRecord]:
         """How long recoveries took lately, by strategy; nothing of those that never happened."""
         with self._reading() as session:
-            return outlook.strategy_records(session, self._clock())
+            return experience.strategy_records(session, self._clock())
 
     def list_machines(self, order: ListMachinesInput) -> list[MachineMemory]:
         """The machines that we ever had or that somebody banned, the banned first."""

@@ -26,9 +26,10 @@ from holdfast.contracts.memory import StrategyRecord
 from holdfast.contracts.spec import Order, Strategy
 from holdfast.policy import host_memory, ladder
 from holdfast.workflows import steps
+from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.moving_in import is_rotten
-from holdfast.workflows.settling import Settled, Settler, give_back, to_its_end
+from holdfast.workflows.settling import Settled, Settler, give_back
 from holdfast.workflows.strategies import coldstart, regional, snapshot, warmpool
 
 CLIMB: dict[Strategy, Callable[[Settler, Lease, ladder.Rung], Coroutine[Any, Any, Settled | None]]] = {
@@ -59,7 +60,7 @@ class FailoverWorkflow:
         found = self._ladder(await self._record())
         rungs = found.rungs
         if not rungs:
-            message = _nothing_permitted(found)
+            message = f"the policy permits no way to go on: {found.why_none}"
             raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
         while True:
             for rung in rungs:
@@ -115,7 +116,7 @@ class FailoverWorkflow:
         """Its time is up: what it rents is handed over, unless the work runs by now."""
         self._settler.call_off()
         task.cancel()
-        await to_its_end(_until_done(task))
+        await to_its_end(asyncio.gather(task, return_exceptions=True))
         self._settler.call_on()
         if not task.cancelled() and task.exception() is None and (settled := task.result()):
             return settled
@@ -130,8 +131,8 @@ class FailoverWorkflow:
 
     def _ladder(self, record: list[StrategyRecord]) -> ladder.Ladder:
         order = self._order
-        loss = ladder.Loss(cause=order.cause, has_checkpoint=order.head is not None, region=order.lost.region)
-        return ladder.ladder(order.spec.failover, loss, record=record, only=order.only)
+        situation = ladder.Situation(cause=order.cause, has_checkpoint=order.head is not None, region=order.lost.region)
+        return ladder.ladder(order.spec.failover, situation, record=record, only=order.only)
 
     async def _done(self, rung: ladder.Rung, settled: Settled) -> FailoverResult:
         in_place = settled.lease.instance_id == self._order.lost.instance_id
@@ -196,12 +197,3 @@ class FailoverWorkflow:
     def _say(self, phase: str) -> None:
         self._phase = phase
         workflow.set_current_details(f"**{self._order.cause}** · {self._order.reason}\n\n{phase}")
-
-
-async def _until_done(task: "asyncio.Task[Settled | None]") -> None:
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def _nothing_permitted(found: ladder.Ladder) -> str:
-    left_out = "; ".join(f"{each.strategy}: {each.reason}" for each in found.skipped)
-    return f"the policy permits no way to go on: {left_out}"

@@ -5,6 +5,15 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Conduct
 
+HOPELESS = (
+    ErrorType.SECRET_MISSING,
+    ErrorType.CREDENTIALS_REFUSED,
+    ErrorType.OUT_OF_CREDIT,
+    ErrorType.NO_CHECKPOINT,
+    ErrorType.CHECKPOINT_CORRUPT,
+    ErrorType.FENCED,
+)
+"""What no other machine can mend."""
 _MACHINE_FAILED = (ErrorType.HOST_UNREACHABLE, ErrorType.HOST_REFUSED, ErrorType.HOST_KEY_CHANGED)
 
 

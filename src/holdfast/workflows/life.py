@@ -22,11 +22,15 @@ from holdfast.contracts.workload import (
     WorkloadStatus,
 )
 from holdfast.workflows import steps
+from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.face import Face
 from holdfast.workflows.releasing import release, until_nothing_is_open
 from holdfast.workflows.saver import Saver
-from holdfast.workflows.settling import Settler, to_its_end
+from holdfast.workflows.settling import Settler
 from holdfast.workflows.wishes import Loss, Wish, Wishes
+
+DAY = timedelta(days=1)
+"""In which moves are counted."""
 
 
 class Life:
@@ -85,7 +89,7 @@ class Life:
 
     def moves_of_a_day(self) -> list[datetime]:
         """When the work moved to another machine in the last 24 hours, oldest first."""
-        return [each for each in self.moves if workflow.now() - each < timedelta(days=1)]
+        return [each for each in self.moves if workflow.now() - each < DAY]
 
     def machine(self) -> Lease:
         """The current lease, in a phase that has one."""

@@ -78,21 +78,10 @@ class Mover:
         self.go_on()
         await steps.record_lease(lease)
         lease = await self.lead(lease)
+        phases = Phases(boot=booted - accepted + met.reachable_after, connect=connected - booted - met.reachable_after)
         if self.stands_by:
-            boot, connect = booted - accepted + met.reachable_after, connected - booted - met.reachable_after
-            phases = Phases(boot=boot, connect=connect)
             return MovedIn(lease=lease, phases=phases, started_at=connected, restored=None)
-        restored = await self._restore(lease, saved) if saved else None
-        ready = workflow.now()
-        self.say(f"starting the work on {lease.label}")
-        started_at = await self._persist(steps.start_work, lease, self.spec, restored)
-        phases = Phases(
-            boot=booted - accepted + met.reachable_after,
-            connect=connected - booted - met.reachable_after,
-            restore=ready - connected,
-            start=max(started_at - ready, timedelta()),
-        )
-        return MovedIn(lease=lease, phases=phases, started_at=started_at, restored=restored)
+        return await self._set_to_work(lease, saved, phases, connected)
 
     async def take_over(self, lease: Lease, saved: Sequence[CheckpointRef]) -> MovedIn:
         """As `move_in`, of a machine that stood ready and is fenced for us by this: only what it lacks is fetched."""
@@ -102,13 +91,17 @@ class Mover:
         connected = workflow.now()
         self.go_on()
         await steps.record_lease(lease)
+        return await self._set_to_work(lease, saved, Phases(connect=connected - began), connected)
+
+    async def _set_to_work(
+        self, lease: Lease, saved: Sequence[CheckpointRef], phases: Phases, connected: datetime
+    ) -> MovedIn:
+        """Restore what was saved, and start the work."""
         restored = await self._restore(lease, saved) if saved else None
         ready = workflow.now()
         self.say(f"starting the work on {lease.label}")
         started_at = await self._persist(steps.start_work, lease, self.spec, restored)
-        phases = Phases(
-            connect=connected - began, restore=ready - connected, start=max(started_at - ready, timedelta())
-        )
+        phases = replace(phases, restore=ready - connected, start=max(started_at - ready, timedelta()))
         return MovedIn(lease=lease, phases=phases, started_at=started_at, restored=restored)
 
     def _as_spoken_to(self, lease: Lease) -> Lease:

@@ -12,10 +12,13 @@ from holdfast.contracts.pools import PoolPhase, Standby
 _LINES_KEPT = 12
 
 
+def hourly_of(standbys: Sequence[Standby]) -> Decimal:
+    """USD per hour of all together."""
+    return sum((each.lease.hourly for each in standbys), start=Decimal(0))
+
+
 class PoolFace:
     """What others see. It decides nothing."""
-
-    nothing = Decimal(0)
 
     def __init__(self, pool: str) -> None:
         self._pool = pool
@@ -27,7 +30,7 @@ class PoolFace:
 
     def show(self, phase: PoolPhase, detail: str, standbys: Sequence[Standby]) -> None:
         """The attributes are written only when they change: each time is an event."""
-        hourly = sum((each.lease.hourly for each in standbys), start=self.nothing)
+        hourly = hourly_of(standbys)
         self.phase, self.detail, self._standbys = phase, detail, tuple(standbys)
         if self._shown != (phase, hourly):
             self._shown = (phase, hourly)

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from holdfast.workflows.cancelling import to_its_end
+
 Outcome = TypeVar("Outcome")
 MOST = 4
 """Machines at once, however long it takes."""
@@ -88,12 +90,7 @@ class Race(Generic[Outcome]):
         """Whatever they rented is handed over before this returns, also while we are cancelled ourselves."""
         for task in self._running:
             task.cancel()
-        ended = asyncio.gather(*self._running, return_exceptions=True)
-        try:
-            await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            await ended
-            raise
+        await to_its_end(asyncio.gather(*self._running, return_exceptions=True))
 
 
 def _is_called_off(task: asyncio.Task[Any]) -> bool:

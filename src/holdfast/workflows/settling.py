@@ -1,4 +1,4 @@
-"""Get the work running on a machine: rank, claim an epoch, rent, move in.
+"""Get the work running on a machine: claim an epoch, rent, move in; from the best offer (`ranking`) downwards.
 
 Placement and every strategy of a failover use this one road, so a machine is never rented in two ways.
 
@@ -9,10 +9,10 @@ its id; the time of failed tries counts as deciding.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeGuard, TypeVar
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -21,29 +21,20 @@ from holdfast.contracts import names
 from holdfast.contracts.activities import ClaimEpochResult
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Attempt, Phases
 from holdfast.contracts.machines import Conduct, InstanceState, Lease, Offer
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
 from holdfast.contracts.spec import WorkloadSpec
-from holdfast.policy import host_memory, placement
+from holdfast.policy import host_memory
 from holdfast.workflows import steps
+from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.claiming import claim
-from holdfast.workflows.failures import conduct_in, kind_of, words_of
+from holdfast.workflows.failures import HOPELESS, conduct_in, kind_of, words_of
 from holdfast.workflows.moving_in import MovedIn, Mover, NeverUp, taken
 from holdfast.workflows.racing import Race
+from holdfast.workflows.ranking import rank_offers
 from holdfast.workflows.releasing import release
 
-Outcome = TypeVar("Outcome")
 SETUPS_TRIED = 2
-_HOPELESS = (
-    ErrorType.SECRET_MISSING,
-    ErrorType.CREDENTIALS_REFUSED,
-    ErrorType.OUT_OF_CREDIT,
-    ErrorType.NO_CHECKPOINT,
-    ErrorType.CHECKPOINT_CORRUPT,
-    ErrorType.FENCED,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,48 +236,18 @@ class Settler:
             return lease
 
     async def _rank(self, strategy: str, regions: tuple[str, ...]) -> tuple[Offer, ...]:
-        """Ask every provider at once, rank the answers and keep the ranking on record."""
-        needs = self._spec.requirements()
-        if regions:
-            needs = replace(needs, regions=regions)
         self._say("searching offers")
-        searches = (steps.search_offers(provider, needs) for provider in self._spec.providers)
-        answers = await asyncio.gather(*searches, return_exceptions=True)
-        failures = [answer for answer in answers if _failed(answer)]
-        self.market_answered = len(failures) < len(answers)
-        if failures and not self.market_answered and _is_final(failures[0]):
-            raise failures[0]  # no key is accepted, say: that will not mend by itself
-        offers = [offer for answer in answers if not isinstance(answer, BaseException) for offer in answer]
-        silent = [str(name) for name, answer in zip(self._spec.providers, answers, strict=True) if _failed(answer)]
-        memory = await _remembered(offers)
-        places = await _closed_places(offers)
-        ranking = placement.rank(
-            offers,
-            needs,
-            avoid_machines=frozenset(self._avoid),
-            memory=memory,
-            places=places,
-            regions_first=bool(regions),
-            now=workflow.now(),
-        )
-        await steps.record_decision(self._decision(ranking, strategy, silent))
-        return ranking.best
-
-    def _decision(self, ranking: placement.Ranking, strategy: str, silent: list[str]) -> Decision:
-        reason = f"{len(ranking.best)} offers fit, {ranking.rejected_total} do not"
-        if silent:
-            reason += f"; no answer from {', '.join(silent)}"
-        return Decision(
-            workload=self._spec.name,
+        self.market_answered = False
+        found = await rank_offers(
+            self._spec,
+            strategy,
             epoch=self.epoch + 1,
-            made_at=workflow.now(),
             occasion=self._occasion,
-            strategy=strategy,
-            reason=reason,
-            chosen=ranking.chosen,
-            rejected=ranking.rejected,
-            rejected_total=ranking.rejected_total,
+            regions=regions,
+            avoid=frozenset(self._avoid),
         )
+        self.market_answered = found.market_answered
+        return found.best
 
     async def _try_offer(self, offer: Offer, strategy: str, *, with_state: bool) -> Settled | None:
         began = workflow.now()
@@ -374,7 +335,7 @@ class Settler:
         kind = kind_of(err)
         never_started = err.activity_type == "start_work" and kind == ErrorType.AGENT_FAILED
         self._failed_setups += never_started or kind == ErrorType.SETUP_FAILED
-        return kind in _HOPELESS or self._failed_setups >= SETUPS_TRIED
+        return kind in HOPELESS or self._failed_setups >= SETUPS_TRIED
 
     def _is_passed_by(self, err: ActivityError) -> bool:
         """The offer cannot be claimed, and the search goes on without it: another has it, or a race has cost enough."""
@@ -403,32 +364,6 @@ async def give_back(lease: Lease, reason: str, conduct: Conduct = Conduct.NEUTRA
     await asyncio.shield(asyncio.create_task(release(lease, reason, conduct, failed_in)))
 
 
-async def _remembered(offers: Sequence[Offer]) -> dict[MachineKey, MachineMemory]:
-    """How the offered machines behaved when we had them."""
-    if not offers or not workflow.patched("machines-are-remembered"):
-        return {}
-    keys = dict.fromkeys(MachineKey(provider=offer.provider, machine_id=offer.machine_id) for offer in offers)
-    found = await steps.recall_machines(tuple(keys))
-    return {MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in found}
-
-
-async def _closed_places(offers: Sequence[Offer]) -> list[PlaceMemory]:
-    """Where one machine after the other failed us lately."""
-    if not offers or not workflow.patched("places-are-remembered"):
-        return []
-    return await steps.closed_places()
-
-
-async def to_its_end(step: Coroutine[Any, Any, Outcome] | asyncio.Task[Outcome]) -> Outcome:
-    """A cancel waits for the answer: a machine that is rented while nobody listens would be found by nobody."""
-    task = asyncio.ensure_future(step)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
-
-
 def _lease_of(offer: Offer, workload: str, epoch: int, since: datetime) -> Lease:
     return Lease(
         workload=workload,
@@ -453,16 +388,6 @@ def _lease_of(offer: Offer, workload: str, epoch: int, since: datetime) -> Lease
 def _labelled(lease: Lease, claimed: ClaimEpochResult) -> Lease:
     """The records say what the machine wears. Workers that knew no marks did not: then it is what we thought."""
     return replace(lease, label=claimed.label or lease.label)
-
-
-def _failed(answer: object) -> TypeGuard[BaseException]:
-    if isinstance(answer, BaseException) and is_cancelled_exception(answer):
-        raise answer
-    return isinstance(answer, BaseException)
-
-
-def _is_final(err: BaseException) -> bool:
-    return kind_of(err) in _HOPELESS
 
 
 def _why(err: ActivityError) -> str:

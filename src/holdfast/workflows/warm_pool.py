@@ -20,7 +20,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.machines import Conduct, Instance, InstanceState
+from holdfast.contracts.machines import NO_NEWS, Conduct, Instance
 from holdfast.contracts.pools import (
     ClaimAnswer,
     Claimed,
@@ -37,14 +37,13 @@ from holdfast.contracts.workload import Phase
 from holdfast.policy import budget
 from holdfast.workflows import standbys as care
 from holdfast.workflows import steps
+from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.failures import kind_of, words_of
-from holdfast.workflows.pool_face import PoolFace
+from holdfast.workflows.pool_face import PoolFace, hourly_of
 from holdfast.workflows.releasing import release, until_nothing_is_open
-from holdfast.workflows.settling import to_its_end
 
 CLAIMS_KEPT = 100
 SHORTEST_WAIT = timedelta(seconds=1)
-_NO_NEWS = (InstanceState.RUNNING, InstanceState.STARTING, InstanceState.UNKNOWN)
 
 
 @workflow.defn(name=names.WARM_POOL)
@@ -129,7 +128,7 @@ class WarmPoolWorkflow:
     @workflow.signal
     async def provider_said(self, instance: Instance) -> None:
         """Of a standby it is a reason to look; of one that was taken it is for the workload that has it."""
-        if instance.state in _NO_NEWS:
+        if instance.state in NO_NEWS:
             return
         for each in reversed(self._claims):
             if each.answer.lease is not None and each.answer.lease.instance_id == instance.instance_id:
@@ -145,7 +144,7 @@ class WarmPoolWorkflow:
             detail=self._face.detail,
             target=self._target,
             standbys=tuple(self._standbys),
-            hourly=sum((each.lease.hourly for each in self._standbys), start=self._face.nothing),
+            hourly=hourly_of(self._standbys),
             taken=self._taken,
             lost=self._lost,
             claims=tuple(self._claims),

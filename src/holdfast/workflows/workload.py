@@ -28,7 +28,7 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Cause
-from holdfast.contracts.machines import Instance, InstanceState
+from holdfast.contracts.machines import NO_NEWS, Instance
 from holdfast.contracts.workload import (
     Ack,
     Event,
@@ -58,7 +58,6 @@ PHASES: dict[Phase, Callable[[Life], Awaitable[None]]] = {
     Phase.RESUMING: pausing.resume,
     Phase.STOPPING: ending.stop,
 }
-_NO_NEWS = (InstanceState.RUNNING, InstanceState.STARTING, InstanceState.UNKNOWN)
 
 
 @workflow.defn(name=names.WORKLOAD)
@@ -134,15 +133,14 @@ class WorkloadWorkflow:
         self._expect("fail over", Phase.RUNNING, Phase.SUSPECT)
         self._expect_no_other_wish("fail over")
         has_checkpoint = request.save_first or self._life.head is not None
-        loss = ladder.Loss(
+        situation = ladder.Situation(
             cause=Cause.REQUESTED,
             has_checkpoint=has_checkpoint,
             region=self._life.lease.region if self._life.lease else "",
         )
-        found = ladder.ladder(self._life.spec.failover, loss, only=request.strategy)
+        found = ladder.ladder(self._life.spec.failover, situation, only=request.strategy)
         if not found.rungs:
-            why = "; ".join(f"{each.strategy}: {each.reason}" for each in found.skipped)
-            message = f"cannot fail over: the policy permits no way to another machine ({why})"
+            message = f"cannot fail over: the policy permits no way to another machine ({found.why_none})"
             raise ApplicationError(message, type=ErrorType.INVALID_STATE)
 
     @checkpoint.validator
@@ -158,7 +156,7 @@ class WorkloadWorkflow:
     def provider_said(self, instance: Instance) -> None:
         """The watch over the provider saw a change of our machine. It wakes us; it is not believed unasked."""
         if self._life.lease and instance.instance_id == self._life.lease.instance_id:
-            self._life.word = instance if instance.state not in _NO_NEWS else None
+            self._life.word = instance if instance.state not in NO_NEWS else None
 
     @workflow.signal
     async def progressed(self, at: datetime) -> None:

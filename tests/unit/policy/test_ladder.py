@@ -9,11 +9,11 @@ from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.memory import StrategyRecord
 from holdfast.contracts.spec import FailoverSpec, Order, Strategy
-from holdfast.policy.ladder import Ladder, Loss, Rung, SkippedRung, ladder
+from holdfast.policy.ladder import Ladder, Rung, Situation, SkippedRung, ladder
 
 
 def _ladder(spec: FailoverSpec, cause: Cause, has_checkpoint: bool, lost_state: InstanceState) -> Ladder:
-    return ladder(spec, Loss(cause=cause, has_checkpoint=has_checkpoint, state=lost_state))
+    return ladder(spec, Situation(cause=cause, has_checkpoint=has_checkpoint, state=lost_state))
 
 
 def rungs(
@@ -109,11 +109,11 @@ def test_every_rung_of_the_policy_is_climbed_or_explained(
         assert not loses_work or spec.lose_work
 
 
-US = Loss(cause=Cause.OUTBID, has_checkpoint=True, region="US")
+US = Situation(cause=Cause.OUTBID, has_checkpoint=True, region="US")
 
 
-def chosen(spec: FailoverSpec, loss: Loss = US, **more: Any) -> list[Strategy]:
-    return [rung.strategy for rung in ladder(spec, loss, **more).rungs]
+def chosen(spec: FailoverSpec, situation: Situation = US, **more: Any) -> list[Strategy]:
+    return [rung.strategy for rung in ladder(spec, situation, **more).rungs]
 
 
 def test_the_lost_machines_region_comes_first_and_each_of_the_policys_once() -> None:
@@ -122,7 +122,7 @@ def test_the_lost_machines_region_comes_first_and_each_of_the_policys_once() -> 
 
 
 def test_regional_is_left_out_where_no_region_is_known() -> None:
-    found = ladder(FailoverSpec(ladder=(Strategy.REGIONAL,)), Loss(cause=Cause.OUTBID, has_checkpoint=True))
+    found = ladder(FailoverSpec(ladder=(Strategy.REGIONAL,)), Situation(cause=Cause.OUTBID, has_checkpoint=True))
     assert (found.rungs, found.skipped[0].strategy) == ((), Strategy.REGIONAL)
 
 
@@ -133,7 +133,7 @@ def test_a_policy_without_a_pool_leaves_warm_pools_out_and_lets_the_lost_machine
 
 
 def test_without_a_checkpoint_a_standby_may_start_from_nothing_and_the_lost_machine_is_kept() -> None:
-    found = ladder(EVERYTHING, Loss(cause=Cause.EXITED, has_checkpoint=False, region="US")).rungs
+    found = ladder(EVERYTHING, Situation(cause=Cause.EXITED, has_checkpoint=False, region="US")).rungs
     assert [each.strategy for each in found] == [Strategy.WARMPOOL, Strategy.COLDSTART]
     assert not any(each.release_lost for each in found)
     assert found[1].in_place

@@ -5,7 +5,7 @@ from functools import cache
 from holdfast.contracts.incidents import Evidence, Reach, Verdict
 from holdfast.contracts.machines import InstanceState, Terms
 from holdfast.contracts.spec import FailoverSpec
-from holdfast.policy.ladder import Loss, Rung, ladder
+from holdfast.policy.ladder import Rung, Situation, ladder
 from holdfast.policy.verdicts import judge
 
 
@@ -21,8 +21,8 @@ def first_rung(*, has_checkpoint: bool, spec: FailoverSpec | None = None) -> Run
     judgement = judge(taken, silence=spec.silence, terms=Terms.INTERRUPTIBLE)
     if judgement.verdict is not Verdict.LOST or judgement.cause is None:
         raise ValueError(f"a machine that was taken is {judgement.verdict.value}: {judgement.reason}")
-    loss = Loss(cause=judgement.cause, has_checkpoint=has_checkpoint, state=InstanceState.INTERRUPTED)
-    rungs = ladder(spec, loss).rungs
+    situation = Situation(cause=judgement.cause, has_checkpoint=has_checkpoint, state=InstanceState.INTERRUPTED)
+    rungs = ladder(spec, situation).rungs
     if not rungs:
         raise ValueError("the policy permits no answer to the loss")
     return rungs[0]

@@ -1,17 +1,15 @@
 """No more moves in a day than the policy allows: what is lost so often has something that a move does not mend."""
 
 from contextlib import suppress
-from datetime import timedelta
 
 from temporalio import workflow
 
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Lease
-from holdfast.workflows.life import Life
+from holdfast.workflows.life import DAY, Life
 from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss, Wish
 
-DAY = timedelta(days=1)
 _NOT_COUNTED = (Cause.REQUESTED, Cause.REBOOTED)  # a person wants it; the machine goes on in place
 
 
@@ -27,7 +25,7 @@ async def hold_back(life: Life, lost: Lease, loss: Loss) -> bool:
     await release(lost, f"lost: {loss.cause}")
     life.holding = True
     try:
-        while not _wanted(life) and (moves := life.moves_of_a_day())[life.spec.failover.per_day - 1 :]:
+        while not _wanted(life) and len(moves := life.moves_of_a_day()) >= life.spec.failover.per_day:
             goes_on = moves[0] + DAY
             life.enter(life.face.phase, _why(len(moves), goes_on.strftime("%Y-%m-%d %H:%M")))
             with suppress(TimeoutError):

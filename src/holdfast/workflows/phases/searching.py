@@ -6,8 +6,9 @@ from typing import Any
 
 from temporalio import workflow
 
+from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.life import Life
-from holdfast.workflows.settling import Settled, Settler, to_its_end
+from holdfast.workflows.settling import Settled, Settler
 
 
 async def unless_stopped(life: Life, settler: Settler, search: Coroutine[Any, Any, Settled | None]) -> Settled | None:
