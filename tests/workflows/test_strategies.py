@@ -176,8 +176,11 @@ async def test_more_moves_in_a_day_than_the_policy_allows_wait_for_the_day_or_a_
     await story.until(lambda: len(story.world.alive) == 0)
     status = await story.status(handle)
     assert "1 move in 24 hours" in status.reason
-    await handle.execute_update("failover", FailoverRequest(), result_type=Ack)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("failover", FailoverRequest(strategy=Strategy.WARMPOOL), result_type=Ack)
+    await handle.execute_update("failover", FailoverRequest(strategy=Strategy.REGIONAL), result_type=Ack)
     await story.running(handle, epoch=3)
+    assert story.world.incidents[-1].strategy == Strategy.REGIONAL
 
 
 async def exited(story: Story, **spec: Any) -> Any:

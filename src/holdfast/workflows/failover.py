@@ -106,22 +106,22 @@ class FailoverWorkflow:
             )
             return task.result()
         except TimeoutError:
-            return await self._call_off(task, rung)
+            if settled := await self._call_off(task):
+                return settled
+            self._say(f"{rung.strategy} took longer than {box.total_seconds():g} s")
+            return None
         except asyncio.CancelledError:
-            task.cancel()
-            await to_its_end(task)
+            if settled := await self._call_off(task):
+                await give_back(settled.lease, "cancelled")  # nobody will hear of it
             raise
 
-    async def _call_off(self, task: "asyncio.Task[Settled | None]", rung: ladder.Rung) -> Settled | None:
-        """Its time is up: what it rents is handed over, unless the work runs by now."""
+    async def _call_off(self, task: "asyncio.Task[Settled | None]") -> Settled | None:
+        """What it rents is handed over before this returns; the machine on which the work runs by now, if it does."""
         self._settler.call_off()
         task.cancel()
         await to_its_end(asyncio.gather(task, return_exceptions=True))
         self._settler.call_on()
-        if not task.cancelled() and task.exception() is None and (settled := task.result()):
-            return settled
-        self._say(f"{rung.strategy} took longer than {self._order.spec.failover.rung_timeout.total_seconds():g} s")
-        return None
+        return task.result() if not task.cancelled() and task.exception() is None else None
 
     async def _record(self) -> list[StrategyRecord]:
         """How earlier recoveries went, where the order depends on that."""

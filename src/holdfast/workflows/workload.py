@@ -128,11 +128,11 @@ class WorkloadWorkflow:
 
     @failover.validator
     def _can_fail_over(self, request: FailoverRequest) -> None:
-        if self._life.holding:
-            return
-        self._expect("fail over", Phase.RUNNING, Phase.SUSPECT)
+        if not self._life.holding:
+            self._expect("fail over", Phase.RUNNING, Phase.SUSPECT)
         self._expect_no_other_wish("fail over")
-        has_checkpoint = request.save_first or self._life.head is not None
+        saves = request.save_first and not self._life.holding  # the machine is gone then
+        has_checkpoint = saves or self._life.head is not None
         situation = ladder.Situation(
             cause=Cause.REQUESTED,
             has_checkpoint=has_checkpoint,

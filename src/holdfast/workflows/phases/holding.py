@@ -1,6 +1,7 @@
 """No more moves in a day than the policy allows: what is lost so often has something that a move does not mend."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from temporalio import workflow
 
@@ -13,15 +14,17 @@ from holdfast.workflows.wishes import Loss, Wish
 _NOT_COUNTED = (Cause.REQUESTED, Cause.REBOOTED)  # a person wants it; the machine goes on in place
 
 
-async def hold_back(life: Life, lost: Lease, loss: Loss) -> bool:
-    """Wait until the policy allows another move, or a person wants it or a stop. Whether the lost machine was let go.
+async def hold_back(life: Life, lost: Lease, loss: Loss) -> Loss | None:
+    """Wait until the policy allows another move, or a person wants it or a stop. None: it allows one now.
+
+    Returns the loss as it is to be answered then, its machine let go; a person may have said by which strategy.
 
     Nothing bills meanwhile, and nothing saved is lost.
     """
     if loss.cause in _NOT_COUNTED or len(life.moves_of_a_day()) < life.spec.failover.per_day:
-        return False
+        return None
     if not workflow.patched("moves-are-counted"):
-        return False
+        return None
     await release(lost, f"lost: {loss.cause}")
     life.holding = True
     try:
@@ -36,7 +39,8 @@ async def hold_back(life: Life, lost: Lease, loss: Loss) -> bool:
         life.holding = False
     if life.wishes.current is Wish.FAILOVER:
         life.wishes.take()
-    return True
+        loss = replace(loss, only=life.wishes.failover.strategy)
+    return loss
 
 
 def _wanted(life: Life) -> bool:

@@ -29,9 +29,10 @@ async def fail_over(life: Life) -> None:
     started_at = life.started_at or loss.silent_since
     await life.saver.detach()
     life.pending = None  # a machine lost before it made progress: its incident stays without a recovery
-    released = await hold_back(life, lease, loss)
+    held = await hold_back(life, lease, loss)
+    loss = held or loss
     try:
-        result = await _climb(life, lease, loss, released=released)
+        result = await _climb(life, lease, loss, released=held is not None)
     except ChildWorkflowError as err:
         return await _no_machine(life, lease, err)
     life.lease = result.lease  # from here on it is ours to let go
