@@ -212,7 +212,7 @@ def test_a_wrong_key_is_not_taken_for_something_that_is_not_there(stack: Stack, 
             refused = other(*line)
             assert (refused.code, refused.out) == (6, "")
             assert "refused the API key" in refused.err
-            assert "hint: check HOLDFAST_PROVIDERS__" in refused.err
+            assert "hint: check the settings HOLDFAST_PROVIDERS__VAST__*" in refused.err
         assert other("status", "keyless").code == 4
     finally:
         assert other("down").code == 0
