@@ -109,6 +109,8 @@ class ProviderSettings(_Section):
     ssh_port: int | None = Field(default=None, ge=1, le=65_535)
     """Of providers whose machines are entered by an address of their own: where the image's SSH server listens.
     Default: 22."""
+    preemption_notice: Duration = Field(default=timedelta(), ge=timedelta(), le=timedelta(seconds=120))
+    """Of providers that give as much notice of an interruption as was ordered: how much to order, in whole seconds."""
     listing_lag: Duration | None = None
     """How long a new machine may be missing from the provider's listings. Default: what its driver knows."""
 

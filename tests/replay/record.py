@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.memory import StrategyRecord
-from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, Order, Strategy
+from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, Order, Strategy, WhenStalled
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
 from tests.workflows.conftest import DYNAMIC_CONFIG
 from tests.workflows.stories import Story, run_story
@@ -337,6 +337,60 @@ async def held_back(story: Story) -> Handle:
     return handle
 
 
+async def noticed(story: Story) -> Handle:
+    """Its provider gave notice twice: once with time to save, once with too little."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.give_notice(story.world.newest(), left=timedelta(seconds=30))
+    await story.running(handle, epoch=2)
+    story.world.saves_hang = True
+    story.world.give_notice(story.world.newest(), left=timedelta(seconds=3))
+    await story.running(handle, epoch=3)
+    story.world.saves_hang = False
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def contract_ended(story: Story) -> Handle:
+    """Left before its contract ended, and finished on a machine with a longer one."""
+    soon = datetime.now(UTC) + timedelta(seconds=12)
+    story.world.offers = [an_offer(1, contract_ends=soon)]
+    policy = FailoverSpec(silence=timedelta(seconds=2), contract_margin=timedelta(seconds=5))
+    handle = await story.begin(failover=policy)
+    await story.running(handle)
+    story.world.offers = [an_offer(2, contract_ends=soon + timedelta(days=1))]
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def stalled(story: Story) -> Handle:
+    """Stalled: started again in place, and moved when that did not help."""
+    policy = FailoverSpec(
+        silence=timedelta(seconds=2), stalled_after=timedelta(minutes=5), when_stalled=WhenStalled.RESTART
+    )
+    handle = await story.begin(failover=policy)
+    await story.running(handle)
+    for epoch in (2, 3):
+        story.world.stall(story.world.newest(), for_=timedelta(minutes=10))
+        await story.running(handle, epoch=epoch)
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def stall_told(story: Story) -> Handle:
+    """Stalled, which was told; it got on by itself."""
+    policy = FailoverSpec(silence=timedelta(seconds=2), stalled_after=timedelta(minutes=5))
+    handle = await story.begin(failover=policy)
+    await story.running(handle)
+    story.world.stall(story.world.newest(), for_=timedelta(minutes=10))
+    await story.says(handle, "stalled: answers")
+    story.world.get_on(story.world.newest())
+    await story.says(handle, "answers")
+    story.world.finish(story.world.newest())
+    return handle
+
+
 async def _lost_one(story: Story, *ladder: Strategy, slow: tuple[str, ...] = ("m2",), **policy: Any) -> Handle:
     """The first machine is outbid while the market has others, some of them slow."""
     story.world.offers = [an_offer(1)]
@@ -380,6 +434,10 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         raced,
         boxed,
         held_back,
+        noticed,
+        contract_ended,
+        stalled,
+        stall_told,
     )
 }
 

@@ -83,6 +83,7 @@ class World:
         self.search_fails = False
         self.search_is_down = False
         self.save_fails = False
+        self.saves_hang = False
         self.restless = ""  # a file that changes whenever it is read
         self.api_is_down = False
         self.key_is_refused = False
@@ -158,6 +159,18 @@ class World:
     def finish(self, machine: Machine, exit_code: int = 0) -> None:
         machine.running = False
         self._report(machine, Reach.ANSWERS, finished=True, exit_code=exit_code)
+
+    def give_notice(self, machine: Machine, *, left: timedelta) -> None:
+        """Its provider says when it takes the machine back."""
+        self._report(machine, Reach.ANSWERS, taken_at=datetime.now(UTC) + left)
+
+    def stall(self, machine: Machine, *, for_: timedelta) -> None:
+        """The work runs, and has made no progress for so long."""
+        self._report(machine, Reach.ANSWERS, stalled_since=datetime.now(UTC) - for_)
+
+    def get_on(self, machine: Machine) -> None:
+        """Work that had stalled makes progress again."""
+        self._report(machine, Reach.ANSWERS, gets_on=True)
 
     def _report(self, machine: Machine, reach: Reach, *, last_sign: datetime | None = None, **more: Any) -> None:
         sign = last_sign or datetime.now(UTC)
@@ -418,15 +431,15 @@ class World:
     async def watch_machine(self, order: acts.WatchMachineInput) -> acts.MachineReport:
         machine = self.machines[order.lease.instance_id]
         self.calls["watch"] += 1
-        if order.announce_progress and machine.running:
+        if order.announce_progress and machine.running and not order.reports_progress:
             handle = activity.client().get_workflow_handle(f"workload/{order.lease.workload}")
             await handle.signal("progressed", datetime.now(UTC))
-        while not machine.work.is_set():
+        while not machine.work.is_set() or (machine.report and machine.report.stalled_since and order.stalled_since):
             activity.heartbeat()
             await asyncio.sleep(0.02)
         report = machine.report
         assert report is not None
-        if report.reach is Reach.SILENT and machine.running:
+        if (report.reach is Reach.SILENT or report.gets_on) and machine.running:
             machine.work.clear()  # a blink is told once; what lasts is told to every watch, like a real machine's state
         return report
 
@@ -451,6 +464,9 @@ class World:
             raise ApplicationError(f"changed whenever they were read: {self.restless}", type=ErrorType.SOURCE_UNSTABLE)
         if self.store_is_down:
             raise ApplicationError("the store does not answer", type=ErrorType.STORE_UNAVAILABLE)
+        while self.saves_hang:
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
         self._converse("save", order.lease)
         saved = a_checkpoint(order.lease.workload, order.lease.epoch, order.sequence, order.reason)
         self.saves.append(saved)

@@ -5,6 +5,7 @@ machine that answers. Its own heartbeats carry the freshest telemetry, which is 
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
@@ -25,9 +26,13 @@ from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, LoginRefused
 from holdfast.hosts.heartbeat import Heartbeat, WorkState
 from holdfast.hosts.pool import HostPool
+from holdfast.policy.stalling import Stalling
 
 _NEVER_REPORTED = timedelta(seconds=20)
 """Work that has reported no progress for so long reports none at all: its process being alive must do."""
+
+
+_SAME_PROGRESS = timedelta(seconds=2)
 
 
 class MachineWatch:
@@ -103,16 +108,21 @@ class _Watch:
         self.reach: Reach | None = None  # as reported in the end
         self._last_sign = _resumed_at(order)
         self._progress = ""
+        self._progress_at: datetime | None = None
         self._renewed: datetime | None = None
+        patience = order.spec.failover.stalled_after
+        self._stalling = None if patience is None else Stalling(patience)
 
     def take(self, beat: Heartbeat) -> Telemetry:
         """Note a beat; the telemetry is what Temporal's heartbeat carries."""
         self._last_sign = datetime.now(UTC)
         self._progress = beat.progress
+        began = self.order.started_at if self.order.reports_progress else None
+        self._progress_at = self._ours(beat, beat.progress_at) or began
         return Telemetry(
             at=self._last_sign,
             progress=beat.progress,
-            progress_at=self._ours(beat, beat.progress_at),
+            progress_at=self._progress_at,
             gpu_percent=beat.gpu_percent,
             gpu_memory_mb=beat.gpu_memory_mb,
             cpu_percent=beat.cpu_percent,
@@ -129,14 +139,42 @@ class _Watch:
         return due
 
     def verdict(self, beat: Heartbeat) -> MachineReport | None:
-        """The report, when this beat says that the work is not running any more."""
+        """The report, when this beat says that the work is not running any more, or not well, or not for long."""
         if beat.deadman_at is not None:
             return self.report(Reach.NO_AGENT, "the dead-man lease ran out and stopped the work")
         if beat.state in (WorkState.RUNNING, WorkState.SETUP):
-            return None
+            return self._by_notice(beat) or self._by_progress(beat)
         if beat.state is WorkState.EXITED and beat.exit_code is not None:
             return self.report(Reach.ANSWERS, "the work ended", finished=True, exit_code=beat.exit_code)
         return self.report(Reach.NO_AGENT, f"the machine answers and the work is not running ({beat.state})")
+
+    def _by_notice(self, beat: Heartbeat) -> MachineReport | None:
+        if beat.taken_at is None:
+            return None
+        taken_at = self._last_sign + (beat.taken_at - beat.at)
+        left = (taken_at - self._last_sign).total_seconds()
+        detail = f"its provider gives notice: it takes the machine back in {max(left, 0):.0f} s"
+        return replace(self.report(Reach.ANSWERS, detail), taken_at=taken_at)
+
+    def _by_progress(self, beat: Heartbeat) -> MachineReport | None:
+        """The work has stalled; or it had, as the workload knows, and gets on again."""
+        if self._stalling is None:
+            return None
+        known = self.order.stalled_since
+        since = self._stalling.since(self._last_sign, progress_at=self._progress_at, gpu_percent=beat.gpu_percent)
+        if known is not None:
+            return self._gets_on(known)
+        if since is None:
+            return None
+        quiet = (self._last_sign - since).total_seconds()
+        detail = f"no progress for {quiet:.0f} s, and its GPU is idle"
+        return replace(self.report(Reach.ANSWERS, detail), stalled_since=since)
+
+    def _gets_on(self, stalled_since: datetime) -> MachineReport | None:
+        # Times of one and the same progress differ by how late the heartbeats came.
+        if self._progress_at is None or self._progress_at - stalled_since < _SAME_PROGRESS:
+            return None
+        return replace(self.report(Reach.ANSWERS, "the work makes progress again"), gets_on=True)
 
     def first_progress(self, beat: Heartbeat) -> datetime | None:
         """When the work first got on, on our clock; once."""
@@ -144,7 +182,7 @@ class _Watch:
             return None
         if beat.progress_at is not None:
             return self._ours(beat, beat.progress_at)
-        silent = self._last_sign - self.order.started_at > _NEVER_REPORTED
+        silent = self._last_sign - self.order.started_at > _NEVER_REPORTED and not self.order.reports_progress
         return self.order.started_at if silent else None
 
     def report(

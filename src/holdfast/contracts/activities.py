@@ -506,6 +506,8 @@ class WatchMachineInput:
     started_at: datetime
     announce_progress: bool  # signal `progressed` to the workload at the first progress seen
     deadman: timedelta
+    reports_progress: bool = False  # it is known to: none yet is none since its start
+    stalled_since: datetime | None = None  # since when the work gets nowhere, if the workload knows that it does not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -518,6 +520,9 @@ class MachineReport:
     exit_code: int | None = None
     detail: str = ""
     progress: str = ""
+    taken_at: datetime | None = None  # its provider gave notice: the machine is taken back then, at the earliest
+    stalled_since: datetime | None = None  # the work has made no progress since, and its GPU is idle
+    gets_on: bool = False  # it had stalled, and makes progress again
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ class SaveReason(StrEnum):
     PAUSE = "pause"
     FINISH = "finish"
     STOP = "stop"
+    NOTICE = "notice"  # its machine is about to be taken
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ class FailoverInput:
     attempts: tuple[Attempt, ...] = ()
     released: bool = False  # the lost machine is being let go
     only: Strategy | None = None  # what a person asked for, whatever the policy's order
+    leave: bool = False  # for another machine, though the lost one answers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ class Verdict(StrEnum):
     """What the evidence on a machine comes to."""
 
     ALIVE = "alive"
-    STALLED = "stalled"  # the machine answers, the work on it does not run
+    STALLED = "stalled"  # the machine answers; the work on it does not run, or gets nowhere
     SUSPECT = "suspect"  # silent, but not long enough or not proven enough
     LOST = "lost"
     UNKNOWN = "unknown"  # nothing may be concluded; never a reason to act
@@ -30,6 +30,8 @@ class Cause(StrEnum):
     CONTRACT_ENDED = "contract_ended"
     REFUSED = "refused"  # its host key changed, or it would not have us
     REQUESTED = "requested"
+    NOTICE = "notice"  # its provider said that it takes the machine back, and it was left before
+    STALLED = "stalled"  # the work ran and got nowhere
 
 
 class Reach(StrEnum):

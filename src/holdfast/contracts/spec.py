@@ -160,6 +160,14 @@ class Alone(StrEnum):
     FINISH = "finish"
 
 
+class WhenStalled(StrEnum):
+    """What is done about work that runs and gets nowhere."""
+
+    NOTIFY = "notify"  # it may be right: an evaluation, a download
+    RESTART = "restart"  # on its machine, with what is on the disk; it moves when that did not help
+    MOVE = "move"
+
+
 class FailoverSpec(Strict):
     """What may be done when the machine is lost."""
 
@@ -215,6 +223,21 @@ class FailoverSpec(Strict):
         ge=timedelta(seconds=1),
         le=MONTH,
         description="how long after that the machine stays as it is before it ends itself, if its provider lets it",
+    )
+    contract_margin: Duration = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(),
+        le=MONTH,
+        description="how long before its contract ends a machine is left for another one; 0s: it is stayed on",
+    )
+    stalled_after: Duration | None = Field(
+        default=None,
+        ge=timedelta(seconds=5),
+        le=MONTH,
+        description="work that has made no progress for so long, its GPU idle, is stalled; leave out for never",
+    )
+    when_stalled: WhenStalled = Field(
+        default=WhenStalled.NOTIFY, description="what is done about it: notify, restart, or move to another machine"
     )
     boot_timeout: Duration = Field(default=timedelta(minutes=8), ge=timedelta(seconds=5), le=DAY)
     tries: int = Field(default=4, ge=1, le=20, description="offers tried by one strategy before the next strategy")
@@ -301,4 +324,5 @@ class WorkloadSpec(Strict):
             regions=wanted.regions,
             min_reliability=wanted.min_reliability,
             min_download_mbps=wanted.min_download_mbps,
+            min_contract=2 * self.failover.contract_margin,  # else it would be left as soon as it is rented
         )

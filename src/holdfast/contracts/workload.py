@@ -60,6 +60,7 @@ class WorkloadState:
     metered: InstanceState = InstanceState.RUNNING  # the state in which the machine is charged for
     reason: str = ""  # of the phase
     moves: tuple[datetime, ...] = ()  # to another machine in the last 24 hours, oldest first
+    stalled_since: datetime | None = None  # since when the work gets nowhere, as its owner was told
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,7 @@ class Heartbeat:
     log_bytes: int = 0
     lease_left: timedelta | None = None  # None: no dead-man lease is set
     deadman_at: datetime | None = None  # when the lease ran out and the work was stopped
+    taken_at: datetime | None = None  # when its provider takes the machine back at the earliest, if it gave notice
 
 
 def parse_heartbeat(beat: Mapping[str, Any]) -> Heartbeat:
@@ -85,6 +86,7 @@ def parse_heartbeat(beat: Mapping[str, Any]) -> Heartbeat:
             log_bytes=whole(beat["log_bytes"]),
             lease_left=None if left is None else timedelta(seconds=min(max(left, -_END_OF_TIME), _END_OF_TIME)),
             deadman_at=_time_or_none(beat["deadman_at"]),
+            taken_at=_taken_at(beat.get("notice")),  # an older agent does not look for one
         )
 
 
@@ -132,6 +134,10 @@ def _exit_code(work: Mapping[str, Any]) -> int | None:
 
 def _time_or_none(seconds: object) -> datetime | None:
     return None if seconds is None else parse_time(seconds)
+
+
+def _taken_at(notice: Mapping[str, Any] | None) -> datetime | None:
+    return None if notice is None else parse_time(number(notice["at"]) + number(notice["for_s"]))
 
 
 def _number_or_none(said: object) -> float | None:

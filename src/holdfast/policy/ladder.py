@@ -2,8 +2,8 @@
 
 The order is the owner's, `spec.ladder`, or with `order: auto` that of the time and money which each strategy is
 expected to take. There is one exception: a machine that still answers goes on in place before anything else is tried,
-if `coldstart` is permitted at all. Beyond that this module only leaves out what cannot work or is not permitted, and
-says how each remaining rung may treat the machine that was lost.
+if `coldstart` is permitted at all and the machine is not to be left. Beyond that this module only leaves out what
+cannot work or is not permitted, and says how each remaining rung may treat the machine that was lost.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,8 @@ from holdfast.contracts.memory import StrategyRecord
 from holdfast.contracts.spec import FailoverSpec, Order, Strategy
 from holdfast.policy.expectation import Expectation, expected
 
-_RESTARTABLE_CAUSES = (Cause.REBOOTED, Cause.EXITED)
+_ANSWERING_CAUSES = (Cause.REBOOTED, Cause.STALLED)
+_RESTARTABLE_CAUSES = (*_ANSWERING_CAUSES, Cause.EXITED)
 _RESTARTABLE_STATES = (
     InstanceState.RUNNING,  # rebooted: only the work has to be started
     InstanceState.STOPPED,
@@ -32,6 +33,7 @@ class Situation:
     has_checkpoint: bool  # a committed one exists, checkpoint zero included
     state: InstanceState = InstanceState.UNKNOWN  # the provider's newest word on the lost machine
     region: str = ""  # where it stood; "": not told
+    leave: bool = False  # for another machine, though the lost one answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +112,14 @@ def _weigh(spec: FailoverSpec, situation: Situation, order: tuple[Strategy, ...]
     # before the first try, so that no moment is paid twice. No later rung may then restart it.
     first = next((each for each in order if not isinstance(_elsewhere(each, spec, situation), SkippedRung)), None)
     released = situation.has_checkpoint and first not in (None, Strategy.COLDSTART)
-    restartable = not released and situation.cause in _RESTARTABLE_CAUSES and situation.state in _RESTARTABLE_STATES
+    restartable = (
+        not (released or situation.leave)
+        and situation.cause in _RESTARTABLE_CAUSES
+        and situation.state in _RESTARTABLE_STATES
+    )
+    answers = situation.cause in _ANSWERING_CAUSES and not situation.leave
     weighed: list[Rung | SkippedRung] = []
-    if released and situation.cause is Cause.REBOOTED and Strategy.COLDSTART in spec.ladder:
+    if released and answers and Strategy.COLDSTART in spec.ladder:
         weighed.append(_IN_PLACE)
     for strategy in order:
         rung = _elsewhere(strategy, spec, situation) or _coldstart(spec, situation, restartable, released)

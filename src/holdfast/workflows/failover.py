@@ -131,7 +131,12 @@ class FailoverWorkflow:
 
     def _ladder(self, record: list[StrategyRecord]) -> ladder.Ladder:
         order = self._order
-        situation = ladder.Situation(cause=order.cause, has_checkpoint=order.head is not None, region=order.lost.region)
+        situation = ladder.Situation(
+            cause=order.cause,
+            has_checkpoint=order.head is not None,
+            region=order.lost.region,
+            leave=order.leave,
+        )
         return ladder.ladder(order.spec.failover, situation, record=record, only=order.only)
 
     async def _done(self, rung: ladder.Rung, settled: Settled) -> FailoverResult:

@@ -62,6 +62,7 @@ class Life:
         self.last_sign = (past.last_sign if past else None) or workflow.now()  # of life, from the machine
         self.loss: Loss | None = None
         self.exit_code: int | None = None
+        self.stalled_since = past.stalled_since if past else None  # as the owner was told
         self.failed_saves = past.failed_saves if past else 0
         self.searches = past.searches if past else 0  # for a first machine
         self.metered = past.metered if past else InstanceState.RUNNING  # as the machine is charged for
@@ -114,7 +115,7 @@ class Life:
         """A machine has taken the work. Saves build on `base`, which is sound: a rotten head would pass on its rot."""
         self.lease, self.epoch, self.head = lease, max(self.epoch, lease.epoch), head
         self.started_at = self.last_sign = started_at
-        self.word = self.loss = None
+        self.word = self.loss = self.stalled_since = None
         self.failed_saves = 0
         self.metered = InstanceState.RUNNING
         await self.saver.attach(lease, head, base=base)
@@ -200,6 +201,7 @@ class Life:
             attached=self.saver.attachment,
             metered=self.metered,
             moves=tuple(self.moves),
+            stalled_since=self.stalled_since,
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))
 

@@ -451,7 +451,13 @@ async def start_work(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef
 
 
 def watch_machine(
-    lease: Lease, spec: WorkloadSpec, *, started_at: datetime, announce_progress: bool
+    lease: Lease,
+    spec: WorkloadSpec,
+    *,
+    started_at: datetime,
+    announce_progress: bool,
+    reports_progress: bool = False,
+    stalled_since: datetime | None = None,
 ) -> workflow.ActivityHandle[acts.MachineReport]:
     return workflow.start_activity(
         acts.watch_machine,
@@ -461,6 +467,8 @@ def watch_machine(
             started_at=started_at,
             announce_progress=announce_progress,
             deadman=spec.failover.deadman,
+            reports_progress=reports_progress,
+            stalled_since=stalled_since,
         ),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(days=365),

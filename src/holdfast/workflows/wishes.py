@@ -25,6 +25,7 @@ class Loss:
     silent_since: datetime
     decided_at: datetime
     only: Strategy | None = None  # what a person asked for
+    leave: bool = False  # for another machine, though this one answers
 
 
 class Wishes:

@@ -1,5 +1,6 @@
 """The ladder: which rungs stand, which are left out, and what becomes of the lost machine."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -171,3 +172,12 @@ def test_auto_believes_a_few_recoveries_only_a_little() -> None:
 
 def test_auto_puts_what_loses_saved_work_last_however_fast_it_was() -> None:
     assert chosen(AUTO, record=[took(Strategy.COLDSTART, 1)])[-1] is Strategy.COLDSTART
+
+
+def test_work_that_stalled_is_started_again_in_place_unless_the_machine_is_to_be_left() -> None:
+    situation = Situation(cause=Cause.STALLED, has_checkpoint=True)
+    assert ladder(BOTH, situation).rungs[0].in_place
+    left = ladder(BOTH, replace(situation, leave=True))
+    assert [(rung.strategy, rung.in_place, rung.release_lost) for rung in left.rungs] == [
+        (Strategy.SNAPSHOT, False, True)
+    ]

@@ -87,7 +87,8 @@ def release(target: Target, as_json: Json = False, data_dir: DataDir = None) -> 
 def preempt(
     target: Target,
     notice: Annotated[
-        float | None, typer.Option("--notice", min=0, help="Seconds from the notice until it is down; Google's 30.")
+        float | None,
+        typer.Option("--notice", min=0, help="Seconds from being asked to shut down until it is down; Google's 30."),
     ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,

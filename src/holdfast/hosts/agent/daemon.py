@@ -17,6 +17,7 @@ from .fence import Fence
 from .home import Home
 from .launch import PROTOCOL, SOCKET
 from .methods import Json, Method, OneAtATime
+from .notice import NoticeWatch
 from .processes import boot_id
 from .progress import ProgressFile
 from .registry import TRANSFERS
@@ -35,6 +36,8 @@ class Daemon:
         self._progress = ProgressFile(home.file("progress"))
         self._gpus = machine.GpuMeter()
         self._cpu = machine.CpuMeter()
+        self._notice = NoticeWatch()
+        self._notice.begin()
         self._started_at = time.time()
         one_at_a_time = OneAtATime()
         self._methods: Dict[str, Method] = {name: one_at_a_time.wrap(body) for name, body in TRANSFERS.items()}
@@ -82,6 +85,7 @@ class Daemon:
             "disk_free_mb": shutil.disk_usage(self._home.path).free / (1024 * 1024),
             "log_bytes": self._work.log.size(),
             **self._deadman.view(),
+            **self._notice.view(),
         }
 
     def _hello(self) -> Json:

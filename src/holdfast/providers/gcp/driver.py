@@ -165,6 +165,7 @@ def connect(
         image=config.image,
         network=config.network,
         ssh_port=config.ssh_port,
+        notice=config.notice,
         clock=clock,
         sleep=sleep,
     )

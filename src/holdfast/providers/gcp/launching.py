@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Terms
@@ -25,6 +26,9 @@ from holdfast.providers.gcp.snapshots import SNAPSHOTS
 from holdfast.providers.gcp.states import instance_of, label_worn, state_of
 from holdfast.providers.gcp.wire import OperationError
 from holdfast.providers.wrappers.web import NotSent
+
+NOTICE_KEY = "holdfast-notice"
+"""The metadata by which a machine knows how much notice was ordered for it, in seconds: the agent reads it."""
 
 _POLL = 1.0
 _ORPHAN_PATIENCE = 120.0  # seconds in which a machine that must not exist is expected to go
@@ -47,6 +51,7 @@ class Launcher:
         image: str,
         network: str,
         ssh_port: int,
+        notice: timedelta,
         clock: Callable[[], float],
         sleep: Sleep,
     ) -> None:
@@ -57,6 +62,7 @@ class Launcher:
         self._image = image
         self._network = network
         self._ssh_port = ssh_port
+        self._notice = notice
         self._clock = clock
         self._sleep = sleep
 
@@ -166,7 +172,7 @@ class Launcher:
             "name": name_of(order.label),
             "machineType": f"zones/{kind.zone}/machineTypes/{kind.machine}",
             "labels": {LABEL_KEY: wire_label(order.label)},
-            "scheduling": _scheduling(spot=spot, gpus=order.offer.gpu_count),
+            "scheduling": _scheduling(spot=spot, gpus=order.offer.gpu_count, notice=self._notice),
             "disks": [
                 {
                     "boot": True,
@@ -182,7 +188,7 @@ class Launcher:
             "networkInterfaces": [
                 {"network": self._network, "accessConfigs": [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]}
             ],
-            "metadata": {"items": _metadata(order)},
+            "metadata": {"items": _metadata(order, notice=self._notice if spot else timedelta())},
         }
         if kind.attached:
             card = f"zones/{kind.zone}/acceleratorTypes/{kind.card}"
@@ -190,21 +196,25 @@ class Launcher:
         return wanted
 
 
-def _scheduling(*, spot: bool, gpus: int) -> dict[str, Any]:
+def _scheduling(*, spot: bool, gpus: int, notice: timedelta) -> dict[str, Any]:
     found: dict[str, Any] = {"automaticRestart": False}  # the workload's own life decides
     if gpus or spot:
         found["onHostMaintenance"] = "TERMINATE"  # GPUs cannot be moved to another host
     if spot:
         found |= {"provisioningModel": "SPOT", "instanceTerminationAction": "STOP"}
+    if spot and notice:
+        found["preemptionNoticeDuration"] = {"seconds": str(int(notice.total_seconds()))}
     return found
 
 
-def _metadata(order: LaunchOrder) -> list[dict[str, str]]:
+def _metadata(order: LaunchOrder, *, notice: timedelta) -> list[dict[str, str]]:
     items = {
         "ssh-keys": f"{LOGIN}:{order.ssh_public_key.strip()}",
         "block-project-ssh-keys": "true",  # who may enter the project may not enter our machines by that
         "enable-oslogin": "false",
     }
+    if notice:  # a machine is not told otherwise how long it has
+        items[NOTICE_KEY] = str(int(notice.total_seconds()))
     if order.onstart:
         items["startup-script"] = order.onstart
     return [{"key": key, "value": value} for key, value in items.items()]

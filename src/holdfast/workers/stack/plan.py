@@ -17,7 +17,7 @@ from holdfast.workers.stack.state import ProcessRecord
 BUCKET = "holdfast"
 NAMESPACE = "default"
 SIMULATED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "gcp": ("/gcp", {"ssh_port": GOOGLE_SSH_PORT}),
+    "gcp": ("/gcp", {"ssh_port": GOOGLE_SSH_PORT, "preemption_notice": "30s"}),
     "tensordock": ("/tensordock", {}),
     "vast": ("", {}),
 }

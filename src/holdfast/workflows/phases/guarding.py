@@ -1,16 +1,20 @@
 """RUNNING and SUSPECT: guard the machine, and weigh evidence before a loss is believed."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from holdfast.contracts.activities import MachineReport
 from holdfast.contracts.incidents import Cause, Reach, Verdict
 from holdfast.contracts.workload import Phase
+from holdfast.policy import leaving as policy
 from holdfast.policy import verdicts
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
+from holdfast.workflows.phases import leaving, stalling
 from holdfast.workflows.phases.ending import work_ended
 from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, gather_evidence, longest_wait
@@ -20,29 +24,67 @@ from holdfast.workflows.wishes import Loss, Wish
 async def guard(life: Life) -> None:
     """Wait until something happens to the work, the machine or the operator's mind."""
     lease, started_at = life.machine(), life.started_at or workflow.now()
-    watch = steps.watch_machine(lease, life.spec, started_at=started_at, announce_progress=life.pending is not None)
-    await workflow.wait_condition(
-        lambda: watch.done() or life.wishes.current is not None or life.word is not None or life.is_tired()
+    watch = steps.watch_machine(
+        lease,
+        life.spec,
+        started_at=started_at,
+        announce_progress=life.pending is not None,
+        reports_progress=stalling.was_restarted(life),
+        stalled_since=life.stalled_since,
+    )
+    ends_soon = await _contract_ends_before(
+        life, lambda: watch.done() or life.wishes.current is not None or life.word is not None or life.is_tired()
     )
     if not watch.done():
         watch.cancel()
         steps.unheard(watch)
         life.last_sign = workflow.now()  # the watch would have ended with the first silence
-        return await _look_up(life)
+        return await _look_up(life, ends_soon=ends_soon)
     try:
         report = await watch
     except ActivityError as err:
         return life.suspect(f"the watch failed: {err.cause or err}")
     life.last_sign = max(life.last_sign, report.last_sign)
+    return await _heed(life, report)
+
+
+async def _heed(life: Life, report: MachineReport) -> None:
+    """What the watch over the machine came back with."""
     if report.finished:
-        return await work_ended(life, report)
-    return life.suspect(report.detail or f"the machine is {report.reach}")
+        await work_ended(life, report)
+    elif report.taken_at is not None:
+        await leaving.leave(life, Cause.NOTICE, report.detail, until=report.taken_at)
+    elif report.stalled_since is not None:
+        await stalling.answer(life, report.detail, since=report.stalled_since)
+    elif report.gets_on:
+        life.stalled_since = None
+        life.enter(Phase.RUNNING, report.detail)
+    else:
+        life.suspect(report.detail or f"the machine is {report.reach}")
 
 
-async def _look_up(life: Life) -> None:
+async def _contract_ends_before(life: Life, happened: Callable[[], bool]) -> bool:
+    """Wait until something happens, or until the contract of our machine ends so soon that it must be left."""
+    left = None
+    ends = life.machine().contract_ends
+    if ends is not None and life.spec.failover.contract_margin and workflow.patched("contracts-are-left-in-time"):
+        leave_at = policy.leave_at(ends, since=life.machine().since, margin=life.spec.failover.contract_margin)
+        left = max(leave_at - workflow.now(), timedelta(seconds=1))
+    try:
+        await workflow.wait_condition(happened, timeout=left, timeout_summary="until its contract ends soon")
+    except TimeoutError:
+        return True
+    return False
+
+
+async def _look_up(life: Life, *, ends_soon: bool) -> None:
     """The machine is fine as far as we know; something else wants attention."""
+    lease = life.machine()
     if wish := life.wishes.take():
         await grant(life, wish)
+    elif ends_soon and lease.contract_ends is not None:
+        reason = f"its contract ends at {lease.contract_ends:%Y-%m-%d %H:%M} UTC"
+        await leaving.leave(life, Cause.CONTRACT_ENDED, reason, until=lease.contract_ends)
     elif life.word is not None:
         life.suspect(f"the provider says {life.word.state}: {life.word.detail}")
     else:

@@ -11,7 +11,7 @@ from holdfast.workflows.life import DAY, Life
 from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss, Wish
 
-_NOT_COUNTED = (Cause.REQUESTED, Cause.REBOOTED)  # a person wants it; the machine goes on in place
+_IN_PLACE = (Cause.REBOOTED, Cause.STALLED)  # the machine goes on, which is no move
 
 
 async def hold_back(life: Life, lost: Lease, loss: Loss) -> Loss | None:
@@ -21,7 +21,8 @@ async def hold_back(life: Life, lost: Lease, loss: Loss) -> Loss | None:
 
     Nothing bills meanwhile, and nothing saved is lost.
     """
-    if loss.cause in _NOT_COUNTED or len(life.moves_of_a_day()) < life.spec.failover.per_day:
+    in_place = loss.cause in _IN_PLACE and not loss.leave
+    if in_place or loss.cause is Cause.REQUESTED or len(life.moves_of_a_day()) < life.spec.failover.per_day:
         return None
     if not workflow.patched("moves-are-counted"):
         return None

@@ -58,6 +58,7 @@ async def _climb(life: Life, lease: Lease, loss: Loss, *, released: bool) -> Fai
         head=life.head,
         only=loss.only,
         released=released,
+        leave=loss.leave,
     )
     starting = asyncio.create_task(
         workflow.start_child_workflow(

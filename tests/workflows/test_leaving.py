@@ -1,0 +1,104 @@
+"""Machines that are left before they are taken: on notice, and before their contract ends."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.incidents import Cause
+from holdfast.contracts.spec import FailoverSpec
+from holdfast.contracts.workload import Phase, StopRequest
+from tests.workflows.stories import Story
+from tests.workflows.world import an_offer
+
+HALF_A_MINUTE = timedelta(seconds=30)
+
+
+async def test_a_notice_is_answered_by_a_save_and_a_move_that_loses_no_work(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.give_notice(story.world.newest(), left=HALF_A_MINUTE)
+    await story.running(handle, epoch=2)
+    assert [each.reason for each in story.world.saves] == [SaveReason.NOTICE]
+    incident = story.world.incidents[0]
+    assert (incident.cause, incident.work_lost) == (Cause.NOTICE, timedelta())
+    assert "saved as checkpoint 1" in incident.reason
+    assert story.world.newest().restored == story.world.saves[0].manifest
+    await story.until(lambda: len(story.world.alive) == 1)
+
+
+async def test_the_work_is_stopped_before_it_is_saved_and_moves_only_then(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.order.clear()
+    story.world.give_notice(story.world.newest(), left=HALF_A_MINUTE)
+    await story.running(handle, epoch=2)
+    steps = [each for each in story.world.order if each.startswith(("stop work", "claim", "start"))]
+    assert steps[:2] == ["stop work", "claim 2"]
+
+
+async def test_a_save_that_takes_longer_than_the_notice_is_not_waited_for(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.saves_hang = True
+    story.world.give_notice(story.world.newest(), left=timedelta(seconds=3))
+    await story.running(handle, epoch=2)
+    assert story.world.saves == []
+    assert "took longer than" in story.world.incidents[0].reason
+
+
+async def test_a_notice_that_leaves_no_time_is_answered_at_once_by_a_move(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.give_notice(story.world.newest(), left=timedelta())
+    await story.running(handle, epoch=2)
+    assert story.world.saves == []
+    assert "no time for a last save" in story.world.incidents[0].reason
+    await story.until(lambda: len(story.world.alive) == 1)
+
+
+async def test_a_machine_that_is_gone_before_its_notice_runs_out_is_a_loss_like_any_other(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    machine = story.world.newest()
+    story.world.give_notice(machine, left=timedelta(seconds=4))
+    machine.host_is_up = machine.running = False
+    await story.running(handle, epoch=2)
+    assert story.world.saves == []
+    assert story.world.incidents[0].cause is Cause.NOTICE
+
+
+async def test_a_stop_during_the_last_save_leaves_nothing_behind(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.saves_hang = True
+    story.world.give_notice(story.world.newest(), left=timedelta(seconds=4))
+    await story.reaches(handle, Phase.FAILING_OVER)
+    await story.order(handle, "stop", StopRequest(save=False))
+    result = await handle.result()
+    assert result["phase"] == Phase.STOPPED
+    assert story.world.alive == []
+
+
+async def test_a_machine_is_left_before_its_contract_ends(story: Story):
+    soon = datetime.now(UTC) + timedelta(seconds=12)
+    story.world.offers = [an_offer(1, contract_ends=soon)]
+    handle = await story.begin(
+        failover=FailoverSpec(silence=timedelta(seconds=2), contract_margin=timedelta(seconds=5))
+    )
+    await story.running(handle)
+    story.world.offers = [replace(an_offer(2), contract_ends=soon + timedelta(days=1))]
+    await story.running(handle, epoch=2)
+    incident = story.world.incidents[0]
+    assert (incident.cause, incident.work_lost) == (Cause.CONTRACT_ENDED, timedelta())
+    assert [each.reason for each in story.world.saves] == [SaveReason.NOTICE]
+    assert datetime.now(UTC) < soon, "it left in time"
+
+
+async def test_a_contract_that_ends_too_soon_is_not_begun(story: Story):
+    story.world.offers = [
+        an_offer(1, "0.10", contract_ends=datetime.now(UTC) + timedelta(minutes=20)),
+        an_offer(2, "0.90", contract_ends=datetime.now(UTC) + timedelta(hours=20)),
+    ]
+    handle = await story.begin()
+    status = await story.running(handle)
+    assert status.lease is not None and status.lease.machine_id == "m2"
