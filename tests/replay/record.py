@@ -391,6 +391,23 @@ async def stall_told(story: Story) -> Handle:
     return handle
 
 
+async def left_for_cheaper(story: Story) -> Handle:
+    """Looked around three times, and left for a cheaper machine."""
+    story.world.offers = [an_offer(1, "0.80")]
+    policy = FailoverSpec(silence=timedelta(seconds=2), payback=timedelta(minutes=1))
+    handle = await story.begin(failover=policy)
+    await story.running(handle)
+    searches = story.world.calls["search"]
+    await story.until(lambda: story.world.calls["search"] >= searches + 2)
+    story.world.recoveries = [
+        StrategyRecord(strategy=Strategy.SNAPSHOT, times=10_000, typical=timedelta(), spent=timedelta())
+    ]
+    story.world.offers = [an_offer(2, "0.20")]
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
 async def _lost_one(story: Story, *ladder: Strategy, slow: tuple[str, ...] = ("m2",), **policy: Any) -> Handle:
     """The first machine is outbid while the market has others, some of them slow."""
     story.world.offers = [an_offer(1)]
@@ -438,6 +455,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         contract_ended,
         stalled,
         stall_told,
+        left_for_cheaper,
     )
 }
 

@@ -1,11 +1,14 @@
 """Machines that are left before they are taken: on notice, and before their contract ends."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.incidents import Cause
-from holdfast.contracts.spec import FailoverSpec
+from holdfast.contracts.memory import StrategyRecord
+from holdfast.contracts.spec import FailoverSpec, Strategy
 from holdfast.contracts.workload import Phase, StopRequest
 from tests.workflows.stories import Story
 from tests.workflows.world import an_offer
@@ -102,3 +105,65 @@ async def test_a_contract_that_ends_too_soon_is_not_begun(story: Story):
     handle = await story.begin()
     status = await story.running(handle)
     assert status.lease is not None and status.lease.machine_id == "m2"
+
+
+def shopper(**more: object) -> FailoverSpec:
+    """Looks around every 2.5 s."""
+    return FailoverSpec.model_validate({"silence": "2s", "payback": "1m", **more})
+
+
+def quick_moves() -> list[StrategyRecord]:
+    """So that a minute pays for one."""
+    return [StrategyRecord(strategy=Strategy.SNAPSHOT, times=10_000, typical=timedelta(), spent=timedelta())]
+
+
+async def test_a_machine_is_left_for_a_much_cheaper_one(story: Story):
+    story.world.recoveries = quick_moves()
+    story.world.offers = [an_offer(1, "0.80")]
+    handle = await story.begin(failover=shopper())
+    await story.running(handle)
+    story.world.offers = [an_offer(1, "0.10"), an_offer(2, "0.20")]
+    status = await story.running(handle, epoch=2)
+    assert status.lease is not None and status.lease.hourly < Decimal("0.80")
+    incident = story.world.incidents[0]
+    assert (incident.cause, incident.work_lost) == (Cause.CHEAPER, timedelta())
+    assert "$0.200/h at toy for $0.800/h saves $0.01" in incident.reason
+    assert [each.reason for each in story.world.saves] == [SaveReason.STOP]
+
+
+async def test_one_that_is_hardly_cheaper_or_does_not_pay_in_time_is_not_moved_to(story: Story):
+    story.world.offers = [an_offer(1, "0.80")]
+    handle = await story.begin(failover=shopper())  # a move takes 95 s, as far as anybody knows
+    await story.running(handle)
+    story.world.offers = [an_offer(2, "0.70"), an_offer(3, "0.20")]
+    searches = story.world.calls["search"]
+    await story.until(lambda: story.world.calls["search"] >= searches + 3)
+    assert (await story.status(handle)).epoch == 1
+    assert story.world.incidents == [] and "stop work" not in story.world.order
+
+
+async def test_without_a_last_save_nothing_is_left_for_its_price(story: Story):
+    story.world.recoveries = quick_moves()
+    story.world.offers = [an_offer(1, "0.80")]
+    handle = await story.begin(failover=shopper())
+    await story.running(handle)
+    story.world.save_fails = True
+    story.world.offers = [an_offer(1, "0.80"), an_offer(2, "0.20")]
+    await story.until(lambda: story.world.order.count(f"start {story.name}.e1") + len(story.world.machines) >= 1)
+    await story.until(lambda: "stop work" in story.world.order)
+    await story.until(lambda: any(each.startswith("start ") for each in story.world.order[1:]))
+    assert len(story.world.machines) == 1, "it went on where it was"
+
+
+async def test_the_moves_of_a_day_leave_no_look_around(story: Story):
+    story.world.recoveries = quick_moves()
+    story.world.offers = [an_offer(1, "0.80")]
+    handle = await story.begin(failover=shopper(per_day=1))
+    await story.running(handle)
+    story.world.offers = [an_offer(2, "0.40")]
+    await story.running(handle, epoch=2)
+    searches = story.world.calls["search"]
+    story.world.offers = [an_offer(3, "0.10")]
+    await asyncio.sleep(6)  # two looks long: nothing can be waited for that must not come
+    assert story.world.calls["search"] == searches
+    assert (await story.status(handle)).epoch == 2

@@ -32,6 +32,7 @@ class Cause(StrEnum):
     REQUESTED = "requested"
     NOTICE = "notice"  # its provider said that it takes the machine back, and it was left before
     STALLED = "stalled"  # the work ran and got nowhere
+    CHEAPER = "cheaper"  # another machine costs so much less that the move pays
 
 
 class Reach(StrEnum):

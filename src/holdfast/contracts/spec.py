@@ -230,6 +230,12 @@ class FailoverSpec(Strict):
         le=MONTH,
         description="how long before its contract ends a machine is left for another one; 0s: it is stayed on",
     )
+    payback: Duration | None = Field(
+        default=None,
+        ge=timedelta(minutes=1),
+        le=MONTH,
+        description="leave for a cheaper machine when the move has paid for itself after so long; leave out for never",
+    )
     stalled_after: Duration | None = Field(
         default=None,
         ge=timedelta(seconds=5),

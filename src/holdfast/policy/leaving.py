@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 RESERVE = timedelta(seconds=2)
 """Kept of a notice for the end of the save: what is committed after the machine is gone is committed all the same."""
+CLEARLY_CHEAPER = Decimal("0.8")
+"""At most this share of our price: less of a difference is noise, and the next look may undo it."""
 _SHARE_OF_A_CONTRACT = 4
 _SHARE_TO_END = 4
+_LOOKS_WITHIN_PAYBACK = 24
+_BETWEEN_LOOKS = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +35,24 @@ def last_save(left: timedelta, *, stop_grace: timedelta) -> LastSave:
     left = max(left, timedelta())
     within = max(left - RESERVE, left / 2)
     return LastSave(grace=min(stop_grace, within / _SHARE_TO_END), within=within)
+
+
+def look_every(payback: timedelta) -> timedelta:
+    """Between two looks for a cheaper machine: prices change slowly, and each look asks every provider."""
+    return min(payback / _LOOKS_WITHIN_PAYBACK, _BETWEEN_LOOKS)
+
+
+def saving(hourly: Decimal, offered: Decimal, *, payback: timedelta, move: timedelta) -> Decimal | None:
+    """USD that are saved within `payback` by leaving a machine for `hourly` for one for `offered`; None: nothing is.
+
+    A move that takes so long costs the price of both machines meanwhile: of the one whose work stands, and of the one
+    that is being made ready. Prices are USD per hour.
+    """
+    if offered > hourly * CLEARLY_CHEAPER:
+        return None
+    saved = (hourly - offered) * _hours(payback) - (hourly + offered) * _hours(move)
+    return saved if saved > 0 else None
+
+
+def _hours(span: timedelta) -> Decimal:
+    return Decimal(span // timedelta(microseconds=1)) / Decimal(3_600_000_000)

@@ -63,6 +63,7 @@ class Life:
         self.loss: Loss | None = None
         self.exit_code: int | None = None
         self.stalled_since = past.stalled_since if past else None  # as the owner was told
+        self.looked_around = workflow.now()  # for a cheaper machine
         self.failed_saves = past.failed_saves if past else 0
         self.searches = past.searches if past else 0  # for a first machine
         self.metered = past.metered if past else InstanceState.RUNNING  # as the machine is charged for

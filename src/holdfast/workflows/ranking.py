@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TypeGuard
 
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from holdfast.contracts.failover import Decision
-from holdfast.contracts.machines import Offer
+from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
@@ -36,25 +37,11 @@ async def rank_offers(
     needs = spec.requirements()
     if regions:
         needs = replace(needs, regions=regions)
-    searches = (steps.search_offers(provider, needs) for provider in spec.providers)
-    answers = await asyncio.gather(*searches, return_exceptions=True)
-    failures = [answer for answer in answers if _failed(answer)]
-    market_answered = len(failures) < len(answers)
-    if failures and not market_answered and kind_of(failures[0]) in HOPELESS:
-        raise failures[0]  # no key is accepted, say
-    offers = [offer for answer in answers if not isinstance(answer, BaseException) for offer in answer]
-    silent = [str(name) for name, answer in zip(spec.providers, answers, strict=True) if _failed(answer)]
-    memory = await _remembered(offers)
-    places = await _closed_places(offers)
-    ranking = placement.rank(
-        offers,
-        needs,
-        avoid_machines=avoid,
-        memory=memory,
-        places=places,
-        regions_first=bool(regions),
-        now=workflow.now(),
-    )
+    found = await _search(spec, needs)
+    if found.failures and not found.market_answered and kind_of(found.failures[0]) in HOPELESS:
+        raise found.failures[0]  # no key is accepted, say
+    ranking = await _rank(found.offers, needs, avoid=avoid, regions_first=bool(regions))
+    silent = found.silent
     reason = f"{len(ranking.best)} offers fit, {ranking.rejected_total} do not"
     if silent:
         reason += f"; no answer from {', '.join(silent)}"
@@ -71,7 +58,57 @@ async def rank_offers(
             rejected_total=ranking.rejected_total,
         )
     )
-    return Ranked(best=ranking.best, market_answered=market_answered)
+    return Ranked(best=ranking.best, market_answered=found.market_answered)
+
+
+async def best_below(spec: WorkloadSpec, hourly: Decimal, *, avoid: frozenset[str]) -> Offer | None:
+    """The best offer for less than so many USD per hour, on another machine than those. It is no decision yet.
+
+    None as well when no provider answers.
+    """
+    needs = replace(spec.requirements(), max_hourly=min(hourly, spec.price.max_hourly))
+    found = await _search(spec, needs)
+    ranking = await _rank(found.offers, needs, avoid=avoid, regions_first=False)
+    return ranking.best[0] if ranking.best else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    offers: list[Offer]
+    failures: list[BaseException]
+    silent: list[str]  # providers that gave no answer
+    asked: int
+
+    @property
+    def market_answered(self) -> bool:
+        return len(self.failures) < self.asked
+
+
+async def _search(spec: WorkloadSpec, needs: Requirements) -> _Found:
+    searches = (steps.search_offers(provider, needs) for provider in spec.providers)
+    answers = await asyncio.gather(*searches, return_exceptions=True)
+    return _Found(
+        offers=[offer for answer in answers if not isinstance(answer, BaseException) for offer in answer],
+        failures=[answer for answer in answers if _failed(answer)],
+        silent=[str(name) for name, answer in zip(spec.providers, answers, strict=True) if _failed(answer)],
+        asked=len(answers),
+    )
+
+
+async def _rank(
+    offers: list[Offer], needs: Requirements, *, avoid: frozenset[str], regions_first: bool
+) -> placement.Ranking:
+    memory = await _remembered(offers)
+    places = await _closed_places(offers)
+    return placement.rank(
+        offers,
+        needs,
+        avoid_machines=avoid,
+        memory=memory,
+        places=places,
+        regions_first=regions_first,
+        now=workflow.now(),
+    )
 
 
 async def _remembered(offers: Sequence[Offer]) -> dict[MachineKey, MachineMemory]:

@@ -1,7 +1,8 @@
 """RUNNING and SUSPECT: guard the machine, and weigh evidence before a loss is believed."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -14,9 +15,8 @@ from holdfast.policy import verdicts
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
-from holdfast.workflows.phases import leaving, stalling
+from holdfast.workflows.phases import cheaper, granting, leaving, stalling
 from holdfast.workflows.phases.ending import work_ended
-from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, gather_evidence, longest_wait
 from holdfast.workflows.wishes import Loss, Wish
 
@@ -32,14 +32,14 @@ async def guard(life: Life) -> None:
         reports_progress=stalling.was_restarted(life),
         stalled_since=life.stalled_since,
     )
-    ends_soon = await _contract_ends_before(
+    departure = await _reason_to_leave(
         life, lambda: watch.done() or life.wishes.current is not None or life.word is not None or life.is_tired()
     )
     if not watch.done():
         watch.cancel()
         steps.unheard(watch)
         life.last_sign = workflow.now()  # the watch would have ended with the first silence
-        return await _look_up(life, ends_soon=ends_soon)
+        return await _look_up(life, departure)
     try:
         report = await watch
     except ActivityError as err:
@@ -63,28 +63,52 @@ async def _heed(life: Life, report: MachineReport) -> None:
         life.suspect(report.detail or f"the machine is {report.reach}")
 
 
-async def _contract_ends_before(life: Life, happened: Callable[[], bool]) -> bool:
-    """Wait until something happens, or until the contract of our machine ends so soon that it must be left."""
-    left = None
-    ends = life.machine().contract_ends
-    if ends is not None and life.spec.failover.contract_margin and workflow.patched("contracts-are-left-in-time"):
-        leave_at = policy.leave_at(ends, since=life.machine().since, margin=life.spec.failover.contract_margin)
-        left = max(leave_at - workflow.now(), timedelta(seconds=1))
-    try:
-        await workflow.wait_condition(happened, timeout=left, timeout_summary="until its contract ends soon")
-    except TimeoutError:
-        return True
-    return False
+@dataclass(frozen=True)
+class _Departure:
+    """A reason to leave a machine on which all is well."""
+
+    cause: Cause
+    reason: str
+    until: datetime | None = None  # it is taken then; None: there is no hurry
 
 
-async def _look_up(life: Life, *, ends_soon: bool) -> None:
+async def _reason_to_leave(life: Life, happened: Callable[[], bool]) -> _Departure | None:
+    """Wait until something happens: then None. Or until our machine is better left, for its contract or its price."""
+    contract = _contract_to_leave(life)
+    while True:
+        look = cheaper.next_look(life)
+        moments = [each for each in (contract, look) if each is not None]
+        left = max(min(moments) - workflow.now(), timedelta(seconds=1)) if moments else None
+        try:
+            await workflow.wait_condition(happened, timeout=left, timeout_summary="until it may be time to leave")
+        except TimeoutError:
+            if contract is not None and workflow.now() >= contract:
+                ends = life.machine().contract_ends
+                return _Departure(Cause.CONTRACT_ENDED, f"its contract ends at {ends:%Y-%m-%d %H:%M} UTC", until=ends)
+            if look is None or workflow.now() < look:
+                continue
+            if (reason := await cheaper.look_around(life)) and not happened():
+                return _Departure(Cause.CHEAPER, reason)
+        else:
+            return None
+
+
+def _contract_to_leave(life: Life) -> datetime | None:
+    """When the contract of our machine ends so soon that it must be left."""
+    lease, margin = life.machine(), life.spec.failover.contract_margin
+    if lease.contract_ends is None or not margin or not workflow.patched("contracts-are-left-in-time"):
+        return None
+    return policy.leave_at(lease.contract_ends, since=lease.since, margin=margin)
+
+
+async def _look_up(life: Life, departure: _Departure | None) -> None:
     """The machine is fine as far as we know; something else wants attention."""
-    lease = life.machine()
     if wish := life.wishes.take():
-        await grant(life, wish)
-    elif ends_soon and lease.contract_ends is not None:
-        reason = f"its contract ends at {lease.contract_ends:%Y-%m-%d %H:%M} UTC"
-        await leaving.leave(life, Cause.CONTRACT_ENDED, reason, until=lease.contract_ends)
+        await granting.grant(life, wish)
+    elif departure is not None and departure.until is not None:
+        await leaving.leave(life, departure.cause, departure.reason, until=departure.until)
+    elif departure is not None:
+        await granting.leave_for_better(life, departure.cause, departure.reason)
     elif life.word is not None:
         life.suspect(f"the provider says {life.word.state}: {life.word.detail}")
     else:
@@ -109,7 +133,7 @@ async def weigh(life: Life) -> None:
             return life.lose(Loss(cause, judgement.reason, silent_since=life.last_sign, decided_at=workflow.now()))
         life.face.say(f"{judgement.verdict}: {judgement.reason}")
         if await _wished_within(life, wait):
-            return await grant(life, life.wishes.take() or Wish.STOP)
+            return await granting.grant(life, life.wishes.take() or Wish.STOP)
         wait = min(wait * 2, longest_wait(workflow.now() - began))
         if life.is_tired():
             life.continue_as_new()
