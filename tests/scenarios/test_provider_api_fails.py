@@ -20,6 +20,20 @@ async def test_an_api_that_is_down_or_broken_or_knows_no_machines_moves_nothing(
     assert report.incidents == () and len(story.bill()) == 1
 
 
+async def test_twenty_five_status_calls_without_an_answer_move_nothing(tell: Tell) -> None:
+    """As in a public incident: 25 in 19 hours, of which 24 destroyed a healthy job. Here they come in half a minute."""
+    story = tell("timeouts", steps=500)
+    await story.begins()
+    await story.works()
+    for trouble, times in ((Trouble.DOWN, 20), (Trouble.EMPTY_LIST, 2), (Trouble.DOWN, 5)):
+        story.market.add_fault(trouble, endpoint="list", times=times)
+        eventually(lambda: not story.market.faults(), f"{times} listings met {trouble}")
+        assert (await story.status()).epoch == 1
+    await story.finishes()
+    report = await story.is_whole(steps=500)
+    assert report.incidents == () and len(story.bill()) == 1
+
+
 async def test_a_loss_while_the_api_is_down_is_waited_out_and_answered_when_it_is_back(tell: Tell) -> None:
     story = tell("blind")
     await story.begins()
