@@ -13,7 +13,7 @@ from holdfast.policy.verdicts import judge
 from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, longest_wait
 
 PATIENCE = timedelta(seconds=30)
-STORIES = range(1000)
+STORIES = range(300)
 # Whatever an API may say of a machine that runs when it is ill: nothing, something odd, or that it cannot see it.
 NO_WORD_OF_AN_END = (InstanceState.RUNNING, InstanceState.STARTING, InstanceState.UNKNOWN)
 
