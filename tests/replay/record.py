@@ -408,6 +408,20 @@ async def left_for_cheaper(story: Story) -> Handle:
     return handle
 
 
+async def paused_and_gone(story: Story) -> Handle:
+    """Paused; when it was resumed its machine was gone."""
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("pause", result_type=Ack)
+    await story.reaches(handle, Phase.PAUSED)
+    story.world.vanish(story.world.newest())
+    await handle.execute_update("resume", result_type=Ack)
+    await story.until(lambda: len(story.world.machines) == 2 and story.world.newest().running)
+    await story.running(handle)
+    story.world.finish(story.world.newest())
+    return handle
+
+
 async def _lost_one(story: Story, *ladder: Strategy, slow: tuple[str, ...] = ("m2",), **policy: Any) -> Handle:
     """The first machine is outbid while the market has others, some of them slow."""
     story.world.offers = [an_offer(1)]
@@ -456,6 +470,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         stalled,
         stall_told,
         left_for_cheaper,
+        paused_and_gone,
     )
 }
 

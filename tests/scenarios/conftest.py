@@ -22,6 +22,8 @@ MARKET = [
     *slots("RTX 5090", 2, first_machine=310, price=0.40, bid=0.30),
     *slots("RTX A6000", 3, first_machine=400),
     *slots("L40S", 2, first_machine=500),
+    *slots("A100 SXM4", 1, first_machine=600),
+    *slots("A100 SXM4", 1, first_machine=610, region="Canada, CA", price=0.40, bid=0.30),
 ]
 
 Tell = Callable[..., Story]

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from holdfast.contracts.workload import WorkloadStatus
 from holdfast.simcloud.model import Trouble
 from tests.scenarios.conftest import Tell
@@ -20,6 +22,7 @@ async def test_an_api_that_is_down_or_broken_or_knows_no_machines_moves_nothing(
     assert report.incidents == () and len(story.bill()) == 1
 
 
+@pytest.mark.long
 async def test_twenty_five_status_calls_without_an_answer_move_nothing(tell: Tell) -> None:
     """As in a public incident: 25 in 19 hours, of which 24 destroyed a healthy job. Here they come in half a minute."""
     story = tell("timeouts", steps=500)

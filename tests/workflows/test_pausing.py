@@ -7,6 +7,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.workload import Ack, Phase, StopRequest
 from tests.workflows.stories import PATIENCE, Story, ended
@@ -51,6 +52,19 @@ async def test_a_pause_that_the_provider_refuses_lets_the_work_go_on_in_place(st
     assert story.world.alive == ["i1"]
     assert story.world.saves[-1].reason is SaveReason.PAUSE
     await story.save_now(handle)
+
+
+async def test_work_whose_machine_is_gone_when_it_is_resumed_goes_on_elsewhere_and_lost_nothing(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("pause", result_type=Ack)
+    await story.reaches(handle, Phase.PAUSED)
+    story.world.vanish(story.world.newest())
+    await handle.execute_update("resume", result_type=Ack)
+    await story.until(lambda: bool(story.world.incidents) and story.world.newest().running)
+    incident = story.world.incidents[0]
+    assert (incident.cause, incident.work_lost) == (Cause.GONE, timedelta())
+    assert story.world.newest().restored == story.world.saves[-1].manifest
 
 
 async def test_a_key_that_is_refused_leaves_a_paused_workload_paused(story: Story):

@@ -160,6 +160,11 @@ class World:
         machine.running = False
         self._report(machine, Reach.ANSWERS, finished=True, exit_code=exit_code)
 
+    def vanish(self, machine: Machine) -> None:
+        """Its provider knows nothing of it any more."""
+        machine.instance = replace(machine.instance, state=InstanceState.GONE, ssh=None)
+        machine.host_is_up = machine.running = False
+
     def give_notice(self, machine: Machine, *, left: timedelta) -> None:
         """Its provider says when it takes the machine back."""
         self._report(machine, Reach.ANSWERS, taken_at=datetime.now(UTC) + left)
@@ -375,6 +380,8 @@ class World:
         self._ask_provider()
         self._use_key()
         machine = self.machines[order.instance_id]
+        if machine.instance.state is InstanceState.GONE:
+            raise ApplicationError("no such instance", type=ErrorType.REQUEST_REJECTED, non_retryable=True)
         if self.gpu_is_taken:
             return replace(machine.instance, state=InstanceState.WAITING)
         address = SshAddress(host="127.0.0.1", port=23)

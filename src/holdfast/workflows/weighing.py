@@ -52,7 +52,7 @@ async def _holds_within(condition: Callable[[], bool], wait: timedelta) -> bool:
 
 async def gather_evidence(lease: Lease, *, last_sign: datetime) -> Evidence:
     """Ask both sides now. A side that gives no answer leaves its part of the evidence empty."""
-    ours, theirs = await asyncio.gather(_reach(lease), _word(lease))
+    ours, theirs = await asyncio.gather(_reach(lease), provider_word(lease))
     return Evidence(
         reach=ours.reach if ours else Reach.NOT_TRIED,
         silent_for=max(workflow.now() - last_sign, timedelta()),
@@ -74,7 +74,8 @@ async def _reach(lease: Lease) -> ReachResult | None:
         return None
 
 
-async def _word(lease: Lease) -> Instance | None:
+async def provider_word(lease: Lease) -> Instance | None:
+    """What the provider says of the machine now; None when it gives no answer."""
     try:
         return await steps.inspect(lease.provider, lease.instance_id, lease.label)
     except ActivityError as err:

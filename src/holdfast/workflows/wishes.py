@@ -25,6 +25,7 @@ class Loss:
     silent_since: datetime
     decided_at: datetime
     only: Strategy | None = None  # what a person asked for
+    worked_until: datetime | None = None  # if it had been stopped before, on purpose
     leave: bool = False  # for another machine, though this one answers
 
 

@@ -147,7 +147,8 @@ def _work_lost(loss: Loss, result: FailoverResult, started_at: datetime) -> time
     if result.kept_state:
         return None
     restored_to = result.restored_from.taken_at if result.restored_from else started_at
-    return max(loss.silent_since - max(restored_to, started_at), timedelta())
+    worked_until = loss.worked_until or loss.silent_since
+    return max(worked_until - max(restored_to, started_at), timedelta())
 
 
 def _hours(span: timedelta) -> Decimal:

@@ -1,7 +1,7 @@
 """PAUSING, PAUSED and RESUMING: stop the machine at its provider and start it again, state untouched."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -16,6 +16,7 @@ from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.phases.searching import unless_stopped
+from holdfast.workflows.weighing import provider_word
 from holdfast.workflows.wishes import Loss
 
 TRY_AGAIN = timedelta(seconds=30)
@@ -65,16 +66,28 @@ async def resume(life: Life) -> None:
         return await life.work_runs(settled.lease, settled.started_at, "resumed", head=settled.head, base=settled.head)
     if settler.obstacle is None:
         why = "its GPU was taken while it was paused"
-        return life.lose(Loss(Cause.OUTBID, why, silent_since=asked, decided_at=asked))
+        return life.lose(_loss(life, Cause.OUTBID, why, asked))
     if settler.obstacle.activity_type in _AT_THE_PROVIDER:
-        return await _not_started(life, settler.obstacle)
+        return await _not_started(life, settler.obstacle, asked)
     why = f"it was started again and cannot take the work: {words_of(settler.obstacle)}"
-    return life.lose(Loss(Cause.SILENT, why, silent_since=asked, decided_at=workflow.now()))
+    return life.lose(_loss(life, Cause.SILENT, why, asked))
 
 
-async def _not_started(life: Life, obstacle: ActivityError) -> None:
-    """The provider did not do it. That says nothing of the machine, whose disk holds the work."""
+def _loss(life: Life, cause: Cause, why: str, asked: datetime) -> Loss:
+    """A recovery is timed from when the work was asked for; it had worked until the pause, and no longer."""
+    worked_until = life.head.taken_at if life.head else asked
+    return Loss(cause, why, silent_since=asked, decided_at=workflow.now(), worked_until=min(worked_until, asked))
+
+
+async def _not_started(life: Life, obstacle: ActivityError, asked: datetime) -> None:
+    """The provider did not do it. That says nothing of the machine, whose disk holds the work, unless it is gone."""
     why = words_of(obstacle)
+    if workflow.patched("a-paused-machine-may-be-gone"):
+        word = await provider_word(life.machine())
+        if word is not None and word.state is InstanceState.GONE:
+            gone = "the provider no longer knows the machine, which was paused"
+            life.lose(_loss(life, Cause.GONE, gone, asked))
+            return
     if kind_of(obstacle) in _FOR_A_PERSON:
         life.enter(Phase.PAUSED, f"could not be resumed: {why}")
         return
