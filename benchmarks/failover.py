@@ -1,45 +1,76 @@
-"""Where the time of a recovery goes: failovers in a row on the simulated market, by phase, with percentiles.
+"""How long a recovery takes, by strategy and by phase, beside the time that boot and bytes alone would take.
 
-    python benchmarks/failover.py --megabytes 10 --megabytes 1024 --failovers 20
+    python benchmarks/failover.py                       # 10 MB, machines that boot at once, three rounds
+    python benchmarks/failover.py --full                # 10 MB and 1 GB, both kinds of boots, five rounds
+    python benchmarks/failover.py --strategies warmpool,auto --sizes 1GB --boots realistic --rounds 10
 
-Brings up a stack of its own with machines that boot at once, places a workload whose workspace holds random bytes
-(nothing compresses, nothing is shared), and takes its machine away again and again: odd times outbid, even times
-killed. "ours" is detect + decide + provision + connect + start: everything but the machine's boot, the bytes and the
-work's own first step. The provider's minimum intervals between calls are the real ones (4.5 s between two rents, for
-one), so the run rests between failovers: losses that come faster than that wait for the provider, not for us. In the
-same run the restored bytes are fetched once more from the same store, raw and in parallel: the limit that `restore` is
-compared with.
+For each strategy a workload of its own, whose workspace holds random bytes (nothing compresses, nothing is shared) and
+whose ladder is that strategy alone, loses its machine again and again; `auto` is the ladder of all four, ordered by
+what the recoveries before it took. Machines are outbid, which is how spot machines are lost; for `coldstart` every
+other one is killed instead: a killed machine is started again in place, an outbid one is followed by a new and empty
+one. A standby holds the newest checkpoint when its workload is lost, and the next loss waits until the pool is full
+again. The provider's minimum intervals between calls are the real ones (4.5 s between two rents, for one), so the run
+rests between failovers: losses that come faster than that wait for the provider, not for us.
+
+Boots are in real time. `realistic` ones take 30 to 90 s, drawn by the market for each machine from its seed. The limit
+of a recovery is the boot that was drawn for its machine and the bytes that it fetched, at the speed of a plain copy of
+the same files, synced to the same disk, in the same run. A standby need not boot, so its limit is its bytes alone.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import shutil
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import fields
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+
+import recoveries as figures
+from recoveries import LADDER, Cell, Measured, Recovery, size_of
 
 from holdfast.checkpoints.format import Manifest
 from holdfast.checkpoints.stores.opening import open_store
 from holdfast.client import Holdfast
-from holdfast.contracts.incidents import Incident, Phases
-from holdfast.contracts.spec import CheckpointSpec, PriceSpec, ResourcesSpec, WorkloadSpec
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import RestoreSummary
+from holdfast.contracts.incidents import Incident
+from holdfast.contracts.machines import Lease
+from holdfast.contracts.pools import PoolPhase, PoolSpec, PoolStatus
+from holdfast.contracts.spec import (
+    CheckpointSpec,
+    FailoverSpec,
+    Order,
+    PriceSpec,
+    ResourcesSpec,
+    Strategy,
+    WorkloadSpec,
+)
 from holdfast.contracts.workload import Phase
+from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import Settings, load_settings
 from holdfast.simcloud.control import SimControl
+from holdfast.simcloud.profile import Profile, load
 from holdfast.workers.stack.commands import down, up
-from holdfast.workers.stack.plan import MARKET, UpOptions
-from holdfast.workers.stack.services import MARKET_FOLDER
+from holdfast.workers.stack.plan import UpOptions
 
-OURS = ("detect", "decide", "provision", "connect", "start")
-PROFILE = "extends: default\nboot: {kind: constant, seconds: 0}\n"
+STRATEGIES = (*(each.value for each in Strategy), LADDER)
+BOOTS = {"zero": "{kind: constant, seconds: 0}", "realistic": "{kind: uniform, low: 30, high: 90}"}
+LONGEST_BOOT = {"zero": 0.0, "realistic": 90.0}
+PROFILE = """extends: default
+seed: {seed}
+boot: {boot}
+slots:  # enough that no machine has to be rented twice while its rival or its past is in the way
+  - {{gpu: RTX 4090, price: 0.30, bid: 0.17, machine: 20000, host: 2000, region: "Sweden, SE", count: 24}}
+  - {{gpu: RTX 4090, price: 0.31, bid: 0.18, machine: 21000, host: 2100, region: "Germany, DE", count: 24}}
+"""
 WORK = """python3 -c '
 import json, os, time
 for step in range(10**9):
@@ -49,167 +80,403 @@ for step in range(10**9):
     os.replace(draft, os.environ["HOLDFAST_PROGRESS_FILE"])
     time.sleep(0.05)
 '"""
-PATIENCE = 300.0  # seconds for one failover before the run is given up
-LOOK_EVERY = 0.2
+LOOK_EVERY = 0.5  # each look is work for the computer that is being measured
 STREAMS = 8
+COPIES = 3
+QUIET = 1.5  # average load above which figures are worth little
+MEGABYTE = 1_000_000
+UNITS = {"MB": MEGABYTE, "GB": 1000 * MEGABYTE}
+# What the run is expected to take, and after how long it is given up: seconds for everything but boots, and bytes in a
+# second, for each recovery and for each time that a workload or a standby is put on a machine.
+EXPECTED = (4.0, 150 * MEGABYTE)
+AT_MOST = (25.0, 20 * MEGABYTE)
+STACK = 20.0  # seconds to start one and to stop it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    strategies: tuple[str, ...]
+    sizes: tuple[int, ...]
+    boots: tuple[str, ...]
+    rounds: int
+    rest: float
+    seed: int
+    folder: Path | None
+    json: Path | None
 
 
 def main() -> None:
-    options = _options()
-    results = []
-    with tempfile.TemporaryDirectory(dir=options.folder, prefix="holdfast-bench-") as folder, _stack(Path(folder)):
-        for megabytes in options.megabytes or [10]:
-            results.append(asyncio.run(_measure(Path(folder), megabytes, options.failovers, options.rest)))
-            _print(results[-1])
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    options = _options(sys.argv[1:])
+    expected, at_most = (_duration(options, *pace) for pace in (EXPECTED, AT_MOST))
+    times = options.rounds * len(options.strategies) * len(options.sizes) * len(options.boots)
+    _say(f"{times} failovers: about {_clock(expected)} on a quiet computer, given up after {_clock(at_most)}")
+    if (load := os.getloadavg()[0]) > QUIET:
+        _say(f"the load is {load:.1f}: other programs run, and the figures will be worth little")
+    progress = Progress(expected=expected, until=time.monotonic() + at_most)
+    cells: list[Cell] = []
+    try:
+        for boots in options.boots:
+            with tempfile.TemporaryDirectory(dir=options.folder, prefix="holdfast-bench-") as folder:
+                asyncio.run(_measure_boots(Path(folder), boots, options, progress, cells))
+    except TimeoutError as late:
+        raise SystemExit(f"given up after {_clock(time.monotonic() - progress.began)}: {late}") from late
+    finally:
+        if options.json:
+            options.json.write_text(json.dumps([figures.as_json(cell) for cell in cells], indent=2) + "\n")
+    _say(f"took {_clock(time.monotonic() - progress.began)}")
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--megabytes", type=int, action="append", help="size of the workspace; may be repeated")
-    parser.add_argument("--failovers", type=int, default=20)
+def _options(arguments: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--strategies", type=_words(STRATEGIES), default=",".join(STRATEGIES), help="with commas")
+    parser.add_argument("--sizes", type=_sizes, help="of the workspace, such as 10MB,1GB (default: 10MB)")
+    parser.add_argument("--boots", type=_words(tuple(BOOTS)), help="zero, realistic or both (default: zero)")
+    parser.add_argument("--rounds", type=_positive, help="losses for each strategy (default: 3, with --full 5)")
+    parser.add_argument("--full", action="store_true", help="10 MB and 1 GB, both kinds of boots: over an hour")
     parser.add_argument("--rest", type=float, default=6.0, help="seconds between a recovery and the next loss")
-    parser.add_argument("--folder", type=Path, help="where to work; needs six times the size")
-    parser.add_argument("--json", type=Path, help="also write all figures to this file")
-    return parser.parse_args()
+    parser.add_argument("--seed", type=int, default=20260901, help="of the market, which draws boots by it")
+    parser.add_argument("--folder", type=Path, help="where to work; needs twelve times the largest size")
+    parser.add_argument("--json", type=Path, help="also write every recovery to this file")
+    given = parser.parse_args(arguments)
+    small, full = ((10 * MEGABYTE,), ("zero",), 3), ((10 * MEGABYTE, 1000 * MEGABYTE), tuple(BOOTS), 5)
+    sizes, boots, rounds = full if given.full else small
+    return Options(
+        strategies=given.strategies,
+        sizes=given.sizes or sizes,
+        boots=given.boots or boots,
+        rounds=given.rounds or rounds,
+        rest=given.rest,
+        seed=given.seed,
+        folder=given.folder,
+        json=given.json,
+    )
+
+
+def _words(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(text.split(",")))
+        if wrong := [each for each in found if each not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}: not one of {', '.join(known)}")
+        return tuple(each for each in known if each in found)  # the ladder last: it goes by what the others took
+
+    return parse
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(float(each[:-2]) * UNITS[each[-2:].upper()]) for each in text.split(","))
+    except (KeyError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r}: write sizes like 10MB,1GB") from None
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("one at least")
+    return number
+
+
+def _duration(options: Options, seconds: float, pace: float) -> float:
+    """Seconds for the whole run, when whatever is put on a machine takes so long beside its boot."""
+    total = 0.0
+    for boots in options.boots:
+        boot = LONGEST_BOOT[boots] if pace == AT_MOST[1] else LONGEST_BOOT[boots] * 2 / 3
+        total += STACK
+        for size in options.sizes:
+            once = boot + seconds + size / pace
+            for asked in options.strategies:
+                warm = asked in (Strategy.WARMPOOL, LADDER)
+                per_round = options.rest + once + (seconds + size / pace if warm else 0)
+                total += once * (2 if warm else 1) + size / pace + options.rounds * per_round + seconds
+    return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A line for every recovery, and the end of all patience."""
+
+    expected: float
+    until: float  # by the monotonic clock
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        _say(f"[{_clock(time.monotonic() - self.began)} of about {_clock(self.expected)}] {text}")
+
+    async def until_true(self, reached: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Raises TimeoutError, which says what did not come."""
+        while not await reached():
+            if time.monotonic() > self.until:
+                raise TimeoutError(f"still waiting until {what}")
+            await asyncio.sleep(LOOK_EVERY)
+
+
+async def _measure_boots(home: Path, boots: str, options: Options, progress: Progress, cells: list[Cell]) -> None:
+    profile = home / "profile.yaml"
+    profile.write_text(PROFILE.format(seed=options.seed, boot=BOOTS[boots]))
+    with _stack(home, profile):
+        async with Holdfast.connect(load_settings(data_dir=home)) as holdfast:
+            with SimControl.of_data_dir(home / MARKET_FOLDER) as market:
+                bench = Bench(home, holdfast, market, load(profile), options, progress)
+                for size in options.sizes:
+                    try:
+                        await bench.measure(boots, size)
+                    finally:
+                        if (cell := bench.cell) is not None:
+                            cells.append(cell)
+                            print(f"\n{figures.table(cell)}\n", flush=True)
 
 
 @contextmanager
-def _stack(home: Path) -> Iterator[None]:
-    profile = home / "profile.yaml"
-    profile.write_text(PROFILE)
-    command = (*MARKET, "--profile", str(profile))
-    up(UpOptions(data_dir=home, detach=True, auto_ports=True, market_command=command), _to_stderr)
+def _stack(home: Path, profile: Path) -> Iterator[None]:
+    up(UpOptions(data_dir=home, detach=True, auto_ports=True, market_profile=profile), _say)
     try:
         yield
     finally:
-        down(home, _to_stderr)
+        down(home, _say)
 
 
-async def _measure(home: Path, megabytes: int, failovers: int, rest: float) -> dict[str, Any]:
-    settings = load_settings(data_dir=home)
-    name = f"bench-{megabytes}"
-    workdir = home / "work" / name
-    _plant(workdir, megabytes)
-    async with Holdfast.connect(settings) as holdfast:
-        with SimControl.of_data_dir(home / MARKET_FOLDER) as market:
-            await holdfast.run(_spec(name), workdir=workdir)
-            await _running(holdfast, name, epoch=1)
-            for number in range(failovers):
-                await asyncio.sleep(rest)
-                await asyncio.to_thread(_take_away, market, name, number)
-                await _recovered(holdfast, name, number + 1)
-                _to_stderr(f"{name}: {number + 1} of {failovers}")
-        report = await holdfast.report(name)
-        head = await holdfast.checkpoint(name)
-        raw = await _raw_get(settings, head.manifest)
-        await holdfast.stop(name, save=False)
-    return {
-        "megabytes": megabytes,
-        "load": os.getloadavg()[0],
-        "raw_get_seconds": raw,
-        "incidents": _rows(report.incidents),
-    }
+class Bench:
+    """One stack, on which one size after the other is measured."""
+
+    def __init__(
+        self,
+        home: Path,
+        holdfast: Holdfast,
+        market: SimControl,
+        profile: Profile,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self._home = home
+        self._holdfast = holdfast
+        self._market = market
+        self._profile = profile
+        self._options = options
+        self._progress = progress
+        self.cell: Cell | None = None  # of the size that was measured last, also if it was broken off
+
+    async def measure(self, boots: str, size: int) -> None:
+        self.cell = None
+        before = os.getloadavg()[0]
+        workdir = self._home / "work" / str(size)
+        await asyncio.to_thread(_plant, workdir, size)
+        copied = await asyncio.to_thread(_plain_copy, workdir, self._home / "copy")
+        raw_get: float | None = None
+        measured: list[Measured] = []
+        for asked in self._options.strategies:
+            done: list[Recovery] = []
+            what = f"{size_of(size)}, {boots} boots, {asked}"
+            try:
+                async with self._workload(asked, size, workdir) as name:
+                    raw_get = raw_get or await self._raw_get(name)
+                    await self._lose_again_and_again(name, asked, copied, what, done)
+            finally:
+                measured.append(Measured(asked=asked, recoveries=tuple(done)))
+                self.cell = Cell(
+                    boots=boots,
+                    size=size,
+                    copied=copied,
+                    raw_get=raw_get,
+                    load=(before, os.getloadavg()[0]),
+                    measured=tuple(measured),
+                )
+
+    @asynccontextmanager
+    async def _workload(self, asked: str, size: int, workdir: Path) -> AsyncIterator[str]:
+        """It runs, with a full pool where it may use one; afterwards nothing of it is left."""
+        name = f"{asked}-{size // MEGABYTE}"
+        spec = _spec(name, asked)
+        await self._holdfast.run(spec, workdir=workdir)
+        await self._progress.until_true(lambda: self._runs(name), f"{name} runs")
+        if spec.failover.pool:
+            await self._holdfast.create_pool(_pool(spec.failover.pool, name))
+            await self._pool_comes_to(spec.failover.pool, _is_full, "is full")
+        yield name
+        await self._holdfast.stop(name, save=False)
+        if spec.failover.pool:
+            await self._holdfast.remove_pool(spec.failover.pool)
+            await self._pool_comes_to(spec.failover.pool, lambda pool: pool.phase is PoolPhase.ENDED, "ends")
+        await self._progress.until_true(lambda: self._is_over(name), f"{name} is over")
+
+    async def _lose_again_and_again(
+        self, name: str, asked: str, copied: float, what: str, done: list[Recovery]
+    ) -> None:
+        starts_in_place = 0  # of the machine that it has now
+        for number in range(self._options.rounds):
+            await asyncio.sleep(self._options.rest)
+            lost = await self._lease(name)
+            await asyncio.to_thread(self._take_away, lost, kill=asked == Strategy.COLDSTART and number % 2 == 0)
+            incident = await self._recovered(name, number + 1)
+            gained = await self._lease(name)
+            in_place = gained.instance_id == lost.instance_id
+            starts_in_place = starts_in_place + 1 if in_place else 0
+            found = figures.recovery(
+                incident,
+                in_place=in_place,
+                boot_drawn=self._drawn(incident, gained, starts_in_place),
+                fetched=await self._fetched(incident),
+                copied=copied,
+            )
+            done.append(found)
+            how = f"{found.cause}, then {found.strategy}{' in place' if in_place else ''}"
+            took = f"took {found.took:.1f} s, {found.over:.1f} s over its limit"
+            self._progress.say(f"{what}: {number + 1} of {self._options.rounds} {took} ({how})")
+            if asked in (Strategy.WARMPOOL, LADDER):
+                await self._pool_comes_to(_pool_of(name), _is_full, "is full again")
+
+    def _take_away(self, lost: Lease, *, kill: bool) -> None:
+        """A rival stays for a while only: one who stayed for good would leave the market empty in the end."""
+        if kill:
+            self._market.kill(int(lost.instance_id))
+        else:
+            self._market.outbid(int(lost.instance_id), lasting=timedelta(seconds=30))
+
+    def _drawn(self, incident: Incident, gained: Lease, starts_in_place: int) -> float:
+        """Seconds that the market has drawn for the boot that this recovery had to wait for."""
+        if incident.strategy == Strategy.WARMPOOL:
+            return 0.0
+        return self._profile.boot_time(int(gained.instance_id), starts_in_place).total_seconds()
+
+    async def _fetched(self, incident: Incident) -> int:
+        """Bytes that the restores of this failover fetched, by their own word."""
+        client = self._holdfast.temporal
+        handle = client.get_workflow_handle(names.failover_id(incident.workload, incident.epoch_lost))
+        restores, fetched = set(), 0
+        async for event in handle.fetch_history_events():
+            scheduled = event.activity_task_scheduled_event_attributes
+            completed = event.activity_task_completed_event_attributes
+            if scheduled.activity_type.name == "restore_checkpoint":
+                restores.add(event.event_id)
+            elif completed.scheduled_event_id in restores:
+                (summary,) = await client.data_converter.decode(completed.result.payloads, [RestoreSummary])
+                fetched += summary.bytes_fetched
+        return fetched
+
+    async def _raw_get(self, name: str) -> float:
+        head = await self._holdfast.checkpoint(name)
+        return await _raw_get(load_settings(data_dir=self._home), head.manifest)
+
+    async def _lease(self, name: str) -> Lease:
+        lease = (await self._holdfast.status(name)).status.lease
+        assert lease is not None, f"{name} has a machine"
+        return lease
+
+    async def _runs(self, name: str) -> bool:
+        status = (await self._holdfast.status(name)).status
+        if status.phase.is_final:
+            raise SystemExit(f"{name} ended: {status.reason}")
+        return status.phase is Phase.RUNNING
+
+    async def _is_over(self, name: str) -> bool:
+        return (await self._holdfast.status(name)).status.phase.is_final
+
+    async def _recovered(self, name: str, incidents: int) -> Incident:
+        """When the report holds so many incidents, each with its first progress."""
+
+        async def is_over() -> bool:
+            found = (await self._holdfast.report(name)).incidents
+            return len(found) >= incidents and found[-1].recovered_at is not None
+
+        await self._progress.until_true(is_over, f"{name} has recovered from loss {incidents}")
+        return (await self._holdfast.report(name)).incidents[-1]
+
+    async def _pool_comes_to(self, pool: str, reached: Callable[[PoolStatus], bool], what: str) -> None:
+        async def has() -> bool:
+            return reached(await self._holdfast.pool(pool))
+
+        await self._progress.until_true(has, f"the pool {pool} {what}")
 
 
-def _take_away(market: SimControl, name: str, number: int) -> None:
-    """A rival stays for a while only: one who stayed for good would leave the market empty in the end."""
-    if number % 2:
-        market.kill(name)
-    else:
-        market.outbid(name, lasting=timedelta(seconds=30))
-
-
-def _plant(folder: Path, megabytes: int) -> None:
-    folder.mkdir(parents=True)
-    per_file = min(megabytes, 64)
-    for number in range(megabytes // per_file):
-        (folder / f"part-{number:03d}.bin").write_bytes(os.urandom(per_file * 1_000_000))
-
-
-def _spec(name: str) -> WorkloadSpec:
+def _spec(name: str, asked: str) -> WorkloadSpec:
+    ladder = tuple(Strategy) if asked == LADDER else (Strategy(asked),)
     return WorkloadSpec(
         name=name,
         command=WORK,
         price=PriceSpec(max_hourly=Decimal(3)),
         resources=ResourcesSpec(disk_gb=10),
-        checkpoint=CheckpointSpec(every=timedelta(hours=1)),
+        checkpoint=CheckpointSpec(every=timedelta(days=1)),
+        failover=FailoverSpec(
+            ladder=ladder,
+            order=Order.AUTO if asked == LADDER else Order.WRITTEN,
+            pool=_pool_of(name) if Strategy.WARMPOOL in ladder else None,
+            lose_work=asked == Strategy.COLDSTART,
+            per_day=1000,
+        ),
         stop_grace=timedelta(seconds=1),
+        providers=("vast",),
     )
 
 
-async def _running(holdfast: Holdfast, name: str, *, epoch: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            status = (await holdfast.status(name)).status
-            if status.phase is Phase.RUNNING and status.epoch >= epoch:
-                return
-            if status.phase.is_final:
-                raise SystemExit(f"{name} ended: {status.reason}")
-            await asyncio.sleep(LOOK_EVERY)
+def _pool_of(name: str) -> str:
+    return f"{name}-spare"
 
 
-async def _recovered(holdfast: Holdfast, name: str, incidents: int) -> None:
-    """Until the report holds so many incidents, each with its first progress."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found = (await holdfast.report(name)).incidents
-            if len(found) >= incidents and found[-1].recovered_at is not None:
-                return
-            await asyncio.sleep(LOOK_EVERY)
+def _pool(pool: str, serves: str) -> PoolSpec:
+    return PoolSpec(
+        name=pool,
+        price=PriceSpec(max_hourly=Decimal(3)),
+        resources=ResourcesSpec(disk_gb=10),
+        sync=(serves,),
+        sync_every=timedelta(minutes=1),
+        providers=("vast",),
+    )
+
+
+def _is_full(pool: PoolStatus) -> bool:
+    return bool(pool.standbys) and all(each.synced is not None for each in pool.standbys)
+
+
+def _plant(folder: Path, size: int) -> None:
+    """Random bytes in files of 64 MB at most."""
+    folder.mkdir(parents=True)
+    for number, at in enumerate(range(0, size, 64 * MEGABYTE)):
+        (folder / f"part-{number:03d}.bin").write_bytes(os.urandom(min(64 * MEGABYTE, size - at)))
+
+
+def _plain_copy(source: Path, target: Path) -> float:
+    """Bytes in a second; the median of a few."""
+    speeds = []
+    for _ in range(COPIES):
+        target.mkdir()
+        copied, began = 0, time.perf_counter()
+        for each in sorted(source.iterdir()):
+            with (target / each.name).open("wb") as file:
+                file.write(each.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+                copied += file.tell()
+        speeds.append(copied / (time.perf_counter() - began))
+        shutil.rmtree(target)
+    return statistics.median(speeds)
 
 
 async def _raw_get(settings: Settings, manifest: str) -> float:
-    """Seconds to fetch the packs of a checkpoint, eight at a time, and throw them away."""
+    """Bytes in a second when the packs of a checkpoint are fetched, several at a time, and thrown away."""
     store = open_store(settings)
     data = await store.get(manifest)
     assert data is not None
     gate = asyncio.Semaphore(STREAMS)
 
-    async def fetch(key: str) -> None:
+    async def fetch(key: str) -> int:
         async with gate:
-            assert await store.get(key) is not None
+            body = await store.get(key)
+            assert body is not None
+            return len(body)
 
     began = time.perf_counter()
-    await asyncio.gather(*(fetch(key) for key in Manifest.decode(manifest, data).packs))
+    sizes = await asyncio.gather(*(fetch(key) for key in Manifest.decode(manifest, data).packs))
     took = time.perf_counter() - began
     await store.close()
-    return took
+    return sum(sizes) / took
 
 
-def _rows(incidents: tuple[Incident, ...]) -> list[dict[str, Any]]:
-    rows = []
-    for each in incidents:
-        phases = {field.name: getattr(each.phases, field.name).total_seconds() for field in fields(Phases)}
-        assert each.recovery_time is not None
-        ours = sum(phases[name] for name in OURS)
-        total = each.recovery_time.total_seconds()
-        rows.append(
-            {"cause": each.cause.value, **phases, "ours": ours, "recovery_time": total, "tries": len(each.attempts)}
-        )
-    return rows
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
 
 
-def _print(result: dict[str, Any]) -> None:
-    rows = result["incidents"]
-    print(f"\n{result['megabytes']} MB workspace, {len(rows)} failovers, load average {result['load']:.1f}")
-    print(f"{'seconds':16}{'p50':>8}{'p95':>8}{'max':>8}")
-    for name in (*(field.name for field in fields(Phases)), "ours", "recovery_time"):
-        values = sorted(row[name] for row in rows)
-        mark = "  <- detect + decide + provision + connect + start" if name == "ours" else ""
-        print(f"{name:16}{_quantile(values, 0.5):8.2f}{_quantile(values, 0.95):8.2f}{values[-1]:8.2f}{mark}")
-    restore = _quantile(sorted(row["restore"] for row in rows), 0.5)
-    raw = result["raw_get_seconds"]
-    print(f"restore p50 is {restore / raw:.1f} x a raw parallel GET of the same bytes in the same run ({raw:.2f} s)")
-
-
-def _quantile(values: list[float], share: float) -> float:
-    """The smallest value that at least this share of all values does not exceed."""
-    return values[min(len(values) - 1, max(0, -(-int(share * 100) * len(values) // 100) - 1))]
-
-
-def _to_stderr(text: str) -> None:
+def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
