@@ -21,6 +21,7 @@ from holdfast.contracts.sweeping import Look, LookInput, Stranger
 from holdfast.policy import sweeping
 from holdfast.providers.base import Pauses, Provider, TellsCharges
 from holdfast.providers.errors import ProviderError
+from holdfast.providers.wrappers.pacing import hurried
 
 OFFERS_PASSED_ON = 64
 """The cheapest offers of a search; more would only make the history unreadable."""
@@ -50,7 +51,7 @@ class MachineActivities:
     @activity.defn
     async def launch(self, order: acts.LaunchInput) -> LaunchResult:
         async with beating():
-            with translated():
+            with translated(), hurried():
                 return await self._provider.launch(
                     LaunchOrder(
                         offer=order.offer,
@@ -68,7 +69,7 @@ class MachineActivities:
         pause = _FIRST_PAUSE
         async with beating():
             while True:
-                with translated():
+                with translated(), hurried():
                     instance = await self._provider.inspect(order.instance_id)
                 waited = timedelta(seconds=time.monotonic() - began)
                 if _is_settled(instance, waited, order.restarted) or waited > order.patience:
@@ -158,7 +159,7 @@ class MachineActivities:
     @activity.defn
     async def start_instance(self, order: acts.MachineInput) -> Instance:
         async with beating():
-            with translated():
+            with translated(), hurried():
                 return await self._pausing().start(order.instance_id)
 
     @activity.defn

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.providers.errors import RateLimited
 from holdfast.providers.vast.endpoints import PACES, paces
-from holdfast.providers.wrappers.pacing import Pace, Pacer
+from holdfast.providers.wrappers.pacing import Pace, Pacer, hurried
 from tests.unit.providers.wire import Time
 
 SECOND = timedelta(seconds=1)
@@ -66,6 +66,74 @@ async def test_callers_leave_one_by_one_in_the_order_in_which_they_came() -> Non
 
     await asyncio.gather(*map(caller, range(3)))
     assert left == [(0, 0), (1, pytest.approx(2, abs=0.1)), (2, pytest.approx(4, abs=0.2))]
+
+
+def _pacer_among_others(time: Time) -> Pacer:
+    """While one waits, others come."""
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(0)
+        await time.sleep(seconds)
+
+    return Pacer({"lane": Pace(per=SECOND)}, clock=time.clock, sleep=sleep)
+
+
+async def test_who_is_in_a_hurry_goes_before_others_at_every_other_turn() -> None:
+    pacer = _pacer_among_others(Time())
+    left: list[str] = []
+
+    async def caller(name: str) -> None:
+        await pacer.turn("lane")
+        left.append(name)
+
+    async def in_a_hurry(name: str) -> None:
+        with hurried():
+            await caller(name)
+
+    await pacer.turn("lane")
+    calm = (caller(f"calm {number}") for number in range(3))
+    await asyncio.gather(*calm, *(in_a_hurry(f"hurried {number}") for number in range(2)))
+    assert left == ["hurried 0", "calm 0", "hurried 1", "calm 1", "calm 2"]
+
+
+async def test_who_is_not_in_a_hurry_gets_a_turn_however_many_are() -> None:
+    pacer, left = _pacer_among_others(Time()), []
+
+    async def one_after_the_other(name: str) -> None:
+        for _ in range(4):
+            with hurried():
+                await pacer.turn("lane")
+            left.append(name)
+
+    async def calm() -> None:
+        await pacer.turn("lane")
+        left.append("calm")
+
+    await asyncio.gather(one_after_the_other("one"), one_after_the_other("other"), calm())
+    assert left.index("calm") < 4
+
+
+async def test_one_in_a_hurry_who_gives_up_holds_nobody_up() -> None:
+    time, opened = Time(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await opened.wait()
+        await time.sleep(seconds)
+
+    pacer = Pacer({"lane": Pace(per=SECOND)}, clock=time.clock, sleep=sleep)
+
+    async def in_a_hurry() -> None:
+        with hurried():
+            await pacer.turn("lane")
+
+    await pacer.turn("lane")
+    calm = [asyncio.create_task(pacer.turn("lane")) for _ in range(2)]
+    hurrying = asyncio.create_task(in_a_hurry())
+    await asyncio.sleep(0)
+    hurrying.cancel()
+    opened.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*calm)
 
 
 async def test_a_queue_that_is_too_long_turns_callers_away() -> None:

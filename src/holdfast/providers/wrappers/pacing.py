@@ -1,13 +1,19 @@
 """Keeps the pace that a provider asks for, for every caller of one account in this process.
 
 Other processes may share the account, so a refusal for haste can come all the same: `refused` learns from it.
+
+Work that waits for a machine goes before what only tidies up: a lost machine is let go in the same moments in which
+its successor is rented, and looking at the one must not hold up the other. It goes before at every other turn only,
+so that however much is rented, what costs money is seen to.
 """
 
 import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,6 +24,17 @@ _MARGIN = 0.05
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _JITTER = 0.25
+_hurried: ContextVar[bool] = ContextVar("hurried", default=False)
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Calls from within this block go before those of others: somebody's work stands still until they are answered."""
+    before = _hurried.set(True)
+    try:
+        yield
+    finally:
+        _hurried.reset(before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +54,20 @@ class _Lane:
     learned: float = 0.0  # seconds between calls, as a refusal told us
     refusals: int = 0  # in a row
     waiting: int = 0
+    in_a_hurry: int = 0  # of those who wait
+    gave_way: bool = False  # the last turn went to somebody in a hurry
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def expected(self, now: float) -> float:
+    def expected(self, now: float, *, hurry: bool) -> float:
         """When one who came now would leave, behind those who wait already."""
         spacing = max(self.pace.per.total_seconds() / self.pace.calls, self.learned) + _MARGIN
-        return self.earliest(now) + self.waiting * spacing
+        return self.earliest(now) + (self.in_a_hurry if hurry else self.waiting) * spacing
+
+    def gives_way(self, *, hurry: bool) -> bool:
+        """Whether this turn is for one of the other kind, who waits as well."""
+        if hurry:
+            return self.gave_way and self.waiting > self.in_a_hurry
+        return self.in_a_hurry > 0 and not self.gave_way
 
     def earliest(self, now: float) -> float:
         moments = [now, self.blocked_until]
@@ -74,25 +99,38 @@ class Pacer:
     def wait(self, lane: str) -> timedelta:
         """How long a call on this lane would have to wait if it came now."""
         now = self._clock()
-        return timedelta(seconds=self._lanes[lane].expected(now) - now)
+        return timedelta(seconds=self._lanes[lane].expected(now, hurry=_hurried.get()) - now)
 
     async def turn(self, lane: str) -> None:
-        """Wait until the next call on this lane may leave. Calls leave in the order in which they came.
+        """Wait until the next call on this lane may leave. Calls leave in the order in which they came, `hurried` ones
+        before others.
 
         Raises:
             RateLimited: the wait would outlast our patience; no turn is taken.
         """
-        ours, now = self._lanes[lane], self._clock()
-        self._bear(lane, ours.expected(now) - now)
+        ours, now, hurry = self._lanes[lane], self._clock(), _hurried.get()
+        self._bear(lane, ours.expected(now, hurry=hurry) - now)
         ours.waiting += 1
+        ours.in_a_hurry += hurry
         try:
-            async with ours.gate:
-                while (left := ours.earliest(self._clock()) - self._clock()) > 0:
-                    self._bear(lane, left)  # a refusal may have closed the lane meanwhile
-                    await self._sleep(left)
-                ours.starts.append(self._clock())
+            while not await self._leaves(lane, ours, hurry):  # noqa: ASYNC110 - the gate is what is waited at
+                await asyncio.sleep(0)  # those who stand there already come first
         finally:
             ours.waiting -= 1
+            ours.in_a_hurry -= hurry
+
+    async def _leaves(self, lane: str, ours: _Lane, hurry: bool) -> bool:
+        """Whether the turn was taken; False when it was left to somebody else."""
+        async with ours.gate:
+            while not ours.gives_way(hurry=hurry):
+                left = ours.earliest(self._clock()) - self._clock()
+                if left <= 0:
+                    ours.starts.append(self._clock())
+                    ours.gave_way = hurry
+                    return True
+                self._bear(lane, left)  # a refusal may have closed the lane meanwhile
+                await self._sleep(left)
+            return False
 
     def accepted(self, lane: str) -> None:
         """The provider did not mind the pace of the last call."""
