@@ -89,7 +89,7 @@ UNITS = {"MB": MEGABYTE, "GB": 1000 * MEGABYTE}
 # What the run is expected to take, and after how long it is given up: seconds for everything but boots, and bytes in a
 # second, for each recovery and for each time that a workload or a standby is put on a machine.
 EXPECTED = (4.0, 150 * MEGABYTE)
-AT_MOST = (25.0, 20 * MEGABYTE)
+AT_MOST = (15.0, 40 * MEGABYTE)
 STACK = 20.0  # seconds to start one and to stop it
 
 
@@ -128,17 +128,19 @@ def main() -> None:
 
 def _options(arguments: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").partition("\n\n")[0].replace("\n", " "),
+        epilog="example: --strategies warmpool,auto --sizes 1GB --boots realistic --rounds 10 --json found.json",
     )
-    parser.add_argument("--strategies", type=_words(STRATEGIES), default=",".join(STRATEGIES), help="with commas")
-    parser.add_argument("--sizes", type=_sizes, help="of the workspace, such as 10MB,1GB (default: 10MB)")
-    parser.add_argument("--boots", type=_words(tuple(BOOTS)), help="zero, realistic or both (default: zero)")
-    parser.add_argument("--rounds", type=_positive, help="losses for each strategy (default: 3, with --full 5)")
-    parser.add_argument("--full", action="store_true", help="10 MB and 1 GB, both kinds of boots: over an hour")
-    parser.add_argument("--rest", type=float, default=6.0, help="seconds between a recovery and the next loss")
+    told = ",".join(STRATEGIES)
+    parser.add_argument("--strategies", metavar="NAMES", type=_words(STRATEGIES), default=told, help=f"of {told} (all)")
+    parser.add_argument("--sizes", metavar="SIZES", type=_sizes, help="of the workspace, such as 10MB,1GB (10MB)")
+    parser.add_argument("--boots", metavar="KINDS", type=_words(tuple(BOOTS)), help="of zero,realistic (zero)")
+    parser.add_argument("--rounds", metavar="N", type=_positive, help="losses for each strategy (3; with --full 5)")
+    parser.add_argument("--full", action="store_true", help="10MB,1GB and zero,realistic: 100 minutes")
+    parser.add_argument("--rest", metavar="S", type=float, default=6.0, help="between a recovery and the next loss (6)")
     parser.add_argument("--seed", type=int, default=20260901, help="of the market, which draws boots by it")
     parser.add_argument("--folder", type=Path, help="where to work; needs twelve times the largest size")
-    parser.add_argument("--json", type=Path, help="also write every recovery to this file")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write every recovery to this file")
     given = parser.parse_args(arguments)
     small, full = ((10 * MEGABYTE,), ("zero",), 3), ((10 * MEGABYTE, 1000 * MEGABYTE), tuple(BOOTS), 5)
     sizes, boots, rounds = full if given.full else small
@@ -166,16 +168,18 @@ def _words(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 def _sizes(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(float(each[:-2]) * UNITS[each[-2:].upper()]) for each in text.split(","))
-    except (KeyError, ValueError):
-        raise argparse.ArgumentTypeError(f"{text!r}: write sizes like 10MB,1GB") from None
+        found = tuple(int(float(each[:-2]) * UNITS[each[-2:].upper()]) for each in text.split(","))
+    except (KeyError, ValueError, OverflowError):
+        found = ()
+    if not found or min(found) < MEGABYTE:
+        raise argparse.ArgumentTypeError(f"{text!r}: write sizes like 10MB,1GB; 1MB at least")
+    return found
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("one at least")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number, 1 at least")
+    return int(text)
 
 
 def _duration(options: Options, seconds: float, pace: float) -> float:
