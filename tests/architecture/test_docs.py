@@ -34,6 +34,7 @@ from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
 from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
+from holdfast.contracts.pools import ClaimAnswer, Claimed, PoolStatus, Standby
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
@@ -55,6 +56,10 @@ DOCUMENTS = (
         CheckpointRef,
         WorkloadReport,
         Incident,
+        PoolStatus,
+        Standby,
+        Claimed,
+        ClaimAnswer,
     ),
     *(Standing, Budget, Costs, CostLine, DayCost, CostGroup, Drift),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
