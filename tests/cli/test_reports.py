@@ -4,13 +4,16 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from temporalio.client import Client
 
-from holdfast.cli.commands.report import bar
+from holdfast.cli.commands.report import bar, show
 from holdfast.contracts.incidents import Phases
+from holdfast.contracts.reports import Spread, StrategyLine
 
 from .conftest import Run
 from .standins import World, a_checkpoint, a_report
@@ -42,6 +45,55 @@ def test_the_bar_is_to_scale_and_never_hides_a_phase() -> None:
     phases = a_report("x").incidents[0].phases
     assert bar(phases, 20) == "ddbbbbbbbbbbbbrrrrrg"
     assert len(bar(Phases(), 20)) == 20
+
+
+async def test_one_incident_is_told_phase_by_phase(online: Run, known: str) -> None:
+    text = (await online("report", known, "--incident", "1")).out
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if "▇" in line}
+    assert list(rows) == ["detect", "boot", "restore", "progress"]
+    assert [rows[each][2] for each in rows] == ["2.0s", "12.0s", "5.0s", "1.0s"]
+    assert [rows[each][3].count("▇") for each in rows] == [5, 30, 12, 2]
+    assert "RTO worst 20.0s, objective 1m 00s: met" in text
+    found = (await online("report", known, "--incident", "1", "--json")).document
+    assert (found["epoch_lost"], found["cause"]) == (1, "outbid")
+
+
+async def test_an_incident_that_never_was_is_an_error_that_names_those_that_were(online: Run, known: str) -> None:
+    refused = await online("report", known, "--incident", "7")
+    assert (refused.code, refused.out) == (4, "")
+    assert "lost no machine of epoch 7; those of which were lost: 1" in refused.err
+
+
+@pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+async def test_the_recoveries_are_drawn(online: Run, known: str, tmp_path: Path, ending: str, begins: bytes) -> None:
+    pictures = [tmp_path / f"{number}.{ending}" for number in range(2)]
+    for path in pictures:
+        drawn = await online("report", known, "--draw", str(path))
+        assert (drawn.code, str(path) in drawn.err) == (0, True)
+    first, again = (path.read_bytes() for path in pictures)
+    assert first.startswith(begins) and first == again
+
+
+@pytest.mark.parametrize(("file", "why"), [("shot.gif", "neither with .png"), ("no/such/shot.png", "no folder")])
+async def test_a_picture_that_cannot_be_is_refused_before_anything_is_asked(online: Run, file: str, why: str) -> None:
+    refused = await online("report", "nobody", "--draw", file)
+    assert (refused.code, refused.out) == (2, "")
+    assert why in refused.err
+
+
+def test_with_three_incidents_the_spread_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    minute = timedelta(minutes=1)
+    spread = Spread(measured=3, p50=minute, p95=2 * minute, max=2 * minute, met=2)
+    line = StrategyLine(strategy="snapshot", tries=4, successes=3, p50=minute, p95=2 * minute)
+    many = replace(a_report("x"), recovery=spread, loss=replace(spread, met=None), strategies=(line,))
+    show(many)
+    told = capsys.readouterr().out
+    rows = [line.split() for line in told.splitlines()]
+    assert ["recovery", "time", "3", "1m", "00s", "2m", "00s", "2m", "00s", "2", "of", "3"] in rows
+    assert ["work", "lost", "3", "1m", "00s", "2m", "00s", "2m", "00s", "no", "objective"] in rows
+    assert ["snapshot", "4", "3", "1m", "00s", "2m", "00s"] in rows
+    show(replace(many, recovery=replace(spread, measured=2)))
+    assert "P95" not in capsys.readouterr().out
 
 
 async def test_why_prints_the_ranking(online: Run, known: str) -> None:

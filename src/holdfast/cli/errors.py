@@ -36,6 +36,7 @@ TABLE: Final = (
     Row("holdfast.client.errors.FolderUnusable", USAGE, "the folder to restore into cannot be written"),
     Row("holdfast.client.errors.SpecInvalid", 3, "the spec has mistakes; nothing was rented"),
     Row("holdfast.client.errors.UnknownWorkload", 4, "no workload of this name"),
+    Row("holdfast.client.errors.UnknownIncident", 4, "no incident of this epoch"),
     Row("holdfast.client.errors.UnknownPool", 4, "no pool of this name"),
     Row("holdfast.client.errors.UnknownMachine", 4, "no machine of this id is remembered"),
     Row("holdfast.client.errors.NoOffers", 5, "no machine fits within the limits; nothing was rented"),

@@ -56,6 +56,12 @@ class UnknownWorkload(HoldfastError):
     remedy_by_default = "`holdfast ps --all` lists the names that are known"
 
 
+class UnknownIncident(HoldfastError):
+    """The workload lost no machine of this epoch."""
+
+    remedy_by_default = "`holdfast report NAME` shows the incidents that there were"
+
+
 class UnknownPool(HoldfastError):
     """There is no warm pool of this name."""
 

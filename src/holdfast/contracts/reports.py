@@ -42,6 +42,28 @@ class LeaseLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How one measure came out over all incidents; percentiles by nearest rank (`policy/percentiles`)."""
+
+    measured: int  # incidents in which it is known
+    p50: timedelta | None  # None: nothing measured
+    p95: timedelta | None
+    max: timedelta | None
+    met: int | None  # of those measured, how many kept the objective; None without one
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyLine:
+    """What one strategy came to over all incidents."""
+
+    strategy: str
+    tries: int  # machines; several in one race
+    successes: int  # recoveries, up to the first progress
+    p50: timedelta | None  # of their recovery times
+    p95: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkloadReport:
     """A workload's record: its sums over all of it, and of each list the newest that fit into one answer."""
 
@@ -66,6 +88,9 @@ class WorkloadReport:
     decisions_total: int | None = None
     worst_recovery_time: timedelta | None = None  # of all incidents
     worst_work_lost: timedelta | None = None
+    recovery: Spread | None = None  # of all incidents; None where one list was asked for alone, or by an older worker
+    loss: Spread | None = None  # of the work lost
+    strategies: tuple[StrategyLine, ...] = ()
 
     def told(self, part: Part) -> tuple[Any, ...]:
         """What this report tells of a list."""

@@ -1,5 +1,6 @@
 """Incidents and decisions: what happened to a workload, and why each machine was chosen."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -92,6 +93,13 @@ def incidents(session: Session, workload: str, generation: int, window: Window) 
     query = select(IncidentRow).where(IncidentRow.workload == workload, IncidentRow.generation == generation)
     query = query.order_by(col(IncidentRow.epoch_lost).desc())
     return newest(session, query, lambda row: _INCIDENT.validate_python(row.document), _INCIDENT, window)
+
+
+def every_incident(session: Session, workload: str, generation: int) -> Iterator[Incident]:
+    """All of them, however many, one after the other."""
+    query = select(IncidentRow.document).where(IncidentRow.workload == workload, IncidentRow.generation == generation)
+    for document in session.exec(query.order_by(col(IncidentRow.epoch_lost))):
+        yield _INCIDENT.validate_python(document)
 
 
 def decisions(session: Session, workload: str, generation: int, window: Window) -> Page[Decision]:

@@ -4,12 +4,14 @@ The sums are over all of it. Its lists are cut to what one answer holds; whoever
 by page.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
 from holdfast.contracts.activities import ReportInput
 from holdfast.contracts.reports import Part, WorkloadReport
+from holdfast.policy import objectives
 from holdfast.records import checkpoints, journal, leases
 from holdfast.records.journal import Losses
 from holdfast.records.pages import ROOM, Window
@@ -33,7 +35,7 @@ def report_workload(
     rented = leases.of_generation(session, name, number, _window(order, Part.LEASES), now)
     saved = checkpoints.page(session, name, number, _window(order, Part.CHECKPOINTS))
     decided = journal.decisions(session, name, number, _window(order, Part.DECISIONS))
-    return WorkloadReport(
+    report = WorkloadReport(
         workload=name,
         phase=run.phase,
         reason=run.reason,
@@ -56,6 +58,7 @@ def report_workload(
         worst_recovery_time=losses.worst_recovery_time,
         worst_work_lost=losses.worst_work_lost,
     )
+    return _with_spreads(session, report, number) if order.part is None else report
 
 
 def met_rto(losses: Losses, objective: timedelta | None, now: datetime) -> bool | None:
@@ -74,6 +77,19 @@ def met_rpo(losses: Losses, objective: timedelta | None) -> bool | None:
     if objective is None or losses.worst_work_lost is None:
         return None
     return losses.worst_work_lost <= objective
+
+
+def _with_spreads(session: Session, report: WorkloadReport, generation: int) -> WorkloadReport:
+    """With what takes a look at every incident."""
+    incidents = list(journal.every_incident(session, report.workload, generation))
+    times = [each.recovery_time for each in incidents if each.recovery_time is not None]
+    lost = [each.work_lost for each in incidents if each.work_lost is not None]
+    return replace(
+        report,
+        recovery=objectives.spread(times, report.rto),
+        loss=objectives.spread(lost, report.rpo),
+        strategies=objectives.by_strategy(incidents),
+    )
 
 
 def _window(order: ReportInput, part: Part) -> Window:

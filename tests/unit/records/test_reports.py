@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.contracts.activities import ReportInput
 from holdfast.contracts.incidents import Cause
-from holdfast.contracts.reports import WorkloadReport
+from holdfast.contracts.reports import Part, Spread, StrategyLine, WorkloadReport
 from holdfast.records.errors import UnknownWorkload
 from holdfast.records.store import Records
 from tests.unit.records.makers import (
@@ -125,3 +125,27 @@ def test_incidents_and_decisions_need_a_name_that_was_opened(records: Records) -
     for write in (lambda: records.record_incident(incident()), lambda: records.record_decision(decision())):
         with pytest.raises(UnknownWorkload):
             write()
+
+
+def test_the_spreads_are_over_every_incident_of_the_generation(records: Records) -> None:
+    records.open_workload(opening(objectives=with_objectives(rto=2 * MINUTE, rpo=MINUTE)))
+    for epoch, took in ((1, MINUTE), (2, 2 * MINUTE), (3, 3 * MINUTE)):
+        records.claim_epoch(claim(epoch))
+        records.record_incident(incident(epoch, recovery_time=took))
+    records.claim_epoch(claim(4))
+    records.record_incident(incident(4, recovery_time=None, recovered_at=None, work_lost=None))
+    report = report_of(records)
+    assert report.recovery == Spread(measured=3, p50=2 * MINUTE, p95=3 * MINUTE, max=3 * MINUTE, met=2)
+    assert report.loss == Spread(measured=3, p50=MINUTE / 2, p95=MINUTE / 2, max=MINUTE / 2, met=3)
+    assert report.strategies == (
+        StrategyLine(strategy="snapshot", tries=4, successes=3, p50=2 * MINUTE, p95=3 * MINUTE),
+    )
+
+
+def test_one_list_alone_is_told_without_the_spreads(records: Records) -> None:
+    records.open_workload(opening())
+    records.claim_epoch(claim(1))
+    records.record_incident(incident(1))
+    page = records.report_workload(ReportInput(workload="train", part=Part.INCIDENTS))
+    assert page is not None
+    assert (page.recovery, page.loss, page.strategies) == (None, None, ())

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import ceil, isfinite
+from math import isfinite
 from statistics import fmean
 
 from holdfast.policy.deadline import Plan
+from holdfast.policy.percentiles import nearest_rank
 from holdfast.simcloud.studies.job import Outcome
 
 
@@ -57,7 +58,7 @@ def summed_up(
     """The row for the jobs of one policy; there is at least one."""
     work = plan.work.total_seconds()
     on_demand_alone = 1 + plan.changeover / plan.work
-    costs = sorted(each.cost / work for each in outcomes)
+    costs = [each.cost / work for each in outcomes]
     ended = [each.finished for each in outcomes if isfinite(each.finished)]
     paid = sum(each.spot + each.on_demand for each in outcomes)
     return StudyRow(
@@ -67,7 +68,7 @@ def summed_up(
         policy=policy,
         jobs=len(outcomes),
         cost=round(fmean(costs), 4),
-        cost_p90=round(costs[ceil(0.9 * len(costs)) - 1], 4),
+        cost_p90=round(nearest_rank(costs, 90), 4),
         saving=round(1 - fmean(costs) / on_demand_alone, 4),
         missed=sum(each.finished > plan.deadline.total_seconds() + _ROUNDING for each in outcomes),
         unfinished=len(outcomes) - len(ended),
