@@ -141,7 +141,9 @@ def _ratio(measured: Measured) -> str:
 
 
 def _ladder(cell: Cell) -> list[str]:
-    ladder, singles = cell.of(LADDER), [each for each in cell.measured if each.asked != LADDER and each.recoveries]
+    # One that starts without the saved work is soon done, and is no match for those that bring it along.
+    ladder, others = cell.of(LADDER), (LADDER, "coldstart")
+    singles = [each for each in cell.measured if each.asked not in others and each.recoveries]
     if ladder is None or not singles:
         return []
     best = min(singles, key=lambda each: each.quantile("took", 0.5))
@@ -151,7 +153,9 @@ def _ladder(cell: Cell) -> list[str]:
         told.append(
             f"p{share * 100:.0f} {ours:.2f} s to {theirs:.2f} s ({ours / theirs:.2f} x, {ours - theirs:+.2f} s)"
         )
-    return [f"the ladder ({ladder.took_by()}) beside the best single strategy, {best.asked}: {'; '.join(told)}"]
+    return [
+        f"the ladder ({ladder.took_by()}) beside the best strategy that keeps the work, {best.asked}: {'; '.join(told)}"
+    ]
 
 
 def _aims(cell: Cell) -> list[str]:
