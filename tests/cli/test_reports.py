@@ -102,6 +102,12 @@ async def test_why_prints_the_ranking(online: Run, known: str) -> None:
     assert (await online("why", known, "--epoch", "0", "--json")).document == []
 
 
+async def test_a_decision_whose_history_is_gone_cannot_be_made_again(online: Run, known: str) -> None:
+    again = await online("why", known, "--recompute", "--json")
+    assert (again.code, [each["same"] for each in again.document]) == (0, [None])
+    assert "kept no longer" in (await online("why", known, "--recompute")).out
+
+
 async def test_checkpoints_are_listed_oldest_first(online: Run, known: str) -> None:
     listed = await online("checkpoint", "ls", known, "--json")
     assert [each["sequence"] for each in listed.document] == [0, 3]

@@ -18,6 +18,9 @@ async def test_an_outbid_machine_and_the_next_one_that_dies_cost_nothing_of_the_
     report = await story.is_whole(steps=80)
     assert [incident.cause for incident in report.incidents] == [Cause.OUTBID, Cause.EXITED]
     assert all(incident.recovery_time for incident in report.incidents)
+    decisions = await story.holdfast.why(story.name)
+    again = await story.holdfast.recompute(story.name, decisions)
+    assert len(again) >= 3 and all(each.same for each in again), again
 
 
 async def test_a_host_that_dies_without_notice_is_given_up_although_the_provider_still_says_running(tell: Tell) -> None:

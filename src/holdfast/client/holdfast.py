@@ -6,7 +6,7 @@ them up; `settled` waits until they took effect.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client import listing, market, messages, money, pools, reports, shortage, starting, sweeping
+from holdfast.client import listing, market, messages, money, pools, recomputing, reports, shortage, starting, sweeping
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
@@ -40,7 +40,7 @@ from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.pools import PoolSpec, PoolStatus, ResizeRequest
-from holdfast.contracts.reports import Part, WorkloadReport
+from holdfast.contracts.reports import Part, Recomputed, WorkloadReport
 from holdfast.contracts.spec import Strategy, WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
 from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
@@ -229,6 +229,10 @@ class Holdfast:
             if newest is not None and len(kept) >= newest:
                 break
         return kept if newest is None else kept[max(len(kept) - newest, 0) :]
+
+    async def recompute(self, name: str, decisions: Sequence[Decision]) -> tuple[Recomputed, ...]:
+        """Make decisions of a workload again from the histories that the server keeps, and compare."""
+        return await recomputing.recompute(self._client, name, decisions)
 
     def logs(self, name: str) -> LogReader:
         """The work's output, over all its machines in order."""

@@ -100,3 +100,5 @@ class Decision:
     rejected_total: int
     times: int = 1  # how often, in a row, nothing fitted; the ranking is the newest
     last_made_at: datetime | None = None  # None: it came out so once
+    avoid: tuple[str, ...] | None = None  # machines that had failed just before; None: an older version did not say
+    regions_first: bool = False  # an earlier region came before a later one, whatever it cost

@@ -64,6 +64,18 @@ class StrategyLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recomputed:
+    """A decision on record, made again from the history of the workflow that made it."""
+
+    epoch: int
+    made_at: datetime
+    occasion: str
+    strategy: str
+    same: bool | None  # None: what it stood on is kept no longer
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkloadReport:
     """A workload's record: its sums over all of it, and of each list the newest that fit into one answer."""
 

@@ -56,6 +56,8 @@ async def rank_offers(
             chosen=ranking.chosen,
             rejected=ranking.rejected,
             rejected_total=ranking.rejected_total,
+            avoid=tuple(sorted(avoid)),
+            regions_first=bool(regions),
         )
     )
     return Ranked(best=ranking.best, market_answered=found.market_answered)
