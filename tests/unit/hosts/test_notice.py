@@ -38,7 +38,13 @@ async def channel(
 
 @pytest.mark.parametrize(
     ("attributes", "seconds"),
-    [({"holdfast-notice": "90"}, 90), ({}, 0), ({"holdfast-notice": "long"}, 0), ({"holdfast-notice": "1e9"}, 3600)],
+    [
+        ({"holdfast-notice": "90"}, 90),
+        ({}, 0),
+        ({"holdfast-notice": "long"}, 0),
+        ({"holdfast-notice": "1e9"}, 3600),
+        ({"holdfast-notice": "nan"}, 0),
+    ],
 )
 async def test_a_notice_is_told_with_the_time_that_was_ordered(
     channel: AgentChannel, metadata: MetadataServer, attributes: dict[str, str], seconds: int

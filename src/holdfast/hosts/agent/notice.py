@@ -7,6 +7,7 @@ until it is switched off, up to 30 seconds, belongs to the system's own shutdown
 """
 
 import http.client
+import math
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ _PREEMPTED = "preempted?wait_for_change=true&timeout_sec=60&last_etag="
 _ORDERED = "attributes/holdfast-notice"  # seconds, as written by whoever rented the machine; absent: none
 _MOST_S = 3600.0
 _PATIENCE = 90.0  # seconds for an answer that may take 60
-_AGAIN = 2.0  # seconds after a question that failed
+_PAUSE, _AGAIN = 0.5, 2.0  # seconds between two questions, and after one that failed
 
 
 class NoticeWatch:
@@ -50,15 +51,16 @@ class NoticeWatch:
                 continue
             if word == "TRUE":
                 self._notice = {"at": time.time(), "for_s": _seconds_ordered(host, port)}
-            elif word != "FALSE":
-                time.sleep(_AGAIN)  # an answer that says nothing comes without waiting
+            # An answer that says nothing comes without waiting, and so does each of a server that cannot wait.
+            time.sleep(_PAUSE if word == "FALSE" else _AGAIN)
 
 
 def _seconds_ordered(host: str, port: int) -> float:
     try:
-        return min(float(_ask(host, port, _ORDERED)[0] or 0), _MOST_S)
+        seconds = float(_ask(host, port, _ORDERED)[0] or 0)
     except (OSError, http.client.HTTPException, ValueError):
         return 0.0
+    return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), _MOST_S)
 
 
 def _ask(host: str, port: int, what: str) -> Tuple[str, str]:
