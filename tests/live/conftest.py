@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -54,9 +55,17 @@ async def account(request: pytest.FixtureRequest) -> AsyncIterator[Account]:
 
 
 def pytest_sessionstart() -> None:
-    """Whoever ends the run ends it as Ctrl-C does: with everything put away."""
+    """Whoever ends the run ends it at once, with everything put away.
+
+    Of Python's own handler of Ctrl-C asyncio makes a cancel, which a step that cleans up may swallow.
+    """
     if isinstance(LANE, Lane):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
