@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast.cli.errors import UsageProblem
 from holdfast.contracts.incidents import Incident, Phases
 
 SUFFIXES: Final = (".png", ".svg")
@@ -28,6 +29,17 @@ _COLOURS: Final = {
 }
 _INK: Final = "#2e3440"
 _LEGEND_BELOW: Final = 0.55  # inches
+
+
+def require_drawable(path: Path | None) -> None:
+    """Said before anything is asked for or worked out, not after. Raises UsageProblem; None is no picture, and fine."""
+    if path is None:
+        return
+    if path.suffix not in SUFFIXES:
+        why = f"{path} is no picture: it ends neither with .png nor with .svg"
+        raise UsageProblem(why, remedy="give a name that ends in .png or .svg")
+    if not path.absolute().parent.is_dir():
+        raise UsageProblem(f"there is no folder {path.parent} to draw in")
 
 
 def draw(path: Path, incidents: Sequence[Incident], *, title: str, objective: timedelta | None) -> None:

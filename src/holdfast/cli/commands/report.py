@@ -58,8 +58,7 @@ def report(  # noqa: PLR0917 (each is an option of the command line)
       holdfast report train --all --draw recoveries.svg
       holdfast report train --json | jq '.incidents[].recovery_time'
     """
-    if drawn is not None:
-        _can_be_drawn(drawn)
+    picture.require_drawable(drawn)
     whole = everything or incident is not None
     found = with_holdfast(data_dir, lambda holdfast: holdfast.report(name, everything=whole))
     chosen = found.incidents if incident is None else (_the_one(found, incident),)
@@ -81,16 +80,6 @@ def _the_one(found: WorkloadReport, epoch: int) -> Incident:
         lost = f"those of which were lost: {', '.join(map(str, known))}" if known else "it has lost no machine"
         raise UnknownIncident(f"{found.workload!r} lost no machine of epoch {epoch}; {lost}")
     return next(each for each in found.incidents if each.epoch_lost == epoch)
-
-
-def _can_be_drawn(path: Path) -> None:
-    """Before anything is asked for. Raises UsageProblem."""
-    if path.suffix.lower() not in picture.SUFFIXES:
-        raise UsageProblem(
-            f"{path} ends neither with .png nor with .svg", remedy="give --draw a name that ends with one of them"
-        )
-    if not path.absolute().parent.is_dir():
-        raise UsageProblem(f"there is no folder {path.absolute().parent}", remedy="make it, or give another --draw")
 
 
 def _draw(path: Path, found: WorkloadReport, incidents: Sequence[Incident]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from holdfast.cli import console, progress, words
+from holdfast.cli import console, picture, progress, words
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import Json
 from holdfast.policy.deadline import Rule
@@ -82,7 +82,7 @@ def simulate(
     from holdfast.simcloud.studies.study import simulate as run_study  # noqa: PLC0415
     from holdfast.simcloud.studies.world import Choice  # noqa: PLC0415
 
-    _picture_can_be(draw)
+    picture.require_drawable(draw)
     work = _span("--compute", compute)
     order = Order(
         compute=work,
@@ -151,16 +151,6 @@ def _draw(path: Path, traces: "Sequence[Trace]", order: "Order") -> None:
     except OSError as err:
         raise UsageProblem(f"{path} cannot be written: {err.strerror or err}") from err
     console.say(f"drawn: {path} ({rule.value} on {zones.name})")
-
-
-def _picture_can_be(path: Path | None) -> None:
-    """Said before the study, not after its minutes."""
-    if path is None:
-        return
-    if path.suffix not in (".png", ".svg"):
-        raise UsageProblem(f"{path} is no picture", remedy="give a name that ends in .png or .svg")
-    if not path.absolute().parent.is_dir():
-        raise UsageProblem(f"there is no folder {path.parent} to draw in")
 
 
 def _span(option: str, text: str, *, zero: bool = False) -> timedelta:

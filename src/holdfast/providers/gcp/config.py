@@ -37,9 +37,7 @@ class GcpConfig:
     connect_timeout: timedelta = timedelta(seconds=10)
     answer_timeout: timedelta = timedelta(seconds=60)
     patience: timedelta = timedelta(seconds=10)  # the longest wait for our turn before we say RateLimited
-    notice: timedelta = (
-        timedelta()
-    )  # that a Spot machine is given before it is asked to shut down; see docs/providers.md
+    notice: timedelta = timedelta()  # given to a Spot machine before it is asked to shut down
     pace: float = 1.0  # times the documented least intervals between calls
     operation_patience: timedelta = timedelta(seconds=40)  # a zone without room says so within about 30 s
     stop_patience: timedelta = timedelta(seconds=150)  # a machine is switched off after two minutes at the latest

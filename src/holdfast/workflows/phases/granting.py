@@ -44,16 +44,3 @@ async def _leave_machine(life: Life) -> None:
     now = workflow.now()
     loss = Loss(Cause.REQUESTED, request.reason, silent_since=now, decided_at=now, only=request.strategy)
     return life.lose(loss)
-
-
-async def leave_for_better(life: Life, cause: Cause, reason: str) -> None:
-    """All is well here: without a last save nothing is left."""
-    life.enter(Phase.FAILING_OVER, f"{cause}: {reason}")
-    began = workflow.now()
-    try:
-        await stop_and_save(life)
-    except (ApplicationError, ActivityError) as err:
-        if is_cancelled_exception(err):
-            raise
-        return life.suspect(f"not left, because the last save fails: {words_of(err)}")
-    return life.lose(Loss(cause, reason, silent_since=began, decided_at=began))

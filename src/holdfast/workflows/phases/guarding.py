@@ -108,7 +108,7 @@ async def _look_up(life: Life, departure: _Departure | None) -> None:
     elif departure is not None and departure.until is not None:
         await leaving.leave(life, departure.cause, departure.reason, until=departure.until)
     elif departure is not None:
-        await granting.leave_for_better(life, departure.cause, departure.reason)
+        await leaving.leave_for_better(life, departure.cause, departure.reason)
     elif life.word is not None:
         life.suspect(f"the provider says {life.word.state}: {life.word.detail}")
     else:

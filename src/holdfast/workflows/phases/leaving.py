@@ -1,4 +1,4 @@
-"""Leave a machine before it is taken: its provider gave notice, or its contract ends."""
+"""Leave a machine that nobody wished to leave: before it is taken, or for one that costs less."""
 
 import asyncio
 from datetime import datetime
@@ -13,6 +13,7 @@ from holdfast.policy.leaving import LastSave, last_save
 from holdfast.workflows import steps
 from holdfast.workflows.failures import words_of
 from holdfast.workflows.life import Life
+from holdfast.workflows.phases.parting import stop_and_save
 from holdfast.workflows.wishes import Loss
 
 
@@ -25,9 +26,22 @@ async def leave(life: Life, cause: Cause, reason: str, *, until: datetime) -> No
     life.lose(Loss(cause, f"{reason}; {outcome}", silent_since=began, decided_at=began))
 
 
+async def leave_for_better(life: Life, cause: Cause, reason: str) -> None:
+    """All is well here: without a last save nothing is left."""
+    life.enter(Phase.FAILING_OVER, f"{cause}: {reason}")
+    began = workflow.now()
+    try:
+        await stop_and_save(life)
+    except (ApplicationError, ActivityError) as err:
+        if is_cancelled_exception(err):
+            raise
+        return life.suspect(f"not left, because the last save fails: {words_of(err)}")
+    return life.lose(Loss(cause, reason, silent_since=began, decided_at=began))
+
+
 async def _save_within(life: Life, plan: LastSave) -> str:
     """What came of it, in words."""
-    saving = asyncio.create_task(_stop_and_save(life, plan))
+    saving = asyncio.create_task(_in_a_hurry(life, plan))
     try:
         await workflow.wait_condition(saving.done, timeout=plan.within, timeout_summary="for the last save")
         return saving.result()
@@ -39,7 +53,7 @@ async def _save_within(life: Life, plan: LastSave) -> str:
             steps.unheard(saving)
 
 
-async def _stop_and_save(life: Life, plan: LastSave) -> str:
+async def _in_a_hurry(life: Life, plan: LastSave) -> str:
     """Work that cannot be stopped is saved as it runs."""
     try:
         await steps.stop_work(life.machine(), plan.grace)
