@@ -15,6 +15,7 @@ from tests.scenarios.story import Story
 SECOND = Decimal(1) / 3600
 
 
+@pytest.mark.long
 async def test_our_cost_is_the_market_s_bill_across_a_pause(tell: Tell) -> None:
     story = tell("metered", steps=60)
     await story.begins()

@@ -2,12 +2,15 @@
 
 import asyncio
 
+import pytest
+
 from holdfast.contracts.workload import WorkloadStatus
 from tests.scenarios.conftest import Tell
 from tests.scenarios.stage import PATIENCE
 from tests.scenarios.story import Story
 
 
+@pytest.mark.long
 async def test_worker_then_temporal_then_store_then_market_killed_while_a_workload_runs(tell: Tell) -> None:
     story = tell("kills", steps=300)
     await story.begins()

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.conftest import Tell
 from tests.scenarios.stage import Stage
 from tests.scenarios.story import STEPS, Story
@@ -15,6 +17,7 @@ SIGNS = (b"X-Amz-Signature", b"PRIVATE KEY")
 Found = Iterable[tuple[str, bytes]]
 
 
+@pytest.mark.long
 async def test_no_secret_leaves_the_process_that_needs_it(tell: Tell) -> None:
     story = tell("discreet")
     token = _make_secret(story.stage, "api_token")

@@ -143,6 +143,7 @@ async def test_a_listing_that_lacks_our_machines_or_never_comes_ends_nothing(
     assert report.incidents == () and len(report.leases) == 1
 
 
+@pytest.mark.long
 async def test_sweeps_at_the_same_time_do_no_harm(tell: Tell, sweeper: Holdfast, account: VastProvider) -> None:
     story = tell("crowd", steps=20)
     await story.begins()

@@ -1,5 +1,7 @@
 """The main job on another provider: virtual machines, on demand, entered by another login, without any bid."""
 
+import pytest
+
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.workload import Phase
 from tests.scenarios.conftest import Tell
@@ -7,6 +9,7 @@ from tests.scenarios.conftest import Tell
 ON_DEMAND = {"gpu": "RTX 4090", "terms": "on_demand", "disk_gb": 10}
 
 
+@pytest.mark.long
 async def test_work_on_tensordock_survives_its_machine_and_leaves_nothing_behind(tell: Tell) -> None:
     story = tell("dock", providers=["tensordock"], resources=ON_DEMAND)
     await story.begins()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from holdfast.contracts import names
@@ -135,6 +136,7 @@ async def _is_paid_by_one_at_a_time(story: Story, pool: Pool, instance_id: str) 
     assert abs(sum(each.cost for each in lines) - Decimal(billed["total"])) <= dearest * seconds / 3600
 
 
+@pytest.mark.long
 async def test_a_standby_that_is_dead_when_claimed_is_passed_over(tell: Tell, pools: Callable[[Story], Pool]) -> None:
     story = tell("cold", steps=150)
     pool = pools(story)
@@ -151,6 +153,7 @@ async def test_a_standby_that_is_dead_when_claimed_is_passed_over(tell: Tell, po
     assert second.lease.instance_id not in {str(each["id"]) for each in pool.alive()}
 
 
+@pytest.mark.long
 async def test_two_workloads_that_lose_their_machines_at_once_share_nothing(
     tell: Tell, pools: Callable[[Story], Pool]
 ) -> None:

@@ -151,6 +151,7 @@ async def test_a_leave_waits_out_a_lost_connection_for_its_last_save(story: Stor
     assert story.world.newest().restored == story.world.saves[-1].manifest
 
 
+@pytest.mark.long
 async def test_a_leave_whose_last_save_cannot_be_had_stays_and_loses_nothing(story: Story):
     handle = await story.begin()
     await story.running(handle)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.memory import StrategyRecord
@@ -131,6 +133,7 @@ async def test_a_machine_is_left_for_a_much_cheaper_one(story: Story):
     assert [each.reason for each in story.world.saves] == [SaveReason.STOP]
 
 
+@pytest.mark.long
 async def test_one_that_is_hardly_cheaper_or_does_not_pay_in_time_is_not_moved_to(story: Story):
     story.world.offers = [an_offer(1, "0.80")]
     handle = await story.begin(failover=shopper())  # a move takes 95 s, as far as anybody knows
@@ -155,6 +158,7 @@ async def test_without_a_last_save_nothing_is_left_for_its_price(story: Story):
     assert len(story.world.machines) == 1, "it went on where it was"
 
 
+@pytest.mark.long
 async def test_the_moves_of_a_day_leave_no_look_around(story: Story):
     story.world.recoveries = quick_moves()
     story.world.offers = [an_offer(1, "0.80")]

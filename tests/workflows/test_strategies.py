@@ -118,6 +118,7 @@ async def test_stopped_during_a_race_nothing_is_left(story: Story):
     assert len(story.world.closed) == 3
 
 
+@pytest.mark.long
 async def test_the_next_rung_is_tried_when_one_takes_too_long(story: Story):
     story.world.offers = NEAR[:1]
     ladder = (Strategy.REGIONAL, Strategy.SNAPSHOT)

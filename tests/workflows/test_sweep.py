@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from temporalio import activity
 from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
@@ -120,6 +121,7 @@ async def test_a_listing_of_ten_thousand_machines_gets_the_time_that_its_pace_ne
     assert timedelta(0) < look.schedule_to_start_timeout.ToTimedelta() < needs, "nobody may serve this provider"
 
 
+@pytest.mark.long
 async def test_a_machine_that_will_not_go_keeps_no_other_from_being_ended(
     temporal: WorkflowEnvironment, account: Account
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
@@ -53,6 +54,7 @@ async def test_a_long_wait_for_the_market_continues_as_new(skipping: WorkflowEnv
     await long_story.running(handle, epoch=2)
 
 
+@pytest.mark.long
 async def test_a_first_placement_whose_offers_all_refuse_waits_and_searches_again(story: Story):
     story.world.refusals = {offer.offer_id: "gone" for offer in story.world.offers}
     handle = await story.begin()
@@ -95,6 +97,7 @@ async def test_a_long_outage_is_waited_out_in_runs_that_stay_short(skipping: Wor
     await long_story.until(lambda: long_story.world.alive == ["i2"])
 
 
+@pytest.mark.long
 async def test_nothing_is_started_in_place_on_a_machine_that_is_being_destroyed(story: Story):
     """The first climb could not start it again and let it go. No clock is moved here: a child that runs forbids it."""
     handle = await story.begin()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
@@ -224,6 +225,7 @@ async def test_a_pool_that_is_resized_drained_and_removed_leaves_nothing(pool: P
     assert all(machine.instance.state is InstanceState.GONE for machine in pool.world.machines.values())
 
 
+@pytest.mark.long
 async def test_a_pool_that_continues_as_new_keeps_its_standbys_and_remembers_its_claims(pool: Pool) -> None:
     handle = await _works_with(pool)
     await pool.begins(sync_every=timedelta(seconds=1))

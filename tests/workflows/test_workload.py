@@ -185,6 +185,7 @@ async def test_no_offer_at_all_fails_with_its_own_error_and_rents_nothing(story:
     assert story.world.decisions[0].rejected[0].reason.startswith("$5.00/h is above the limit")
 
 
+@pytest.mark.long
 async def test_a_market_that_does_not_answer_is_waited_for(story: Story):
     story.world.search_is_down = True
     handle = await story.begin()
@@ -497,6 +498,7 @@ async def test_a_lost_machine_that_cannot_be_destroyed_yet_is_at_least_made_to_s
     await story.until(lambda: story.world.alive == ["i2"])
 
 
+@pytest.mark.long
 async def test_work_whose_last_save_can_never_succeed_is_given_up_instead_of_billing_for_ever(story: Story):
     story.world.save_fails = True
     handle = await story.begin()

@@ -105,6 +105,7 @@ class World:
         self.lines: dict[str, str] = {}  # label → instance id, "" until it is known
         self.leases: dict[str, Lease] = {}
         self.metered: list[tuple[str, InstanceState]] = []
+        self.budget_looks = timedelta(minutes=15)
         self.budget_is_used_up = ""  # the reason with which the records end the work
         self.taken: set[str] = set()  # offers that another workload has claimed
         self.claims_are_refused = ""  # why no budget allows a claim
@@ -239,7 +240,7 @@ class World:
     @activity.defn
     async def keep_budget(self, workload: str) -> BudgetWord:
         self.calls["budget"] += 1
-        return BudgetWord(look_again_after=timedelta(minutes=15), used_up=self.budget_is_used_up)
+        return BudgetWord(look_again_after=self.budget_looks, used_up=self.budget_is_used_up)
 
     @activity.defn
     async def open_leases(self, workload: str) -> list[OpenLease]:

@@ -18,6 +18,8 @@ RESERVED_FOR = timedelta(hours=1)
 """So much of the future is reserved, where the budgets allow it."""
 LOOK_EVERY = timedelta(minutes=15)
 """Between two looks at a budget that is far from its end."""
+UNLIMITED_LOOK = timedelta(hours=6)
+"""Between two looks where no budget holds: whoever sets one tells the workloads, and might die before it has."""
 TICK = timedelta(minutes=5)
 """Before its end so much is left for the last checkpoint; and by no more than that is a budget ever exceeded."""
 LEAST = LOOK_EVERY - TICK
@@ -68,8 +70,10 @@ def is_used_up(reservation: Reservation) -> bool:
     return reservation.limited_by is not None and covers is not None and covers <= TICK
 
 
-def look_again_after(reservation: Reservation | None) -> timedelta:
-    """When the reservation is to be moved on; at the latest a tick before it ends."""
+def look_again_after(reservation: Reservation | None, *, limited: bool = True) -> timedelta:
+    """When the reservation is to be moved on; at the latest a tick before it ends. `limited`: some budget holds."""
+    if not limited:
+        return UNLIMITED_LOOK
     if reservation is None or reservation.covers is None:
         return LOOK_EVERY
     return min(max(reservation.covers - TICK, SHORTEST_LOOK), LOOK_EVERY)

@@ -100,7 +100,8 @@ def _keep_one(session: Session, workload: WorkloadRow, row: LeaseRow, now: datet
     limit = reservation.limited_by
     ended = limit is not None and budget.is_used_up(reservation)
     return BudgetWord(
-        look_again_after=budget.look_again_after(reservation),
+        # Pools are not told when a budget is set.
+        look_again_after=budget.look_again_after(reservation, limited=bool(rows) or is_pool_record(workload.name)),
         used_up=budget.used_up(limit.budget) if limit is not None and ended else "",
     )
 

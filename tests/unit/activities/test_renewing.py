@@ -96,6 +96,7 @@ async def test_a_lease_that_ran_out_before_the_start_has_stopped_nothing_and_beg
     assert beat.deadman_at is None and beat.lease_left is not None and beat.lease_left > LEASE
 
 
+@pytest.mark.long
 async def test_transfers_longer_than_the_lease_keep_it_alive(
     env: ActivityEnvironment,
     hosts: HostActivities,

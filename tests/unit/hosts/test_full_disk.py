@@ -65,6 +65,7 @@ async def test_an_end_that_finds_no_room_is_told_when_there_is_some(channel: Age
     assert (await beat_when(channel, WorkState.EXITED)).exit_code == 6
 
 
+@pytest.mark.long
 async def test_a_fence_on_a_full_disk_stops_the_work_at_once_and_is_written_by_the_repeat(
     channel: AgentChannel, client_key: asyncssh.SSHKey, at_epoch: Callable[[int], Lease], machine: Machine
 ) -> None:

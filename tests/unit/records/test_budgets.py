@@ -103,6 +103,16 @@ def test_a_reservation_moves_on_with_the_meter_until_the_budget_ends_it(records:
     assert max(looked) == budget.LOOK_EVERY
 
 
+def test_where_no_budget_holds_it_is_looked_at_four_times_a_day(records: Records, clock: Clock) -> None:
+    records.open_workload(opening())
+    rent(records, 1)
+    word = records.keep_budget("train")
+    assert not word.used_up and word.look_again_after == timedelta(hours=6)
+    clock.now += word.look_again_after
+    set_budget(records, "0.50")
+    assert records.keep_budget("train").used_up, "the records know what was spent before it was set"
+
+
 def test_a_paused_machine_lasts_as_long_as_its_disk_is_paid_for(records: Records, clock: Clock) -> None:
     records.open_workload(opening(budget=Decimal("1")))
     rent(records, 1)
