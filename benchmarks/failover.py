@@ -26,8 +26,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -35,6 +35,7 @@ from pathlib import Path
 
 import recoveries as figures
 from recoveries import LADDER, Cell, Measured, Recovery, size_of
+from stack import clock, running_stack, say
 
 from holdfast.checkpoints.format import Manifest
 from holdfast.checkpoints.stores.opening import open_store
@@ -58,8 +59,6 @@ from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import Settings, load_settings
 from holdfast.simcloud.control import SimControl
 from holdfast.simcloud.profile import Profile, load
-from holdfast.workers.stack.commands import down, up
-from holdfast.workers.stack.plan import UpOptions
 
 STRATEGIES = (*(each.value for each in Strategy), LADDER)
 BOOTS = {"zero": "{kind: constant, seconds: 0}", "realistic": "{kind: uniform, low: 30, high: 90}"}
@@ -110,9 +109,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the stack must not be left behind
     expected, at_most = (_duration(options, *pace) for pace in (EXPECTED, AT_MOST))
     times = options.rounds * len(options.strategies) * len(options.sizes) * len(options.boots)
-    _say(f"{times} failovers: about {_clock(expected)} on a quiet computer, given up after {_clock(at_most)}")
+    say(f"{times} failovers: about {clock(expected)} on a quiet computer, given up after {clock(at_most)}")
     if (load := os.getloadavg()[0]) > QUIET:
-        _say(f"the load is {load:.1f}: other programs run, and the figures will be worth little")
+        say(f"the load is {load:.1f}: other programs run, and the figures will be worth little")
     progress = Progress(expected=expected, until=time.monotonic() + at_most)
     cells: list[Cell] = []
     try:
@@ -120,11 +119,11 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=options.folder, prefix="holdfast-bench-") as folder:
                 asyncio.run(_measure_boots(Path(folder), boots, options, progress, cells))
     except TimeoutError as late:
-        raise SystemExit(f"given up after {_clock(time.monotonic() - progress.began)}: {late}") from late
+        raise SystemExit(f"given up after {clock(time.monotonic() - progress.began)}: {late}") from late
     finally:
         if options.json:
             options.json.write_text(json.dumps([figures.as_json(cell) for cell in cells], indent=2) + "\n")
-    _say(f"took {_clock(time.monotonic() - progress.began)}")
+    say(f"took {clock(time.monotonic() - progress.began)}")
 
 
 def _options(arguments: Sequence[str]) -> Options:
@@ -207,7 +206,7 @@ class Progress:
     began: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
-        _say(f"[{_clock(time.monotonic() - self.began)} of about {_clock(self.expected)}] {text}")
+        say(f"[{clock(time.monotonic() - self.began)} of about {clock(self.expected)}] {text}")
 
     async def until_true(self, reached: Callable[[], Awaitable[bool]], what: str) -> None:
         """Raises TimeoutError, which says what did not come."""
@@ -220,7 +219,7 @@ class Progress:
 async def _measure_boots(home: Path, boots: str, options: Options, progress: Progress, cells: list[Cell]) -> None:
     profile = home / "profile.yaml"
     profile.write_text(PROFILE.format(seed=options.seed, boot=BOOTS[boots]))
-    with _stack(home, profile):
+    with running_stack(home, profile):
         async with Holdfast.connect(load_settings(data_dir=home)) as holdfast:
             with SimControl.of_data_dir(home / MARKET_FOLDER) as market:
                 bench = Bench(home, holdfast, market, load(profile), options, progress)
@@ -231,15 +230,6 @@ async def _measure_boots(home: Path, boots: str, options: Options, progress: Pro
                         if (cell := bench.cell) is not None and any(each.recoveries for each in cell.measured):
                             cells.append(cell)
                             print(f"\n{figures.table(cell)}\n", flush=True)
-
-
-@contextmanager
-def _stack(home: Path, profile: Path) -> Iterator[None]:
-    up(UpOptions(data_dir=home, detach=True, auto_ports=True, market_profile=profile), _say)
-    try:
-        yield
-    finally:
-        down(home, _say)
 
 
 class Bench:
@@ -473,14 +463,6 @@ async def _raw_get(settings: Settings, manifest: str) -> float:
     took = time.perf_counter() - began
     await store.close()
     return sum(sizes) / took
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "logs": ("logs", "logs", "Print a workload's output, from all its machines."),
     "offers": ("offers", "offers", "Show what the market would rent now."),
     "failover": ("failover", "failover", "Move a workload to another machine."),
+    "drill": ("drill", "drill", "Rehearse a loss: a real failover that loses nothing."),
     "pause": ("pause", "pause", "Save, and stop the machine at its provider."),
     "resume": ("resume", "resume", "Start a paused workload again."),
     "stop": ("stop", "stop", "End a workload and let its machine go."),

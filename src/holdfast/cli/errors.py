@@ -14,6 +14,7 @@ from typing import Final
 
 USAGE: Final = 2
 DIFFERS: Final = 22
+DRILL_FAILED: Final = 23
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
@@ -70,6 +71,7 @@ OTHER_CODES: Final = {
     0: "done",
     1: "the operation was tried and failed; the workload failed; a check of `doctor` failed",
     DIFFERS: "`why --recompute`: a decision comes out otherwise than it is on record",
+    DRILL_FAILED: "`drill`: the work did not move, or not within its objective; it runs, and nothing is lost",
     INTERNAL: "an error nobody foresaw; the traceback is in the log that is named",
     BROKEN_PIPE: "who read the output, such as `head`, wanted no more of it",
     INTERRUPTED: "interrupted from the keyboard; what was ordered goes on",

@@ -32,6 +32,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `status` | `status` (phase, reason, epoch, `lease`, `head`), `live` (telemetry or `null`), `save_trouble`, times |
 | ↳ ended from outside | `ended_by_force`, `left_behind` (machines that may still cost money), `from_records` |
 | `pause`, `resume`, `failover`, `stop` | `phase` that was reached, `detail` |
+| `drill` | `passed`, `moved`, `incident` (as in `report`), `cost`, `budget`, `rto`, `rto_met` |
 | `report` | totals against `rto` and `rpo`, `cost`, and lists: `incidents`, `leases`, `checkpoints`, `decisions` |
 | ↳ an incident | `cause`, `reason`, `strategy`, `phases` (seconds), `recovery_time`, `work_lost`, `cost`, `attempts` |
 | `cost` | `total`, `lines` or with `--by` `groups`, and `drift` against the providers' own bills |

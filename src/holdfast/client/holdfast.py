@@ -17,7 +17,19 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from holdfast.client import listing, market, messages, money, pools, recomputing, reports, shortage, starting, sweeping
+from holdfast.client import (
+    drilling,
+    listing,
+    market,
+    messages,
+    money,
+    pools,
+    recomputing,
+    reports,
+    shortage,
+    starting,
+    sweeping,
+)
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
@@ -40,7 +52,7 @@ from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.pools import PoolSpec, PoolStatus, ResizeRequest
-from holdfast.contracts.reports import Part, Recomputed, WorkloadReport
+from holdfast.contracts.reports import DrillReport, Part, Recomputed, WorkloadReport
 from holdfast.contracts.spec import Strategy, WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
 from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
@@ -142,8 +154,26 @@ class Holdfast:
         self, name: str, *, reason: str = "requested", save_first: bool = True, strategy: Strategy | None = None
     ) -> Ack:
         """Leave this machine for another; the answer's phase is `failing_over`. With `strategy` by that one alone."""
-        request = FailoverRequest(reason=reason, save_first=save_first, strategy=strategy)
+        return await self.order_failover(name, FailoverRequest(reason=reason, save_first=save_first, strategy=strategy))
+
+    async def order_failover(self, name: str, request: FailoverRequest) -> Ack:
+        """The same, in the words of the workload's own update."""
         return await self._order(name, "failover", Ack, request)
+
+    async def drill(
+        self,
+        name: str,
+        *,
+        budget: Decimal,
+        strategy: Strategy | None = None,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> DrillReport:
+        """Rehearse a loss for so many USD at most, and wait until the work makes progress again.
+
+        The work is saved, then moves as after a loss; where that fails or gets too dear, it goes on where it was.
+        `told` hears each step.
+        """
+        return await drilling.rehearse(self, name, budget=budget, strategy=strategy, told=told)
 
     async def stop(self, name: str, *, reason: str = "requested", save: bool = True) -> Ack:
         """End the work, save its state unless told otherwise, and let the machine go."""

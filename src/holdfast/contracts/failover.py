@@ -27,6 +27,7 @@ class FailoverInput:
     released: bool = False  # the lost machine is being let go
     only: Strategy | None = None  # what a person asked for, whatever the policy's order
     leave: bool = False  # for another machine, though the lost one answers
+    drill: Decimal | None = None  # no loss but its rehearsal, for so many USD at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class FailoverResult:
     attempts: tuple[Attempt, ...]
     restored_from: CheckpointRef | None = None  # usually the head; an earlier one when the head could not be read
     kept_state: bool = False  # the same machine went on with what was on its disk
+    aborted: str = ""  # why a drill brought the work to no other machine; "": it did, or it was none
 
 
 @dataclass(frozen=True, kw_only=True)

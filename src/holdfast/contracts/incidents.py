@@ -33,6 +33,7 @@ class Cause(StrEnum):
     NOTICE = "notice"  # its provider said that it takes the machine back, and it was left before
     STALLED = "stalled"  # the work ran and got nowhere
     CHEAPER = "cheaper"  # another machine costs so much less that the move pays
+    DRILL = "drill"  # left to rehearse a loss, and kept until another machine has the work
 
 
 class Reach(StrEnum):

@@ -76,6 +76,20 @@ class Recomputed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrillReport:
+    """How the rehearsal of a loss went."""
+
+    workload: str
+    passed: bool  # the work moved, within its objective if it has one
+    moved: bool  # False: it went on where it was; the incident's reason says why
+    incident: Incident  # `phases.detect` is the last save; a real loss has to be noticed first
+    cost: Decimal  # USD, of all machines that were paid for while the work stood still
+    budget: Decimal  # USD
+    rto: timedelta | None  # the objective
+    rto_met: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkloadReport:
     """A workload's record: its sums over all of it, and of each list the newest that fit into one answer."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
@@ -107,6 +108,7 @@ class FailoverRequest:
     reason: str = "requested"
     save_first: bool = True
     strategy: Strategy | None = None  # by this one alone; None: as the policy says
+    drill: Decimal | None = None  # rehearse a loss for so many USD at most; always saves first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,11 @@ class Situation:
     region: str = ""  # where it stood; "": not told
     leave: bool = False  # for another machine, though the lost one answers
 
+    @property
+    def rehearsed(self) -> bool:
+        """Nothing is lost, and nothing may be: the machine is kept until another one has the work."""
+        return self.cause is Cause.DRILL
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
@@ -78,6 +83,15 @@ _IN_PLACE = Rung(
 )
 
 
+BACK = Rung(
+    strategy=Strategy.COLDSTART,
+    reason="the drill found no other machine: the work goes on where it was",
+    in_place=True,
+    new_machine=False,
+)
+"""How a drill that leads nowhere ends."""
+
+
 def ladder(
     spec: FailoverSpec, situation: Situation, *, record: Iterable[StrategyRecord] = (), only: Strategy | None = None
 ) -> Ladder:
@@ -111,7 +125,7 @@ def _weigh(spec: FailoverSpec, situation: Situation, order: tuple[Strategy, ...]
     # With a checkpoint to restore first, the lost machine holds nothing that the policy still counts on: it is let go
     # before the first try, so that no moment is paid twice. No later rung may then restart it.
     first = next((each for each in order if not isinstance(_elsewhere(each, spec, situation), SkippedRung)), None)
-    released = situation.has_checkpoint and first not in (None, Strategy.COLDSTART)
+    released = situation.has_checkpoint and first not in (None, Strategy.COLDSTART) and not situation.rehearsed
     restartable = (
         not (released or situation.leave)
         and situation.cause in _RESTARTABLE_CAUSES
@@ -168,6 +182,8 @@ def _snapshot(situation: Situation) -> Rung | SkippedRung:
 
 def _coldstart(spec: FailoverSpec, situation: Situation, restartable: bool, released: bool) -> Rung | SkippedRung:
     may_start_empty = spec.lose_work or not situation.has_checkpoint
+    if situation.rehearsed and situation.has_checkpoint:
+        return SkippedRung(strategy=Strategy.COLDSTART, reason="a drill starts nothing without the saved work")
     if not (restartable or may_start_empty):
         kept = (
             "is let go for the checkpoint's sake" if released else f"cannot be restarted after {situation.cause.value}"

@@ -9,7 +9,7 @@ from statistics import median
 from pydantic import TypeAdapter
 from sqlmodel import Session, col, or_, select
 
-from holdfast.contracts.incidents import Incident
+from holdfast.contracts.incidents import Cause, Incident
 from holdfast.contracts.machines import Conduct
 from holdfast.contracts.memory import PlaceMemory, StrategyRecord
 from holdfast.contracts.spec import Strategy
@@ -44,7 +44,7 @@ def strategy_records(session: Session, now: datetime) -> list[StrategyRecord]:
     by_strategy: dict[Strategy, list[Incident]] = defaultdict(list)
     for document in session.exec(query):
         incident = _INCIDENT.validate_python(document)
-        if incident.strategy in _STRATEGIES:
+        if incident.strategy in _STRATEGIES and not _went_back(incident):
             by_strategy[Strategy(incident.strategy)].append(incident)
     return [
         StrategyRecord(
@@ -55,6 +55,11 @@ def strategy_records(session: Session, now: datetime) -> list[StrategyRecord]:
         )
         for strategy, incidents in sorted(by_strategy.items())
     ]
+
+
+def _went_back(incident: Incident) -> bool:
+    """A drill that was aborted: the work went on where it was, which says nothing of a real loss."""
+    return incident.cause is Cause.DRILL and incident.strategy == Strategy.COLDSTART
 
 
 def _trials(rows: Iterator[LeaseRow], now: datetime) -> Iterator[breakers.Trial]:

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from temporalio import workflow
@@ -21,10 +22,11 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import FailoverInput, FailoverResult
+from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.memory import StrategyRecord
 from holdfast.contracts.spec import Order, Strategy
-from holdfast.policy import host_memory, ladder
+from holdfast.policy import drills, host_memory, ladder
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.failures import kind_of, words_of
@@ -52,6 +54,8 @@ class FailoverWorkflow:
         self._released = order.released
         self._climbs = order.climbs
         self._rotten: set[Strategy] = set()  # strategies for which no checkpoint is left that can be read
+        self._drill = order.drill
+        self._aborted = ""
         self._settler = self._new_settler(order.epoch)
         self._settler.attempts = list(order.attempts)
 
@@ -62,6 +66,10 @@ class FailoverWorkflow:
         if not rungs:
             message = f"the policy permits no way to go on: {found.why_none}"
             raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
+        if self._drill is not None:
+            if result := await self._rehearse(rungs, self._drill):
+                return result
+            rungs = self._ladder(await self._record()).rungs
         while True:
             for rung in rungs:
                 if settled := await self._climb(rung):
@@ -71,6 +79,29 @@ class FailoverWorkflow:
                 message = f"no checkpoint can be restored, and the policy permits nothing else: {self._phase}"
                 raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
             await self._wait_for_market()
+
+    async def _rehearse(self, rungs: tuple[ladder.Rung, ...], budget: Decimal) -> FailoverResult | None:
+        """A climb that costs no more than the budget, and ends where it began if it leads nowhere else.
+
+        None: the machine on which the work was is lost in earnest meanwhile; what was saved before is not.
+        """
+        for rung in rungs:
+            try:
+                if settled := await self._climb(rung):
+                    return await self._done(rung, settled)
+            except ApplicationError as err:
+                if err.type != ErrorType.BUDGET_EXCEEDED:
+                    raise
+                self._aborted = err.message
+            if self._aborted:
+                break
+        self._aborted = self._aborted or self._phase
+        if settled := await self._climb(ladder.BACK):
+            return await self._done(ladder.BACK, settled)
+        self._aborted += f"; then the machine that was left did not take the work back: {self._phase}"
+        self._drill = None
+        self._order = replace(self._order, cause=Cause.SILENT, drill=None, leave=True)
+        return None
 
     @workflow.query
     def phase(self) -> str:
@@ -97,6 +128,8 @@ class FailoverWorkflow:
 
     async def _within_its_time(self, rung: ladder.Rung) -> Settled | None:
         climbing = CLIMB[rung.strategy](self._settler, self._order.lost, rung)
+        if self._drill is not None and rung != ladder.BACK:
+            return await self._within_its_budget(rung, climbing, self._drill)
         if not workflow.patched("rungs-have-time-boxes"):
             return await climbing
         task, box = asyncio.create_task(climbing), self._order.spec.failover.rung_timeout
@@ -108,12 +141,54 @@ class FailoverWorkflow:
         except TimeoutError:
             if settled := await self._call_off(task):
                 return settled
-            self._say(f"{rung.strategy} took longer than {box.total_seconds():g} s")
+            self._say(f"{rung.strategy} took longer than {self._box_in_words()}")
             return None
         except asyncio.CancelledError:
             if settled := await self._call_off(task):
                 await give_back(settled.lease, "cancelled")  # nobody will hear of it
             raise
+
+    async def _within_its_budget(
+        self, rung: ladder.Rung, climbing: Coroutine[Any, Any, Settled | None], budget: Decimal
+    ) -> Settled | None:
+        """As long as the rung may take, and no longer than the drill is paid for at what is paid just now."""
+        task, ends = asyncio.create_task(climbing), workflow.now() + self._order.spec.failover.rung_timeout
+        try:
+            while not task.done():
+                held = dict(self._settler.held)
+
+                def is_news(seen: dict[str, drills.Held] = held) -> bool:
+                    return task.done() or self._settler.held != seen
+
+                dear = drills.dear_at(self._held(), budget=budget, now=workflow.now())
+                until = min(ends, dear) if dear is not None else ends
+                try:
+                    await workflow.wait_condition(
+                        is_news,
+                        timeout=max(until - workflow.now(), timedelta(milliseconds=1)),
+                        timeout_summary=f"the time and money that {rung.strategy} may take",
+                    )
+                except TimeoutError:
+                    if settled := await self._call_off(task):
+                        return settled
+                    self._settler.let_all_go()
+                    if until == dear:
+                        self._aborted = f"its budget of ${budget:f} is used up"
+                    self._say(self._aborted or f"{rung.strategy} took longer than {self._box_in_words()}")
+                    return None
+            return task.result()
+        except asyncio.CancelledError:
+            if settled := await self._call_off(task):
+                await give_back(settled.lease, "cancelled")  # nobody will hear of it
+            raise
+
+    def _held(self) -> tuple[drills.Held, ...]:
+        """What is paid for while the work stands still: the machine that was left, and those that are tried."""
+        left = drills.Held(hourly=self._order.lost.hourly, since=self._order.decided_at)
+        return (left, *self._settler.held.values())
+
+    def _box_in_words(self) -> str:
+        return f"{self._order.spec.failover.rung_timeout.total_seconds():g} s"
 
     async def _call_off(self, task: "asyncio.Task[Settled | None]") -> Settled | None:
         """What it rents is handed over before this returns; the machine on which the work runs by now, if it does."""
@@ -154,6 +229,7 @@ class FailoverWorkflow:
             attempts=tuple(self._settler.attempts),
             restored_from=settled.restored,
             kept_state=in_place,
+            aborted=self._aborted,
         )
 
     async def _let_go_of_lost_machine(self, *, or_else: Lease | None = None) -> None:

@@ -25,6 +25,7 @@ from holdfast.contracts.incidents import Attempt, Phases
 from holdfast.contracts.machines import Conduct, InstanceState, Lease, Offer
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import host_memory
+from holdfast.policy.drills import Held
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.claiming import claim
@@ -35,6 +36,7 @@ from holdfast.workflows.ranking import rank_offers
 from holdfast.workflows.releasing import release
 
 SETUPS_TRIED = 2
+_RUNNING = "running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ class Settler:
         self._claiming = asyncio.Lock()  # an epoch that is claimed late would be behind the fence of a later one
         self.market_answered = True  # False: the last search reached no provider, which is not an empty market
         self.attempts: list[Attempt] = []
+        self.held: dict[str, Held] = {}  # machines of this search by their labels, those given back included
         self.obstacle: ActivityError | None = None  # what kept the same machine from going on; None: it was not given
         self.called_off = False
 
@@ -96,6 +99,11 @@ class Settler:
     def avoid(self, machine_id: str) -> None:
         """Rent this machine no more during this search."""
         self._avoid.add(machine_id)
+
+    def let_all_go(self) -> None:
+        """Whatever this search was renting when it was called off has been handed over."""
+        now = workflow.now()
+        self.held = {label: each if each.until else replace(each, until=now) for label, each in self.held.items()}
 
     def call_on(self) -> None:
         """Take back a call to stop: whoever called off one search begins another."""
@@ -187,7 +195,7 @@ class Settler:
         if isinstance(moved, NeverUp):
             self._note(lease, strategy, "", began, outcome="did not start again in time")
             return None
-        self._note(lease, strategy, "", began, outcome="running")
+        self._note(lease, strategy, "", began, outcome=_RUNNING)
         return self._settled(moved, began, accepted)
 
     async def on_standby(self, lost: Lease, strategy: str) -> Settled | None:
@@ -209,6 +217,7 @@ class Settler:
     async def _try_standby(self, lease: Lease, strategy: str, began: datetime) -> Settled | None:
         """It is ours by the records: whatever comes of it, it takes the work or is given back."""
         taken_at = workflow.now()
+        self._hold(lease, taken_at)
         try:
             self._go_on()
             self.head = await steps.read_head(self._spec.name)
@@ -224,7 +233,7 @@ class Settler:
         except asyncio.CancelledError:
             await give_back(lease, "cancelled")
             raise
-        self._note(lease, strategy, "", began, outcome="running")
+        self._note(lease, strategy, "", began, outcome=_RUNNING)
         return self._settled(moved, began, taken_at)
 
     async def _with_newest_epoch(self, lease: Lease) -> Lease:
@@ -258,6 +267,7 @@ class Settler:
                 self.epoch += 1
                 lease = _lease_of(offer, self._spec.name, self.epoch, began)
                 lease = await self._claim(offer, lease)
+            self._hold(lease, began)
         except ActivityError as err:
             if not self._is_passed_by(err):
                 raise
@@ -277,7 +287,7 @@ class Settler:
                 saved = (self.head, *self._earlier) if with_state and self.head else ()
                 moved = await self._mover.move_in(lease, ordered_at=began, saved=saved)
                 if isinstance(moved, MovedIn):
-                    self._note(lease, strategy, offer.offer_id, began, outcome="running")
+                    self._note(lease, strategy, offer.offer_id, began, outcome=_RUNNING)
                     return self._settled(moved, began, accepted)
                 conduct, failed_in = host_memory.conduct_of_boot(moved.state), "boot"
         except ActivityError as err:
@@ -344,6 +354,9 @@ class Settler:
             self._costs_enough = True
         return kind == ErrorType.OFFER_TAKEN or self._costs_enough
 
+    def _hold(self, lease: Lease, since: datetime) -> None:
+        self.held[lease.label] = Held(hourly=lease.hourly, since=since)
+
     def _note(self, lease: Lease, strategy: str, offer_id: str, began: datetime, *, outcome: str) -> None:
         attempt = Attempt(
             epoch=lease.epoch,
@@ -356,6 +369,8 @@ class Settler:
             took=workflow.now() - began,
         )
         self.attempts.append(attempt)
+        if outcome != _RUNNING and (held := self.held.get(lease.label)) is not None:
+            self.held[lease.label] = replace(held, until=workflow.now())
         workflow.logger.info("tried %s: %s", lease.label, outcome)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from holdfast.contracts.incidents import Cause
@@ -27,6 +28,7 @@ class Loss:
     only: Strategy | None = None  # what a person asked for
     worked_until: datetime | None = None  # if it had been stopped before, on purpose
     leave: bool = False  # for another machine, though this one answers
+    drill: Decimal | None = None  # no loss but its rehearsal, for so many USD at most
 
 
 class Wishes:

@@ -128,13 +128,18 @@ class WorkloadWorkflow:
 
     @failover.validator
     def _can_fail_over(self, request: FailoverRequest) -> None:
+        if request.drill is not None:
+            self._expect("rehearse a loss", Phase.RUNNING)
+            if request.drill <= 0 or not request.save_first:
+                message = "a drill needs a budget above zero, and saves first"
+                raise ApplicationError(message, type=ErrorType.REQUEST_REJECTED)
         if not self._life.holding:
             self._expect("fail over", Phase.RUNNING, Phase.SUSPECT)
         self._expect_no_other_wish("fail over")
         saves = request.save_first and not self._life.holding  # the machine is gone then
         has_checkpoint = saves or self._life.head is not None
         situation = ladder.Situation(
-            cause=Cause.REQUESTED,
+            cause=Cause.REQUESTED if request.drill is None else Cause.DRILL,
             has_checkpoint=has_checkpoint,
             region=self._life.lease.region if self._life.lease else "",
         )

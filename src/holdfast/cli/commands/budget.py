@@ -1,16 +1,16 @@
 """`holdfast budget set|show`: how much may be spent, and how much is."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
 from holdfast.cli import console, words
+from holdfast.cli.amounts import MOST, dollars
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, with_holdfast
 from holdfast.contracts.money import Scope, Span, Standing
 
-MOST = Decimal(1_000_000)
 app = typer.Typer(help="Limit what may be spent, and show how much is.", no_args_is_help=True, rich_markup_mode=None)
 
 Tenant = Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="All workloads of this tenant.")]
@@ -76,13 +76,7 @@ def show(tenant: Tenant = None, workload: Workload = None, as_json: Json = False
 def _amount(text: str) -> Decimal | None:
     if text == "none":
         return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or not 0 <= amount <= MOST:
-        raise UsageProblem(f"{text!r} is no amount of US dollars", remedy=f"give a number from 0 to {MOST}, or none")
-    return amount
+    return dollars(text, remedy=f"give a number from 0 to {MOST}, or none")
 
 
 def _show(found: tuple[Standing, ...]) -> None:

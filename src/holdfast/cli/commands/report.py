@@ -136,10 +136,15 @@ def _show_incident(incident: Incident, found: WorkloadReport) -> None:
     for line in tell(incident):
         console.answer(line)
     console.answer("")
-    console.table(("PHASE", "FROM", "TOOK", "TO SCALE"), list(_timeline(incident)))
+    show_timeline(incident)
     console.answer("")
     console.answer(f"RTO {_against(incident.recovery_time, found.rto, _kept_by(incident.recovery_time, found.rto))}")
     console.answer(f"RPO {_against(incident.work_lost, found.rpo, _kept_by(incident.work_lost, found.rpo))}")
+
+
+def show_timeline(incident: Incident) -> None:
+    """Its phases, each at its time and to scale."""
+    console.table(("PHASE", "FROM", "TOOK", "TO SCALE"), list(_timeline(incident)))
 
 
 def _kept_by(measured: timedelta | None, objective: timedelta | None) -> bool | None:

@@ -28,8 +28,10 @@ async def _leave_machine(life: Life) -> None:
     """The operator wants another machine: save before it goes, unless told not to."""
     lease, request = life.machine(), life.wishes.failover
     doubted = life.face.phase is Phase.SUSPECT  # then leaving it is what matters
+    cause = Cause.REQUESTED if request.drill is None else Cause.DRILL
     if workflow.patched("leaving-is-failing-over"):
-        life.enter(Phase.FAILING_OVER, f"{Cause.REQUESTED}: {request.reason}")
+        life.enter(Phase.FAILING_OVER, f"{cause}: {request.reason}")
+    began = workflow.now()
     try:
         if request.save_first:
             await stop_and_save(life, tries=1 if doubted else TRIES)
@@ -42,5 +44,13 @@ async def _leave_machine(life: Life) -> None:
             return life.suspect(f"not left, because the last save fails: {words_of(err)}")
         life.face.say(f"leaving without a last save: {words_of(err)}")
     now = workflow.now()
-    loss = Loss(Cause.REQUESTED, request.reason, silent_since=now, decided_at=now, only=request.strategy)
-    return life.lose(loss)
+    return life.lose(
+        Loss(
+            cause,
+            request.reason,
+            silent_since=now if request.drill is None else began,
+            decided_at=now,
+            only=request.strategy,
+            drill=request.drill,
+        )
+    )

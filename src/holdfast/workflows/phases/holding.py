@@ -11,6 +11,7 @@ from holdfast.workflows.life import DAY, Life
 from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss, Wish
 
+_WANTED = (Cause.REQUESTED, Cause.DRILL)  # by a person
 _IN_PLACE = (Cause.REBOOTED, Cause.STALLED)  # the machine goes on, which is no move
 
 
@@ -22,7 +23,7 @@ async def hold_back(life: Life, lost: Lease, loss: Loss) -> Loss | None:
     Nothing bills meanwhile, and nothing saved is lost.
     """
     in_place = loss.cause in _IN_PLACE and not loss.leave
-    if in_place or loss.cause is Cause.REQUESTED or len(life.moves_of_a_day()) < life.spec.failover.per_day:
+    if in_place or loss.cause in _WANTED or len(life.moves_of_a_day()) < life.spec.failover.per_day:
         return None
     if not workflow.patched("moves-are-counted"):
         return None

@@ -59,6 +59,7 @@ async def _climb(life: Life, lease: Lease, loss: Loss, *, released: bool) -> Fai
         only=loss.only,
         released=released,
         leave=loss.leave,
+        drill=loss.drill,
     )
     starting = asyncio.create_task(
         workflow.start_child_workflow(
@@ -129,7 +130,7 @@ def _incident(lost: Lease, loss: Loss, result: FailoverResult, started_at: datet
         epoch_lost=lost.epoch,
         epoch_gained=result.lease.epoch,
         cause=loss.cause,
-        reason=loss.reason,
+        reason=f"{loss.reason}; aborted: {result.aborted}" if result.aborted else loss.reason,
         strategy=result.strategy,
         silent_since=loss.silent_since,
         decided_at=loss.decided_at,
