@@ -35,7 +35,7 @@ from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
 from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
 from holdfast.contracts.pools import ClaimAnswer, Claimed, PoolStatus, Standby
-from holdfast.contracts.reports import LeaseLine, Recomputed, Spread, StrategyLine, WorkloadReport
+from holdfast.contracts.reports import DrillReport, LeaseLine, Recomputed, Spread, StrategyLine, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
 from holdfast.contracts.workload import Ack, WorkloadStatus
@@ -57,6 +57,7 @@ DOCUMENTS = (
         WorkloadReport,
         Incident,
         Recomputed,
+        DrillReport,
         Spread,
         StrategyLine,
         PoolStatus,

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,22 @@ async def left_for_cheaper(story: Story) -> Handle:
     return handle
 
 
+async def drilled(story: Story) -> Handle:
+    """A loss that was rehearsed: once the work moved, once it went on where it was, too dear to be moved."""
+    handle = await story.begin()
+    await story.running(handle)
+    await handle.execute_update("failover", FailoverRequest(reason="a drill", drill=Decimal(1)), result_type=Ack)
+    await story.running(handle, epoch=2)
+    await story.until(lambda: bool(story.world.incidents[-1].recovered_at))
+    story.world.slow_to_boot = {each.machine_id for each in story.world.offers}
+    cheap = FailoverRequest(reason="a drill", drill=Decimal("0.0002"))
+    await handle.execute_update("failover", cheap, result_type=Ack)
+    await story.until(lambda: len(story.world.incidents) >= 3 and bool(story.world.incidents[-1].recovered_at))
+    await story.running(handle)
+    story.world.finish(next(each for each in story.world.machines.values() if each.running))
+    return handle
+
+
 async def paused_and_gone(story: Story) -> Handle:
     """Paused; when it was resumed its machine was gone."""
     handle = await story.begin()
@@ -471,6 +488,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         stall_told,
         left_for_cheaper,
         paused_and_gone,
+        drilled,
     )
 }
 

@@ -26,11 +26,8 @@ from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, LoginRefused
 from holdfast.hosts.heartbeat import Heartbeat, WorkState
 from holdfast.hosts.pool import HostPool
+from holdfast.policy.recovering import first_progress
 from holdfast.policy.stalling import Stalling
-
-_NEVER_REPORTED = timedelta(seconds=20)
-"""Work that has reported no progress for so long reports none at all: its process being alive must do."""
-
 
 _SAME_PROGRESS = timedelta(seconds=2)
 
@@ -180,10 +177,12 @@ class _Watch:
         """When the work first got on, on our clock; once."""
         if self.announced:
             return None
-        if beat.progress_at is not None:
-            return self._ours(beat, beat.progress_at)
-        silent = self._last_sign - self.order.started_at > _NEVER_REPORTED and not self.order.reports_progress
-        return self.order.started_at if silent else None
+        return first_progress(
+            started_at=self.order.started_at,
+            progress_at=self._ours(beat, beat.progress_at),
+            now=self._last_sign,
+            reports=self.order.reports_progress,
+        )
 
     def report(
         self, reach: Reach, detail: str, *, finished: bool = False, exit_code: int | None = None

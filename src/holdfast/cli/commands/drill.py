@@ -48,7 +48,7 @@ def drill(
         if (pays := limit) is None:
             lease = (await holdfast.status(name)).status.lease
             pays = lease.hourly if lease is not None else Decimal(1)
-        console.say(f"a drill of {name}, for {words.money(pays)} at most; Ctrl-C ends the watching, not the drill")
+        console.say(f"a drill of {name}, for ${pays:f} at most; Ctrl-C ends the watching, not the drill")
         with only_watching(name, "rehearsing a loss of"):
             return await holdfast.drill(
                 name, budget=pays, strategy=strategy, told=lambda step: console.say(f"  {step}")
@@ -72,9 +72,11 @@ def _show(found: DrillReport) -> None:
         how = f"moved from e{incident.epoch_lost} to e{incident.epoch_gained} by {incident.strategy}"
     else:
         how = f"went on where it was ({words.without_raw_words(incident.reason)})"
-    console.answer(f"the work {how}; it stood still for {took}, and {words.duration(incident.work_lost)} of it is lost")
+    lost = f"{words.duration(incident.work_lost)} of it is lost" if incident.work_lost else "nothing of it is lost"
+    console.answer(f"the work {how}; it stood still for {took}, and {lost}")
+    console.answer("(detect is the last save: how soon a loss is noticed, `failover.silence`, is not rehearsed)")
     if found.rto is not None:
         kept = "met" if found.rto_met else "MISSED"
         console.answer(f"RTO: objective {words.duration(found.rto)}: {kept}")
-    console.answer(f"cost: {words.money(found.cost)} of {words.money(found.budget)}")
+    console.answer(f"cost: ${found.cost:f} of ${found.budget:f}")
     console.answer("passed" if found.passed else "NOT PASSED")
