@@ -419,7 +419,7 @@ async def drilled(story: Story) -> Handle:
     story.world.slow_to_boot = {"m1", "m3", "m4", "m5"}
     cheap = FailoverRequest(reason="a drill", drill=Decimal("0.0002"))
     await handle.execute_update("failover", cheap, result_type=Ack)
-    await story.until(lambda: len(story.world.incidents) >= 3 and bool(story.world.incidents[-1].recovered_at))
+    await story.until(lambda: len({each.epoch_lost for each in story.world.incidents if each.recovered_at}) == 2)
     await story.running(handle)
     story.world.finish(next(each for each in story.world.machines.values() if each.running))
     return handle
