@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import pydantic_settings
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -29,12 +30,14 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from holdfast.embedded import DEFAULT_DATA_DIR, StackUnreadable, names_a_server, offered_by_stack
+from holdfast.webhooks import key_of
 
 PREFIX = "HOLDFAST_"
 # Secrets of workloads, looked up by host workers when they are needed; what the simulated market is told; and what
 # `make live` may spend.
 _READ_ELSEWHERE = ("HOLDFAST_SECRET_", "HOLDFAST_SIM_", "HOLDFAST_LIVE")
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
@@ -143,6 +146,32 @@ class TelemetrySettings(_Section):
     """`/metrics` with the Temporal SDK's runtime metrics."""
 
 
+class NotifySettings(_Section):
+    """Who is told of losses, recoveries and ends, by signed webhook. Only control workers need it."""
+
+    url: SecretStr | None = None
+    """Where to; a secret, as whoever knows such an address may often write there."""
+    secret: SecretStr | None = None
+    """What the messages are signed with: `whsec_` and 24 to 64 random bytes in base64."""
+
+    def receiver(self) -> tuple[str, str] | None:
+        """Address and secret; None: nobody is to be told."""
+        if self.url is None or self.secret is None:
+            return None
+        return self.url.get_secret_value(), self.secret.get_secret_value()
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        if (self.url is None) is not (self.secret is None):
+            raise ValueError("url and secret go together")
+        if self.url is not None and self.secret is not None:
+            where = urlsplit(self.url.get_secret_value())
+            if where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+                raise ValueError("url must begin with https:// (http:// only for this computer itself)")
+            key_of(self.secret.get_secret_value())
+        return self
+
+
 class EmbeddedTemporal(_Section):
     """The server that `holdfast up` runs here."""
 
@@ -166,6 +195,7 @@ class Settings(BaseSettings):
     hosts: HostSettings = HostSettings()
     sweep: SweepSettings = SweepSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    notify: NotifySettings = NotifySettings()
     embedded_temporal: EmbeddedTemporal | None = None
     """Set by a living stack, unless `TEMPORAL_*` variables say where the server is."""
     market_url: str | None = None

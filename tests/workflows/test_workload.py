@@ -95,6 +95,20 @@ async def test_work_lost_counts_from_the_checkpoint_that_was_restored(story: Sto
     assert abs(story.world.incidents[0].work_lost - timedelta(seconds=7)) < timedelta(seconds=1)
 
 
+async def test_a_loss_is_on_record_before_it_is_answered(story: Story):
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.moments.hold("search_offers 2 begins")
+    story.world.outbid(story.world.newest())
+    await story.moment("search_offers 2 begins")
+    await story.until(lambda: bool(story.world.losses))
+    (loss,) = story.world.losses
+    assert (loss.cause, loss.epoch_lost, loss.epoch_gained) == (Cause.OUTBID, 1, None)
+    assert story.world.incidents == []
+    story.world.moments.go_on()
+    await story.running(handle, epoch=2)
+
+
 async def test_an_api_outage_alone_moves_nothing(story: Story):
     handle = await story.begin()
     await story.running(handle)

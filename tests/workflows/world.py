@@ -111,7 +111,8 @@ class World:
         self.claims_are_refused = ""  # why no budget allows a claim
         self.claims_are_refused_after: int | None = None  # the last epoch for which a budget pays
         self.closed: dict[str, str] = {}
-        self.incidents: list[Incident] = []
+        self.incidents: list[Incident] = []  # that were answered
+        self.losses: list[Incident] = []  # as they were told before that
         self.memories: list[MachineMemory] = []
         self.places: list[PlaceMemory] = []
         self.recoveries: list[StrategyRecord] = []
@@ -297,6 +298,9 @@ class World:
 
     @activity.defn
     async def record_incident(self, incident: Incident) -> None:
+        if incident.epoch_gained is None:
+            self.losses.append(incident)
+            return
         self.incidents = [each for each in self.incidents if each.epoch_lost != incident.epoch_lost]
         self.incidents.append(incident)
 

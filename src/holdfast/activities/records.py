@@ -22,6 +22,7 @@ from holdfast.contracts.memory import (
     StrategyRecord,
 )
 from holdfast.contracts.money import MeterInput
+from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.reports import WorkloadReport
 from holdfast.policy.retention import retain
 from holdfast.records.store import Records
@@ -99,6 +100,11 @@ class RecordActivities:
     def list_machines(self, order: ListMachinesInput) -> list[MachineMemory]:
         with translated():
             return self._records.list_machines(order)
+
+    @activity.defn
+    def list_notifications(self, order: ListNotificationsInput) -> list[Notification]:
+        with translated():
+            return self._records.list_notifications(order)
 
     @activity.defn
     def machine_history(self, order: MachineKey) -> MachineHistory | None:

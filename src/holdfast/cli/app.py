@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "sweep": ("sweep", "sweep", "End machines that cost money and that nobody owns."),
     "cost": ("cost", "cost", "Show what every machine cost, and whether the bills agree."),
     "budget": ("budget", "app", "Limit what may be spent, and show how much is."),
+    "notify": ("notify", "app", "Tell others of losses and recoveries by signed webhook."),
     "sim": ("sim", "app", "Act on the simulated market: kill, outbid, partition, bill."),
     "simulate": ("simulate", "simulate", "Try a deadline policy on traces of real spot machines."),
     "worker": ("worker", "worker", "Run workers of one or more roles."),

@@ -89,6 +89,13 @@ def variables(environ: dict[str, str]) -> Check:
     return ok("variables", "all HOLDFAST_* variables are known")
 
 
+def notifications(settings: Settings) -> Check:
+    """Whether anybody is told when a machine is lost; whether it listens is for `holdfast notify test`."""
+    if settings.notify.url is None:
+        return ok("notifications", "nobody is told of losses; docs/notifications.md says how")
+    return ok("notifications", "a receiver is set; `holdfast notify test` tries it")
+
+
 def disk(data_dir: Path) -> Check:
     """There is room for state and logs."""
     there = next(each for each in (data_dir, *data_dir.parents) if each.exists())

@@ -63,6 +63,7 @@ TABLE: Final = (
     Row("holdfast.simcloud.control.SimError", 19, "the simulated market does not answer, or refuses", START_MARKET),
     Row("holdfast.workers.stack.errors.StackError", 20, "the embedded stack cannot start or stop"),
     Row("holdfast.client.errors.BudgetExceeded", 21, "a budget does not pay for a machine; nothing was rented"),
+    Row("holdfast.client.errors.NoReceiver", 78, "a setting cannot be used"),
     Row("holdfast.client.errors.HoldfastError", 1, "the operation was tried and failed"),
     Row("holdfast.settings.SettingsError", 78, "a setting cannot be used"),
     Row("holdfast.embedded.StackUnreadable", 78, "a setting cannot be used"),

@@ -50,6 +50,8 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `pool show`, `pool resize`, `pool drain`, `pool rm` | the pool, as in `ls` |
 | `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
 | `sweep` | a list, one for each provider: `owned`, `listed`, `foreign`, `findings`, `doubt` |
+| `notify ls` | a list, newest first: `event_id`, `kind`, `document`, `tries`, `delivered_at`, `last_error`, … |
+| `notify test` | the message, as in `notify ls` |
 | `machines ls` | a list: `provider`, `machine_id`, `good`, `bad`, `neutral`, `banned_until`, `ban_reason` |
 | `machines history` | `machine` and `stays` |
 | `machines ban`, `machines unban` | the machine as it is remembered then |

@@ -56,6 +56,12 @@ class UnknownWorkload(HoldfastError):
     remedy_by_default = "`holdfast ps --all` lists the names that are known"
 
 
+class NoReceiver(HoldfastError):
+    """Nobody is to be told of anything: the settings name no webhook."""
+
+    remedy_by_default = "set HOLDFAST_NOTIFY__URL and HOLDFAST_NOTIFY__SECRET; docs/notifications.md"
+
+
 class UnknownIncident(HoldfastError):
     """The workload lost no machine of this epoch."""
 

@@ -33,6 +33,7 @@ from holdfast.contracts.money import (
     Standing,
     StandingsInput,
 )
+from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
@@ -252,6 +253,12 @@ async def list_machines(order: ListMachinesInput) -> list[MachineMemory]:
 @activity.defn
 async def machine_history(order: MachineKey) -> MachineHistory | None:
     """The times that we had a machine; None for one that we never had."""
+    raise _stub()
+
+
+@activity.defn
+async def list_notifications(order: ListNotificationsInput) -> list[Notification]:
+    """What was told by webhook lately, and how that went; the newest first."""
     raise _stub()
 
 

@@ -16,7 +16,7 @@ from holdfast.contracts.money import Budget, BudgetWord, Scope, SetBudgetInput, 
 from holdfast.contracts.names import is_pool_record
 from holdfast.policy import budget, metering
 from holdfast.policy.metering import Interval
-from holdfast.records import meter
+from holdfast.records import meter, outbox
 from holdfast.records.errors import BudgetExceeded
 from holdfast.records.tables import BudgetRow, LeaseRow, WorkloadRow
 
@@ -85,11 +85,15 @@ def keep(session: Session, workload: WorkloadRow, now: datetime) -> BudgetWord:
         return BudgetWord(look_again_after=budget.LOOK_EVERY)
     if is_pool_record(workload.name):
         words = [_keep_one(session, workload, row, now) for row in standing_by]
-        return min(words, key=lambda word: (not word.used_up, word.look_again_after))
-    *leaving, row = standing_by
-    for each in leaving:
-        _leave(session, each, now)
-    return _keep_one(session, workload, row, now)
+        word = min(words, key=lambda word: (not word.used_up, word.look_again_after))
+    else:
+        *leaving, row = standing_by
+        for each in leaving:
+            _leave(session, each, now)
+        word = _keep_one(session, workload, row, now)
+    if word.used_up:
+        outbox.budget_used_up(session, workload.name, workload.generation, word.used_up, now)
+    return word
 
 
 def _keep_one(session: Session, workload: WorkloadRow, row: LeaseRow, now: datetime) -> BudgetWord:

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, func, select
 
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
+from holdfast.records import outbox
 from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import DecisionRow, IncidentRow, LeaseRow
 from holdfast.records.workloads import locked
@@ -18,8 +19,8 @@ _INCIDENT: TypeAdapter[Incident] = TypeAdapter(Incident)
 _DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 
 
-def record_incident(session: Session, incident: Incident) -> None:
-    """Keep the incident, instead of what was recorded on the same loss before."""
+def record_incident(session: Session, incident: Incident, now: datetime) -> None:
+    """Keep the incident, instead of what was recorded on the same loss before; those who want to know are told."""
     facts: dict[str, Any] = {
         "cause": incident.cause.value,
         "strategy": incident.strategy,
@@ -33,10 +34,12 @@ def record_incident(session: Session, incident: Incident) -> None:
     row = session.get(IncidentRow, (incident.workload, incident.epoch_lost))
     if row is None:
         generation = _generation_of(session, incident.workload, incident.epoch_lost) or present
+        outbox.incident(session, incident, generation, now)
         session.add(
             IncidentRow(workload=incident.workload, epoch_lost=incident.epoch_lost, generation=generation, **facts)
         )
     else:
+        outbox.incident(session, incident, row.generation, now)
         row.sqlmodel_update(facts)
 
 

@@ -8,6 +8,7 @@ from sqlmodel import Session, select
 from holdfast.contracts.machines import InstanceState, OpenLease
 from holdfast.contracts.sweeping import Finding, JudgeInput, Known, Ruling, Stranger
 from holdfast.policy import sweeping
+from holdfast.records import outbox
 from holdfast.records.tables import LeaseRow, SightingRow
 
 
@@ -21,6 +22,9 @@ def judge(session: Session, order: JudgeInput, now: datetime) -> list[Finding]:
     found = [_finding(session, order, each, asked_at, listed_at) for each in [*_unlisted(order), *order.strangers]]
     findings = [finding for finding in found if finding is not None]
     if not order.dry_run:
+        for finding in findings:
+            if finding.ruling is Ruling.END:
+                outbox.stranger_ended(session, finding, now)
         _remember(session, order.provider, findings, asked_at, listed_at)
     return findings
 

@@ -51,6 +51,7 @@ from holdfast.contracts.money import (
     Standing,
     StandingsInput,
 )
+from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import HandOverInput, HandOverResult
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.sweeping import Finding, JudgeInput
@@ -63,6 +64,7 @@ from holdfast.records import (
     installation,
     journal,
     leases,
+    outbox,
     pools,
     reports,
     sightings,
@@ -140,7 +142,7 @@ class Records:
     def close_workload(self, order: CloseWorkloadInput) -> None:
         """Close the newest generation. The first close stands."""
         with self._writing() as session:
-            workloads.close_workload(session, order)
+            workloads.close_workload(session, order, self._clock())
 
     def workload_names(self) -> list[str]:
         """Every name that was ever opened, in order."""
@@ -294,7 +296,7 @@ class Records:
     def record_incident(self, incident: Incident) -> None:
         """Keep an incident; the same workload and lost epoch again replaces it."""
         with self._writing() as session:
-            journal.record_incident(session, incident)
+            journal.record_incident(session, incident, self._clock())
 
     def record_decision(self, decision: Decision) -> None:
         """Keep a decision; the same one again changes nothing."""
@@ -305,6 +307,33 @@ class Records:
         """What is recorded about one generation, the newest by default; None for a name never opened."""
         with self._reading() as session:
             return reports.report_workload(session, order, generation, self._clock())
+
+    # --- what is told by webhook ---
+
+    def due_notifications(self, at_most: int) -> list[Notification]:
+        """Those to be tried now, in the order of their events."""
+        with self._reading() as session:
+            return outbox.due(session, self._clock(), at_most=at_most)
+
+    def claim_notification(self, told: Notification) -> bool:
+        """Whether it is the caller's to try; then it is nobody else's for a minute."""
+        with self._writing() as session:
+            return outbox.claim(session, told, self._clock())
+
+    def settle_notification(self, number: int, *, error: str, next_at: datetime | None) -> None:
+        """What came of a try: no error, it is delivered; an error and no next time, it is given up."""
+        with self._writing() as session:
+            outbox.settle(session, number, self._clock(), error=error, next_at=next_at)
+
+    def prune_notifications(self) -> None:
+        """Give up those that nobody took in a day, and forget those of a month ago."""
+        with self._writing() as session:
+            outbox.prune(session, self._clock())
+
+    def list_notifications(self, order: ListNotificationsInput) -> list[Notification]:
+        """The newest first."""
+        with self._reading() as session:
+            return outbox.newest(session, order)
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, MetaData, Text, false, text
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, MetaData, Text, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from holdfast.records.types import Document, Money, Span, UtcDateTime
@@ -221,3 +221,21 @@ class DecisionRow(Table, table=True):
     strategy: str = Field(primary_key=True, sa_type=Text)
     generation: int
     document: dict[str, Any] = Field(sa_type=Document)
+
+
+class NotificationRow(Table, table=True):
+    """An event that is told by webhook, and how the telling goes."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (UniqueConstraint("event_id"), Index(None, "next_at"))
+
+    number: int | None = Field(default=None, primary_key=True)  # given by the database, in the order of events
+    event_id: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    document: dict[str, Any] = Field(sa_type=Document)
+    made_at: datetime = Field(sa_type=UtcDateTime)
+    tries: int
+    next_at: datetime = Field(sa_type=UtcDateTime)  # also: whoever claims it moves this on
+    delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    given_up_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_error: str = Field(default="", sa_type=Text)

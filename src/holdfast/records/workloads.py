@@ -19,7 +19,7 @@ from holdfast.contracts.machines import Offer
 from holdfast.contracts.money import Scope, SetBudgetInput, Span
 from holdfast.contracts.names import is_pool_record, label
 from holdfast.contracts.spec import WorkloadSpec
-from holdfast.records import budgets, installation, rows
+from holdfast.records import budgets, installation, outbox, rows
 from holdfast.records.errors import Fenced, OfferTaken, UnknownWorkload
 from holdfast.records.tables import CheckpointRow, GenerationRow, LeaseRow, WorkloadRow
 
@@ -73,13 +73,15 @@ def claim_epoch(session: Session, order: ClaimEpochInput, now: datetime) -> Clai
     return ClaimEpochResult(head=head_of(session, workload), label=intent.label if intent else "")
 
 
-def close_workload(session: Session, order: CloseWorkloadInput) -> None:
-    """Close the newest generation. The first close stands."""
+def close_workload(session: Session, order: CloseWorkloadInput, now: datetime) -> None:
+    """Close the newest generation. The first close stands, and is told to those who want to know."""
     generation = newest_generation(session, locked(session, order.workload))
     if generation.closed_at is None:
         generation.closed_at = order.closed_at
         generation.phase = order.phase.value
         generation.reason = order.reason
+        if not is_pool_record(order.workload):
+            outbox.ended(session, generation, now)
 
 
 def locked(session: Session, name: str) -> WorkloadRow:

@@ -55,6 +55,9 @@ class Metrics:
         self._phases = self._histogram(
             "holdfast_recovery_phase_seconds", "Where the time of a recovery went.", _RECOVERY, "phase"
         )
+        self._notifications = self._counter(
+            "holdfast_notifications", "Tries to tell something by webhook.", "kind", "outcome"
+        )
         self._transfers = self._histogram(
             "holdfast_checkpoint_seconds", "Saves and restores.", _TRANSFER, "operation", "outcome"
         )
@@ -62,6 +65,10 @@ class Metrics:
         self._calls = self._histogram(
             "holdfast_provider_call_seconds", "Calls of provider APIs.", _CALL, "provider", "verb", "outcome"
         )
+
+    def notification(self, kind: str, outcome: str) -> None:
+        """Count a try to tell something by webhook: `delivered`, `failed` (tried again) or `given_up`."""
+        self._notifications.labels(kind, outcome).inc()
 
     def strangers(self, provider: str, rulings: Mapping[str, int]) -> None:
         """Replace what the last sweep found at a provider: machines that nobody owns, by what is done about them."""

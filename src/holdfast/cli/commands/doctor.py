@@ -41,7 +41,13 @@ def doctor(as_json: Json = False, data_dir: DataDir = None) -> int:
 
 
 async def _collect(settings: Settings) -> list[Check]:
-    here = [checks.python(), checks.programs(), checks.variables(dict(os.environ)), checks.disk(settings.data_dir)]
+    here = [
+        checks.python(),
+        checks.programs(),
+        checks.variables(dict(os.environ)),
+        checks.disk(settings.data_dir),
+        checks.notifications(settings),
+    ]
     return [*here, *[check async for check in _servers(settings)], *[check async for check in _temporal(settings)]]
 
 

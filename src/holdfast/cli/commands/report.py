@@ -191,6 +191,9 @@ def tell(incident: Incident) -> Iterator[str]:
     gained = f"e{incident.epoch_gained}" if incident.epoch_gained is not None else "nothing yet"
     yield f"e{incident.epoch_lost} → {gained}  {incident.cause.value} at {words.clock(incident.silent_since)}"
     yield f"  {words.without_raw_words(incident.reason)}"
+    if incident.epoch_gained is None:
+        yield "  no other machine yet"
+        return
     yield (
         f"  recovered by {incident.strategy} in {words.duration(incident.recovery_time)}, "
         f"work lost {words.duration(incident.work_lost)}, cost {words.money(incident.cost)}"

@@ -15,6 +15,7 @@ from holdfast.records.store import Records
 from holdfast.telemetry.health import Check
 from holdfast.workers.census import take_census
 from holdfast.workers.durable import SANDBOX, WORKFLOWS
+from holdfast.workers.notifying import deliver_notifications
 from holdfast.workers.shop import Shop
 
 _THREADS = 8
@@ -26,6 +27,7 @@ async def crew(shop: Shop) -> list[Worker]:
     shop.stack.callback(records.close)
     shop.needs["records"] = _records_check(records)
     await shop.stack.enter_async_context(take_census(shop.client, shop.metrics))
+    await shop.stack.enter_async_context(deliver_notifications(records, shop.settings.notify.receiver(), shop.metrics))
     acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
     money = MoneyActivities(records, metrics=shop.metrics)
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
@@ -47,6 +49,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.list_machines,
                 acts.machine_history,
                 acts.ban_machine,
+                acts.list_notifications,
                 acts.open_leases,
                 acts.mark_verified,
                 acts.forget_checkpoints,

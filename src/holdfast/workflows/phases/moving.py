@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import FailoverInput, FailoverResult
-from holdfast.contracts.incidents import Incident
+from holdfast.contracts.incidents import Incident, Phases
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import steps
@@ -29,6 +29,7 @@ async def fail_over(life: Life) -> None:
     started_at = life.started_at or loss.silent_since
     await life.saver.detach()
     life.pending = None  # a machine lost before it made progress: its incident stays without a recovery
+    telling = _tell(lease, loss)
     held = await hold_back(life, lease, loss)
     loss = held or loss
     try:
@@ -40,10 +41,35 @@ async def fail_over(life: Life) -> None:
     life.moved(result.kept_state)
     life.epoch = max(life.epoch, result.epoch)
     life.pending = _incident(lease, loss, result, started_at)
+    if telling is not None:
+        await telling  # what is older is never written over what is newer
     await steps.record_incident(life.pending)
     how = f"{result.strategy} after {loss.cause}"
     base = result.head if result.kept_state else result.restored_from
     return await life.work_runs(result.lease, result.started_at, how, head=result.head, base=base)
+
+
+def _tell(lost: Lease, loss: Loss) -> "asyncio.Task[None] | None":
+    """Write the loss down before it is answered, which may take hours: somebody may want to know at once."""
+    if not workflow.patched("losses-are-told-at-once"):
+        return None
+    incident = Incident(
+        workload=lost.workload,
+        epoch_lost=lost.epoch,
+        epoch_gained=None,
+        cause=loss.cause,
+        reason=loss.reason,
+        strategy="",
+        silent_since=loss.silent_since,
+        decided_at=loss.decided_at,
+        recovered_at=None,
+        phases=Phases(detect=loss.decided_at - loss.silent_since),
+        recovery_time=None,
+        work_lost=None,
+    )
+    telling = asyncio.create_task(steps.record_incident(incident))
+    steps.unheard(telling)
+    return telling
 
 
 async def _climb(life: Life, lease: Lease, loss: Loss, *, released: bool) -> FailoverResult:
