@@ -425,6 +425,17 @@ async def drilled(story: Story) -> Handle:
     return handle
 
 
+async def told(story: Story) -> Handle:
+    """A loss that was on record before it was answered, as losses are since."""
+    handle = await story.begin()
+    await story.running(handle)
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=2)
+    await story.until(lambda: bool(story.world.losses and story.world.incidents[0].recovered_at))
+    story.world.finish(story.world.newest())
+    return handle
+
+
 async def paused_and_gone(story: Story) -> Handle:
     """Paused; when it was resumed its machine was gone."""
     handle = await story.begin()
@@ -489,6 +500,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         left_for_cheaper,
         paused_and_gone,
         drilled,
+        told,
     )
 }
 
