@@ -32,6 +32,7 @@ from recoveries import quantile
 from stack import clock, running_stack, say
 
 from holdfast.client import Holdfast
+from holdfast.client.errors import NoWorker, TemporalUnavailable, Unanswered
 from holdfast.contracts import names
 from holdfast.contracts.incidents import Incident, Phases
 from holdfast.contracts.spec import CheckpointSpec, PriceSpec, ResourcesSpec, WorkloadSpec
@@ -58,7 +59,8 @@ while :; do
     mv "$HOLDFAST_PROGRESS_FILE.draft" "$HOLDFAST_PROGRESS_FILE"
     sleep 5
 done"""
-AT_ONCE = 8  # workloads that are begun, or asked about, at the same time
+GLANCE = 1.0  # seconds
+AT_ONCE = 6  # workloads that are begun, or asked about, at the same time
 SPARE = 1.2  # machines for each workload
 LOST_WITHIN = 60.0  # seconds
 PATIENCE = 1800.0  # seconds without any news, before the run is given up
@@ -255,7 +257,12 @@ async def _each(given: Iterable[Asked], ask: Callable[[Asked], Awaitable[Answer]
 
     async def one(each: Asked) -> Answer:
         async with gate:
-            return await ask(each)
+            while True:
+                try:
+                    return await ask(each)
+                except (NoWorker, Unanswered, TemporalUnavailable) as late:  # a worker that has much to do
+                    say(f"asked again: {late}")
+                    await asyncio.sleep(GLANCE)
 
     return list(await asyncio.gather(*(one(each) for each in given)))
 
@@ -265,7 +272,7 @@ async def _until(reached: Callable[[], Awaitable[bool]], what: str) -> None:
     try:
         async with asyncio.timeout(PATIENCE):
             while not await reached():  # noqa: ASYNC110 - what is waited for happens in other processes
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(GLANCE)
     except TimeoutError as late:
         raise SystemExit(f"given up: still waiting until {what}") from late
 

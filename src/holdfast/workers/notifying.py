@@ -25,15 +25,12 @@ log = logging.getLogger("holdfast.worker")
 
 @asynccontextmanager
 async def deliver_notifications(
-    records: Records, receiver: tuple[str, str] | None, metrics: Metrics, *, every: timedelta = EVERY
+    records: Records, receiver: tuple[str, str], metrics: Metrics, *, every: timedelta = EVERY
 ) -> AsyncIterator[None]:
-    """Deliver while the block runs to a receiver, an address and its secret, if there is one.
+    """Deliver while the block runs to a receiver, an address and its secret.
 
     Several workers share the work: each try is one worker's.
     """
-    if receiver is None:
-        yield
-        return
     task = asyncio.create_task(_deliver_for_ever(records, receiver, metrics, every))
     try:
         yield

@@ -146,13 +146,6 @@ async def test_two_workers_tell_an_event_once(records: Records):
     )
 
 
-async def test_without_a_receiver_nothing_is_tried(records: Records):
-    end_of_a_workload(records)
-    async with deliver_notifications(records, None, Metrics(), every=OFTEN):
-        await asyncio.sleep(0.2)
-    assert state_of(records).tries == 0
-
-
 def test_what_is_told_twice_is_one_event(records: Records):
     end_of_a_workload(records)
     records.close_workload(_close("train", Phase.FAILED, "told late, by somebody else"))

@@ -15,7 +15,6 @@ from holdfast.records.store import Records
 from holdfast.telemetry.health import Check
 from holdfast.workers.census import take_census
 from holdfast.workers.durable import SANDBOX, WORKFLOWS
-from holdfast.workers.notifying import deliver_notifications
 from holdfast.workers.shop import Shop
 
 _THREADS = 8
@@ -27,7 +26,10 @@ async def crew(shop: Shop) -> list[Worker]:
     shop.stack.callback(records.close)
     shop.needs["records"] = _records_check(records)
     await shop.stack.enter_async_context(take_census(shop.client, shop.metrics))
-    await shop.stack.enter_async_context(deliver_notifications(records, shop.settings.notify.receiver(), shop.metrics))
+    if (receiver := shop.settings.notify.receiver()) is not None:
+        from holdfast.workers.notifying import deliver_notifications  # noqa: PLC0415 - loads an HTTP client
+
+        await shop.stack.enter_async_context(deliver_notifications(records, receiver, shop.metrics))
     acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
     money = MoneyActivities(records, metrics=shop.metrics)
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
