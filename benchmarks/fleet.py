@@ -11,6 +11,9 @@
    machines it lost, on one machine; the market must hold no other.
 5. Count the events that all this wrote into Temporal's histories.
 
+An agent's sign of life comes every `--beat` seconds: each costs a simulated host two processes, and on a small computer
+hundreds of hosts with one in every second would be all that is measured.
+
 The market asks for no minimum interval between calls here: a provider that does would set the pace, not we.
 """
 
@@ -38,7 +41,7 @@ from holdfast.contracts.incidents import Incident, Phases
 from holdfast.contracts.spec import CheckpointSpec, PriceSpec, ResourcesSpec, WorkloadSpec
 from holdfast.contracts.workload import Phase
 from holdfast.embedded import MARKET_FOLDER
-from holdfast.settings import load_settings
+from holdfast.settings import load_settings, variable
 from holdfast.simcloud.control import SimControl
 from holdfast.workers.stack.state import Home
 
@@ -72,6 +75,7 @@ class Options:
     workloads: int
     lost: float
     quiet: float
+    beat: float
     folder: Path | None
     json: Path | None
 
@@ -79,6 +83,7 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Found:
     workloads: int
+    beat: float  # seconds between two signs of life of an agent
     placed_in: float  # seconds, all of them
     quiet: float  # seconds
     worker_processor: float  # share of one core while nothing happened
@@ -96,6 +101,7 @@ class Found:
 
 def main() -> None:
     options = _options(sys.argv[1:])
+    os.environ[variable("hosts", "heartbeat_interval")] = f"{options.beat:g}s"
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="holdfast-fleet-") as folder:
         found = asyncio.run(_measure(Path(folder), options))
     if options.json:
@@ -112,6 +118,7 @@ def _options(arguments: list[str]) -> Options:
     parser.add_argument(
         "--quiet", metavar="S", type=float, default=120.0, help="seconds in which nothing happens (120)"
     )
+    parser.add_argument("--beat", metavar="S", type=float, default=5.0, help="seconds between signs of life (5)")
     parser.add_argument("--folder", type=Path, help="where to work; needs 5 MB for each workload")
     parser.add_argument("--json", metavar="FILE", type=Path)
     given = parser.parse_args(arguments)
@@ -171,6 +178,7 @@ class Fleet:
         failovers = [await self._length(names.failover_id(each.workload, each.epoch_lost)) for each in incidents]
         return Found(
             workloads=len(self._names),
+            beat=self._options.beat,
             placed_in=placed_in,
             quiet=quiet,
             worker_processor=used / quiet,
@@ -309,7 +317,8 @@ def _wrongs(found: Found) -> list[str]:
 def _table(found: Found) -> str:
     day = 86_400 / found.quiet / found.workloads
     lines = [
-        f"{found.workloads} workloads, one worker, load {found.load[0]:.1f} before, {found.load[1]:.1f} after",
+        f"{found.workloads} workloads, one worker, a sign of life every {found.beat:g} s, "
+        f"load {found.load[0]:.1f} before, {found.load[1]:.1f} after",
         f"placed in {clock(found.placed_in)}",
         f"nothing happens: {found.worker_processor:.1%} of a core, {found.worker_memory_mb:.0f} MB, "
         f"{found.events_quiet * day:.0f} events per workload in a day",
