@@ -7,7 +7,7 @@ import signal
 import sys
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -257,8 +257,10 @@ _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDu1fUDgHGXQdUpu9X8qvY2XWnUeYyNUsLsr
 
 
 @asynccontextmanager
-async def a_yard(folder: Path, lanes: int) -> AsyncIterator["asyncio.Queue[Lane]"]:
-    """So many lanes, to be taken and put back."""
+async def a_yard(
+    folder: Path, lanes: int, *, machines: Sequence[dict[str, Any]] = slots("RTX 4090", 12, first_machine=100)
+) -> AsyncIterator["asyncio.Queue[Lane]"]:
+    """So many lanes, to be taken and put back, each with those machines on its market."""
     binary = Path(sys.executable).parent / "temporal"
     flags = [flag for value in DYNAMIC_CONFIG[:-1] for flag in ("--dynamic-config-value", value)]
     numbers = [f"lane-{number}" for number in range(lanes)]
@@ -274,10 +276,9 @@ async def a_yard(folder: Path, lanes: int) -> AsyncIterator["asyncio.Queue[Lane]
     ) as environment:
         address = environment.client.service_client.config.target_host
         free: asyncio.Queue[Lane] = asyncio.Queue()
-        machines = slots("RTX 4090", 12, first_machine=100)
         with ExitStack() as stack:
             for name in numbers:
-                market = run_market(folder / name, hosts=False, credit=100_000, slots=machines)
+                market = run_market(folder / name, hosts=False, credit=100_000, slots=list(machines))
                 lane = await _open(folder / name, name, address, context, stack.enter_context(market))
                 stack.callback(lane.control.close)
                 stack.callback(lane.records.close)
