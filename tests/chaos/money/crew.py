@@ -53,6 +53,7 @@ SQUEEZE = 10
 ANSWER_WITHIN = 1.0  # seconds
 LISTING_LAG = timedelta(milliseconds=700)
 GLANCE = 0.05
+MOST_WATCHED = 1000  # machines; as many as a real worker takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ class Crew:
     notes: Path  # each boundary that is passed, a line
     dies_at: str = ""  # the boundary at which the process kills itself; "": none
     blind: bool = False  # the planted bug: looking for a label finds nothing
+    glance: float = GLANCE  # seconds between two looks at the machines
 
 
 def work(crew: Crew) -> None:
@@ -167,7 +169,8 @@ async def _work(crew: Crew) -> None:
         sky = await stack.enter_async_context(_Sky(crew))
         shop = _Shop(settings, client, Metrics(), stack, interceptors=(_Clockwork(boundaries),))
         workers = [*await control.crew(shop), *await provider.crew(shop)]
-        workers.append(shop.worker(names.HOSTS_QUEUE, Hosts(sky).all()))
+        hosts = Hosts(sky, crew.glance).all()
+        workers.append(shop.worker(names.HOSTS_QUEUE, hosts, max_concurrent_activities=MOST_WATCHED))
         await asyncio.gather(*(worker.run() for worker in workers))
 
 
@@ -206,6 +209,7 @@ class _Sky:
     """The market's own truth about every machine, a glance old at most."""
 
     def __init__(self, crew: Crew) -> None:
+        self._glance = crew.glance
         self._http = httpx.AsyncClient(
             base_url=crew.market_url, headers={"Authorization": f"Bearer {crew.control_token}"}, trust_env=False
         )
@@ -231,14 +235,15 @@ class _Sky:
                 self._running = {str(each["id"]) for each in listed if each["state"] == "running"}
             except httpx.HTTPError:
                 pass
-            await asyncio.sleep(GLANCE)
+            await asyncio.sleep(self._glance)
 
 
 class Hosts:
     """Nobody logs in anywhere: a machine answers while it runs at the market, and its work takes as long as it says."""
 
-    def __init__(self, sky: _Sky) -> None:
+    def __init__(self, sky: _Sky, glance: float) -> None:
         self._sky = sky
+        self._glance = glance
 
     @activity.defn
     async def settle_in(self, order: acts.SettleInput) -> acts.SettleResult:
@@ -267,7 +272,7 @@ class Hosts:
             activity.heartbeat()
             if datetime.now(UTC) >= ends:
                 return _report(Reach.ANSWERS, finished=True, exit_code=0)
-            await asyncio.sleep(GLANCE)
+            await asyncio.sleep(self._glance)
         return _report(Reach.SILENT)
 
     @activity.defn
@@ -310,7 +315,7 @@ class Hosts:
         ]
 
     async def _reach(self, lease: Lease) -> None:
-        await asyncio.sleep(GLANCE * 2)  # until the market's word is no older than the order
+        await asyncio.sleep(self._glance * 2)  # until the market's word is no older than the order
         if not self._sky.runs(lease):
             raise ApplicationError("nobody answers", type=ErrorType.HOST_UNREACHABLE)
 

@@ -40,7 +40,7 @@ async def test_many_machines_lost_in_a_minute_are_all_replaced_and_none_twice(tm
         {"gpu": "RTX 4090", "price": 0.30, "bid": 0.15, "machine": 100 + n, "host": 9000 + n, "region": "Sweden, SE"}
         for n in range(round(WORKLOADS * SPARE) + 10)
     ]
-    async with a_yard(tmp_path, 1, machines=machines) as free, a_lane(free) as lane:
+    async with a_yard(tmp_path, 1, machines=machines, glance=0.5) as free, a_lane(free) as lane:
         lane.stand_by()
         all_of_them = [f"m{number:04d}" for number in range(WORKLOADS)]
         began = time.monotonic()
@@ -49,15 +49,16 @@ async def test_many_machines_lost_in_a_minute_are_all_replaced_and_none_twice(tm
 
         lost = all_of_them[::ONE_IN]
         before = {name: await _events(lane, name) for name in lost}
+        epochs = {name: (await _status(lane, handles[name])).epoch for name in lost}
         began = time.monotonic()
         for number, name in enumerate(lost):
             await asyncio.sleep(max(0.0, began + WITHIN * number / len(lost) - time.monotonic()))
             status = await _status(lane, handles[name])
             assert status.lease is not None
             await asyncio.to_thread(lane.control.outbid, int(status.lease.instance_id))
-        await _each(lost, lambda name: _reaches(lane, handles[name], epoch=2))
+        await _each(lost, lambda name: _reaches(lane, handles[name], epoch=epochs[name] + 1))
         around = sorted([await _events(lane, name) - before[name] for name in lost])
-        climbs = sorted([await _length(lane, names.failover_id(name, 1)) for name in lost])
+        climbs = sorted([await _length(lane, names.failover_id(name, epochs[name])) for name in lost])
 
         states = await _each(all_of_them, lambda name: _status(lane, handles[name]))
         assert {state.phase for state in states} == {Phase.RUNNING}

@@ -32,7 +32,7 @@ from holdfast.providers.vast.driver import connect
 from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 from holdfast.simcloud.control import SimControl
-from tests.chaos.money.crew import Crew, settings_of, without_a_death, work
+from tests.chaos.money.crew import GLANCE, Crew, settings_of, without_a_death, work
 from tests.scenarios.stage import slots
 from tests.simmarket import RunningMarket, run_market
 from tests.workflows.conftest import DYNAMIC_CONFIG
@@ -258,7 +258,11 @@ _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDu1fUDgHGXQdUpu9X8qvY2XWnUeYyNUsLsr
 
 @asynccontextmanager
 async def a_yard(
-    folder: Path, lanes: int, *, machines: Sequence[dict[str, Any]] = slots("RTX 4090", 12, first_machine=100)
+    folder: Path,
+    lanes: int,
+    *,
+    machines: Sequence[dict[str, Any]] = slots("RTX 4090", 12, first_machine=100),
+    glance: float = GLANCE,
 ) -> AsyncIterator["asyncio.Queue[Lane]"]:
     """So many lanes, to be taken and put back, each with those machines on its market."""
     binary = Path(sys.executable).parent / "temporal"
@@ -280,6 +284,7 @@ async def a_yard(
             for name in numbers:
                 market = run_market(folder / name, hosts=False, credit=100_000, slots=list(machines))
                 lane = await _open(folder / name, name, address, context, stack.enter_context(market))
+                lane.crew = replace(lane.crew, glance=glance)
                 stack.callback(lane.control.close)
                 stack.callback(lane.records.close)
                 stack.callback(lane.kill)
