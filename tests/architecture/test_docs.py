@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import click
@@ -182,9 +183,9 @@ def test_every_make_target_named_exists(page: Path) -> None:
 
 def spec_fields(model: type[BaseModel] = WorkloadSpec, above: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from spec_fields(kind, f"{above}{name}.")
+        kinds = [each for each in (typing.get_args(field.annotation) or (field.annotation,)) if each is not NoneType]
+        if len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel):
+            yield from spec_fields(kinds[0], f"{above}{name}.")
         else:
             yield above + name, field
 

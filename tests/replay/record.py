@@ -21,9 +21,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
-from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.machines import InstanceState, Terms
 from holdfast.contracts.memory import StrategyRecord
-from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, Order, Strategy, WhenStalled
+from holdfast.contracts.spec import CheckpointSpec, DeadlineSpec, FailoverSpec, Order, PolicySpec, Strategy, WhenStalled
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
 from tests.workflows.conftest import DYNAMIC_CONFIG
 from tests.workflows.stories import Story, run_story
@@ -436,6 +436,29 @@ async def told(story: Story) -> Handle:
     return handle
 
 
+async def due(story: Story) -> Handle:
+    """With a deadline: waits for spot, loses it, waits again, and goes on demand when the slack is needed."""
+    second = timedelta(seconds=1)
+    deadline = DeadlineSpec(work=60 * second, within=90 * second, changeover=2 * second)
+    on_demand = [an_offer(9, "0.60", terms=Terms.ON_DEMAND, bid=None)]
+    story.world.offers = on_demand
+    handle = await story.begin(
+        policy=PolicySpec(deadline=deadline),
+        checkpoint=CheckpointSpec(every=5 * second),
+        failover=FailoverSpec(silence=2 * second),
+    )
+    await story.reaches(handle, Phase.WAITING)
+    story.world.offers = [an_offer(1), *on_demand]
+    await story.running(handle)
+    await story.save_now(handle)
+    story.world.offers = on_demand
+    story.world.outbid(story.world.newest())
+    await story.until(lambda: story.world.alive == [])
+    await story.running(handle, epoch=2)
+    story.world.finish(story.world.newest())
+    return handle
+
+
 async def paused_and_gone(story: Story) -> Handle:
     """Paused; when it was resumed its machine was gone."""
     handle = await story.begin()
@@ -501,6 +524,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         paused_and_gone,
         drilled,
         told,
+        due,
     )
 }
 

@@ -321,7 +321,7 @@ class World:
             raise ApplicationError("no answer", type=ErrorType.PROVIDER_UNAVAILABLE, non_retryable=True)
         if self.search_fails:
             raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
-        return self.offers
+        return [each for each in self.offers if each.terms is order.requirements.terms]
 
     @activity.defn
     async def launch(self, order: acts.LaunchInput) -> LaunchResult:

@@ -105,12 +105,14 @@ class Holdfast:
         whether a machine that fits can be had at all.
 
         Raises:
+            SpecInvalid: its deadline can be met no more, or leaves it no choice.
             AlreadyRunning: the name is taken by a running workload.
             NoOffers: nothing fits; the message says what stands in the way, and shows what comes nearest.
             BudgetExceeded: a budget has not enough left for even the cheapest machine.
             SecretMissing: the host workers do not have a secret that the spec names.
             NoProvider, CredentialsRefused, ProviderUnavailable, StoreUnavailable, NoWorker, TemporalUnavailable.
         """
+        starting.refuse_impossible_deadline(spec)
         await starting.refuse_running_name(self._client, spec.name)
         asked = market.providers_for(spec.providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)

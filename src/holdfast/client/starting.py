@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.calls import ask
-from holdfast.client.errors import AlreadyRunning, SecretMissing
+from holdfast.client.errors import AlreadyRunning, SecretMissing, SpecInvalid, SpecProblem
 from holdfast.client.translation import from_rpc
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
-from holdfast.contracts.machines import Offer
+from holdfast.contracts.machines import Offer, Terms
 from holdfast.contracts.spec import SecretRef, WorkloadSpec
 from holdfast.contracts.workload import Phase, WorkloadInput
+from holdfast.policy import keeping
 from holdfast.settings import Settings
 
 
@@ -48,6 +50,23 @@ async def refuse_running_name(client: Client, name: str) -> None:
         raise from_rpc(err, client.service_client.config.target_host) from err
     if description.status is WorkflowExecutionStatus.RUNNING:
         raise _already_running(name)
+
+
+def refuse_impossible_deadline(spec: WorkloadSpec) -> None:
+    """Raise `SpecInvalid` for a deadline that not even a machine rented now, and never lost, can meet."""
+    wanted = spec.policy.deadline
+    if wanted is None:
+        return
+    problems = []
+    if not keeping.is_possible(wanted, datetime.now(UTC)):
+        least = (wanted.work + wanted.changeover).total_seconds() / 3600
+        told = f"cannot be met any more: the work and one changeover take {least:.2f} h from now on"
+        problems.append(SpecProblem(path="policy.deadline", message=told, line=1, column=1))
+    if spec.resources.terms is not Terms.INTERRUPTIBLE:
+        told = "is for policy.deadline to choose: leave it out"
+        problems.append(SpecProblem(path="resources.terms", message=told, line=1, column=1))
+    if problems:
+        raise SpecInvalid(spec.name, tuple(problems))
 
 
 async def refuse_missing_secrets(client: Client, spec: WorkloadSpec) -> None:

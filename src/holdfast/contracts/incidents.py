@@ -33,6 +33,7 @@ class Cause(StrEnum):
     NOTICE = "notice"  # its provider said that it takes the machine back, and it was left before
     STALLED = "stalled"  # the work ran and got nowhere
     CHEAPER = "cheaper"  # another machine costs so much less that the move pays
+    DEADLINE = "deadline"  # the deadline calls for another kind of machine, or allows a cheaper kind
     DRILL = "drill"  # left to rehearse a loss, and kept until another machine has the work
 
 

@@ -7,9 +7,19 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from holdfast.contracts.machines import Requirements, Terms
 
@@ -264,6 +274,48 @@ class ObjectivesSpec(Strict):
     rpo: Objective | None = Field(default=None, description="most work, in time, that a loss may cost")
 
 
+class DeadlineRule(StrEnum):
+    """How spot and on demand are weighed against each other; each meets the deadline where it can be met."""
+
+    UNIFORM = "uniform_progress"
+    THRIFTY = "thrifty"
+    GREEDY = "greedy"
+
+
+class DeadlineSpec(Strict):
+    """By when work must be done, on interruptible machines as far as that is safe, and on demand where it is not."""
+
+    work: Duration = Field(
+        ge=timedelta(minutes=1), le=MONTH, description="how long the work takes on one machine without a break"
+    )
+    within: Duration | None = Field(
+        default=None, ge=timedelta(minutes=1), le=2 * MONTH, description="by then, counted from the start"
+    )
+    by: AwareDatetime | None = Field(default=None, description="or by this moment, with its time zone")
+    changeover: Duration = Field(
+        default=timedelta(minutes=10),
+        ge=timedelta(seconds=2),
+        le=DAY,
+        description="the longest from wanting a machine to progress on it: rent, boot, restore, start",
+    )
+    rule: DeadlineRule = DeadlineRule.THRIFTY
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if (self.within is None) is (self.by is None):
+            raise ValueError("give either within or by")
+        least = self.work + self.changeover
+        if self.within is not None and self.within < least:
+            raise ValueError(f"cannot be met: the work and one changeover take {least.total_seconds() / 3600:.2f} h")
+        return self
+
+
+class PolicySpec(Strict):
+    """What is weighed over the whole life of the work."""
+
+    deadline: DeadlineSpec | None = None
+
+
 class PriceSpec(Strict):
     """The limit on what is paid."""
 
@@ -297,6 +349,7 @@ class WorkloadSpec(Strict):
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     failover: FailoverSpec = Field(default_factory=FailoverSpec)
     objectives: ObjectivesSpec = Field(default_factory=ObjectivesSpec)
+    policy: PolicySpec = Field(default_factory=PolicySpec)
     stop_grace: Duration = Field(
         default=timedelta(seconds=30), ge=timedelta(), le=HOUR, description="between SIGTERM and SIGKILL"
     )

@@ -1,7 +1,7 @@
 """What other programs say to a `workload` workflow, and what it answers."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -42,6 +42,37 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """From when on spot could be had, or no more."""
+
+    at: datetime
+    up: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineState:
+    """What the keeping of a deadline stands on, from run to run."""
+
+    begun_at: datetime
+    earned: timedelta = timedelta()  # work that was saved on the machines before this one
+    seen: tuple[Seen, ...] = ()
+    next_review: datetime | None = None  # None: not until the machine is lost
+    slack: timedelta = timedelta()  # time left less work left, when last asked
+    reason: str = ""  # of the last answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineStatus:
+    """How a deadline stood when the policy was last asked."""
+
+    ends_at: datetime
+    work: timedelta
+    done: timedelta  # of it, and saved
+    slack: timedelta  # time left less work left; negative: it will be missed
+    reason: str  # why the work runs on what it runs on, or waits
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkloadState:
     """What a workload carries from run to run when it continues as new."""
 
@@ -62,6 +93,7 @@ class WorkloadState:
     reason: str = ""  # of the phase
     moves: tuple[datetime, ...] = ()  # to another machine in the last 24 hours, oldest first
     stalled_since: datetime | None = None  # since when the work gets nowhere, as its owner was told
+    deadline: DeadlineState | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +118,7 @@ class WorkloadStatus:
     head: CheckpointRef | None
     incidents: int
     started_at: datetime | None = None
+    deadline: DeadlineStatus | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

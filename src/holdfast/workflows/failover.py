@@ -11,6 +11,7 @@ than the lost one's, so the lost machine can commit nothing from the first try o
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -25,7 +26,7 @@ from holdfast.contracts.failover import FailoverInput, FailoverResult
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.memory import StrategyRecord
-from holdfast.contracts.spec import Order, Strategy
+from holdfast.contracts.spec import Order, Strategy, WorkloadSpec
 from holdfast.policy import drills, host_memory, ladder
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
@@ -56,6 +57,7 @@ class FailoverWorkflow:
         self._rotten: set[Strategy] = set()  # strategies for which no checkpoint is left that can be read
         self._drill = order.drill
         self._aborted = ""
+        self._changed = False
         self._settler = self._new_settler(order.epoch)
         self._settler.attempts = list(order.attempts)
 
@@ -102,6 +104,12 @@ class FailoverWorkflow:
         self._drill = None
         self._order = replace(self._order, cause=Cause.SILENT, drill=None, leave=True)
         return None
+
+    @workflow.signal
+    def change_spec(self, spec: WorkloadSpec) -> None:
+        """Search for another kind of machine from the next climb on; whoever waits for the market climbs at once."""
+        self._order = replace(self._order, spec=spec)
+        self._changed = True
 
     @workflow.query
     def phase(self) -> str:
@@ -251,7 +259,9 @@ class FailoverWorkflow:
         self._climbs += 1
         wait = min(FIRST_WAIT * 2 ** min(self._climbs - 1, 5), LONGEST_WAIT)
         self._say(f"no machine could be had; climbing again in {wait.total_seconds():g} s")
-        await workflow.sleep(wait, summary="wait for the market")
+        self._changed = False
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._changed, timeout=wait, timeout_summary="wait for the market")
         attempts = self._settler.attempts[-ATTEMPTS_KEPT:]
         if workflow.info().is_continue_as_new_suggested():
             order = replace(

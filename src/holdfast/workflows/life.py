@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NoReturn
@@ -15,12 +16,16 @@ from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Conduct, Instance, InstanceState, Lease
 from holdfast.contracts.workload import (
     AttachMessage,
+    DeadlineState,
+    DeadlineStatus,
     Phase,
     WorkloadInput,
     WorkloadResult,
     WorkloadState,
     WorkloadStatus,
 )
+from holdfast.policy import keeping
+from holdfast.policy.deadline import Use
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.face import Face
@@ -64,11 +69,21 @@ class Life:
         self.exit_code: int | None = None
         self.stalled_since = past.stalled_since if past else None  # as the owner was told
         self.looked_around = workflow.now()  # for a cheaper machine
+        self.deadline = past.deadline if past else self._first_deadline()
+        self.wanted: Use | None = None  # by the deadline, when it was last asked in this run
         self.failed_saves = past.failed_saves if past else 0
         self.searches = past.searches if past else 0  # for a first machine
         self.metered = past.metered if past else InstanceState.RUNNING  # as the machine is charged for
         self.budgets_changed = False  # since they were looked at
         self._ending: asyncio.Task[None] | None = None
+
+    def _first_deadline(self) -> DeadlineState | None:
+        return DeadlineState(begun_at=workflow.now()) if self.spec.policy.deadline is not None else None
+
+    def saved_work(self) -> timedelta:
+        """The work that no loss takes away, of a workload with a deadline."""
+        assert self.deadline is not None, "only a deadline counts it"
+        return keeping.done(self.deadline.earned, head=self.head, started_at=self.started_at)
 
     def enter(self, phase: Phase, reason: str) -> None:
         self.face.enter(phase, reason, self.lease)
@@ -114,6 +129,9 @@ class Life:
         base: CheckpointRef | None,
     ) -> None:
         """A machine has taken the work. Saves build on `base`, which is sound: a rotten head would pass on its rot."""
+        if self.deadline is not None:
+            earned = keeping.earned(self.deadline.earned, head=head, base=base, started_at=self.started_at)
+            self.deadline = replace(self.deadline, earned=earned)
         self.lease, self.epoch, self.head = lease, max(self.epoch, lease.epoch), head
         self.started_at = self.last_sign = started_at
         self.word = self.loss = self.stalled_since = None
@@ -166,6 +184,19 @@ class Life:
             head=self.head,
             incidents=self.incidents,
             started_at=self.started_at,
+            deadline=self._deadline_status(),
+        )
+
+    def _deadline_status(self) -> DeadlineStatus | None:
+        wanted, state = self.spec.policy.deadline, self.deadline
+        if wanted is None or state is None:
+            return None
+        return DeadlineStatus(
+            ends_at=keeping.ends_at(wanted, state.begun_at),
+            work=wanted.work,
+            done=min(self.saved_work(), wanted.work),
+            slack=state.slack,
+            reason=state.reason,
         )
 
     def result(self) -> WorkloadResult:
@@ -203,6 +234,7 @@ class Life:
             metered=self.metered,
             moves=tuple(self.moves),
             stalled_since=self.stalled_since,
+            deadline=self.deadline,
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))
 

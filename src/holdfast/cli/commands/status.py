@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from holdfast.client.status import SaveTrouble, WorkloadView
     from holdfast.contracts.activities import Telemetry
     from holdfast.contracts.machines import Lease
-    from holdfast.contracts.workload import WorkloadStatus
+    from holdfast.contracts.workload import DeadlineStatus, WorkloadStatus
 
 REFRESH_SECONDS = 2
 _CLEAR = "\033[H\033[2J"
@@ -75,6 +75,8 @@ def describe(view: WorkloadView) -> dict[str, str]:
             f"{head.sequence} ({head.reason.value}), taken {words.age(head.taken_at)}, "
             f"{words.count(head.files, 'file')}, {words.size(head.bytes_total)}"
         ) + (f", at {head.progress}" if head.progress else "")
+    if told.deadline:
+        facts["deadline"] = _deadline(told.deadline)
     if view.save_trouble:
         facts["saving"] = _trouble(view.save_trouble)
     if view.live:
@@ -103,6 +105,15 @@ def _state(told: WorkloadStatus) -> str:
     since = age if told.phase.is_final else f"for {age.removesuffix(' ago')}"
     reason = words.without_raw_words(told.reason)
     return f"{told.phase.value} {since}" + (f": {reason}" if reason else "")
+
+
+def _deadline(told: DeadlineStatus) -> str:
+    late = told.slack.total_seconds() < 0
+    slack = f"{words.duration(-told.slack)} too little" if late else f"{words.duration(told.slack)} of slack"
+    return (
+        f"{words.clock(told.ends_at)}, {words.duration(told.done)} of {words.duration(told.work)} done and saved, "
+        f"{slack}\n{told.reason}"
+    )
 
 
 def _trouble(trouble: SaveTrouble) -> str:

@@ -15,7 +15,7 @@ from holdfast.policy import verdicts
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
-from holdfast.workflows.phases import cheaper, granting, leaving, stalling
+from holdfast.workflows.phases import cheaper, granting, leaving, meeting, stalling
 from holdfast.workflows.phases.ending import work_ended
 from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, gather_evidence, longest_wait
 from holdfast.workflows.wishes import Loss, Wish
@@ -77,7 +77,8 @@ async def _reason_to_leave(life: Life, happened: Callable[[], bool]) -> _Departu
     contract = _contract_to_leave(life)
     while True:
         look = cheaper.next_look(life)
-        moments = [each for each in (contract, look) if each is not None]
+        review = life.deadline.next_review if life.deadline is not None else None
+        moments = [each for each in (contract, look, review) if each is not None]
         left = max(min(moments) - workflow.now(), timedelta(seconds=1)) if moments else None
         try:
             await workflow.wait_condition(happened, timeout=left, timeout_summary="until it may be time to leave")
@@ -85,6 +86,10 @@ async def _reason_to_leave(life: Life, happened: Callable[[], bool]) -> _Departu
             if contract is not None and workflow.now() >= contract:
                 ends = life.machine().contract_ends
                 return _Departure(Cause.CONTRACT_ENDED, f"its contract ends at {ends:%Y-%m-%d %H:%M} UTC", until=ends)
+            if review is not None and workflow.now() >= review:
+                if (reason := await meeting.turns(life)) and not happened():
+                    return _Departure(Cause.DEADLINE, reason)
+                continue
             if look is None or workflow.now() < look:
                 continue
             if (reason := await cheaper.look_around(life)) and not happened():

@@ -11,7 +11,7 @@ from holdfast.workflows.life import DAY, Life
 from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss, Wish
 
-_WANTED = (Cause.REQUESTED, Cause.DRILL)  # by a person
+_WANTED = (Cause.REQUESTED, Cause.DRILL, Cause.DEADLINE)  # on purpose, and not for nothing
 _IN_PLACE = (Cause.REBOOTED, Cause.STALLED)  # the machine goes on, which is no move
 
 

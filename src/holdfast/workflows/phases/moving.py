@@ -13,11 +13,14 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import FailoverInput, FailoverResult
-from holdfast.contracts.incidents import Incident, Phases
+from holdfast.contracts.incidents import Cause, Incident, Phases
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.workload import Phase
+from holdfast.policy import keeping
+from holdfast.policy.deadline import Use
 from holdfast.workflows import steps
 from holdfast.workflows.life import Life
+from holdfast.workflows.phases import meeting
 from holdfast.workflows.phases.holding import hold_back
 from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss
@@ -32,8 +35,12 @@ async def fail_over(life: Life) -> None:
     telling = _tell(lease, loss)
     held = await hold_back(life, lease, loss)
     loss = held or loss
+    released = held is not None
+    # A machine that is left for the deadline's sake is left for what it had decided, or nothing was gained.
+    if life.deadline is not None and (loss.cause is not Cause.DEADLINE or life.wanted is Use.WAIT):
+        released = await meeting.until_wanted(life, lease) or released
     try:
-        result = await _climb(life, lease, loss, released=held is not None)
+        result = await _climb(life, lease, loss, released=released)
     except ChildWorkflowError as err:
         return await _no_machine(life, lease, err)
     life.lease = result.lease  # from here on it is ours to let go
@@ -101,7 +108,7 @@ async def _climb(life: Life, lease: Lease, loss: Loss, *, released: bool) -> Fai
     )
     try:
         child = await asyncio.shield(starting)
-        await workflow.wait_condition(lambda: child.done() or life.wishes.stop is not None)
+        await _until_over(life, child)
         if not child.done():
             child.cancel()
         result: FailoverResult = await asyncio.shield(child)
@@ -109,6 +116,29 @@ async def _climb(life: Life, lease: Lease, loss: Loss, *, released: bool) -> Fai
     except asyncio.CancelledError:
         await asyncio.shield(asyncio.create_task(_call_off(life, starting)))
         raise
+
+
+async def _until_over(life: Life, child: "workflow.ChildWorkflowHandle[Any, FailoverResult]") -> None:
+    """Until the climb or the workload is over. Meanwhile a deadline may come to want another kind of machine."""
+    wanted = life.spec.policy.deadline
+    if wanted is None:
+        await workflow.wait_condition(lambda: child.done() or life.wishes.stop is not None)
+        return
+    while True:
+        try:
+            await workflow.wait_condition(
+                lambda: child.done() or life.wishes.stop is not None,
+                timeout=keeping.review(wanted),
+                timeout_summary="until the deadline is looked at again",
+            )
+        except TimeoutError:
+            before = life.spec
+            answer = await meeting.ask(life, using=Use.WAIT)
+            if life.spec != before and not child.done():
+                life.face.say(answer.reason)
+                await child.signal("change_spec", life.spec)
+        else:
+            return
 
 
 async def _call_off(life: Life, starting: "asyncio.Task[workflow.ChildWorkflowHandle[Any, FailoverResult]]") -> None:

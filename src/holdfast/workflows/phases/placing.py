@@ -8,9 +8,12 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from holdfast.contracts.activities import OpenWorkloadInput
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.workload import Phase
+from holdfast.policy import keeping
+from holdfast.policy.deadline import Use
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.life import Life
+from holdfast.workflows.phases import meeting
 from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.phases.searching import unless_stopped
 from holdfast.workflows.releasing import release_whatever_is_open
@@ -36,6 +39,8 @@ async def place(life: Life) -> None:
     """Search once. An empty market at the first search is an error; offers that refuse us are waited out."""
     before = life.epoch
     life.searches += 1
+    if life.deadline is not None and (answer := await meeting.ask(life, using=Use.WAIT)).use is Use.WAIT:
+        return life.enter(Phase.WAITING, answer.reason)
     settler = life.settler("placement", workflow.now())
     try:
         settled = await unless_stopped(life, settler, settler.on_new_machine("placement", with_state=True))
@@ -60,7 +65,11 @@ async def place(life: Life) -> None:
 async def wait_for_market(life: Life) -> None:
     """Wait longer after each search, in a history that stays short."""
     wait = min(FIRST_WAIT * life.searches, LONGEST_WAIT)
-    life.face.say(f"no machine could be had; searching again in {wait.total_seconds():g} s")
+    if life.spec.policy.deadline is not None:
+        wait = min(wait, keeping.review(life.spec.policy.deadline))
+    none_wanted = life.deadline is not None and life.face.reason == life.deadline.reason
+    why = life.face.reason if none_wanted else "no machine could be had"
+    life.face.say(f"{why}; searching again in {wait.total_seconds():g} s")
     try:
         await workflow.wait_condition(
             lambda: life.wishes.current is not None, timeout=wait, timeout_summary="wait for the market"
