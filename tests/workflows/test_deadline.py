@@ -120,3 +120,13 @@ async def test_a_machine_on_spot_is_left_for_one_on_demand_before_the_slack_is_g
     assert status.lease is not None and status.lease.terms is Terms.ON_DEMAND
     assert story.world.incidents[-1].cause is Cause.DEADLINE
     assert story.world.incidents[-1].work_lost == timedelta()
+
+
+async def test_a_machine_that_only_restarted_goes_on_in_place_whatever_the_deadline_would_choose(story: Story):
+    story.world.offers = [*SPOT, *ON_DEMAND]
+    handle = await story.begin(**due(within=600))
+    await story.running(handle)
+    story.world.offers = ON_DEMAND  # for anything else it would wait, and let the machine go
+    story.world.lose_work(story.world.newest())
+    await story.running(handle, epoch=2)
+    assert story.world.alive == ["i1"]

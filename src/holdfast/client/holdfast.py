@@ -117,7 +117,8 @@ class Holdfast:
         asked = market.providers_for(spec.providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         placed = spec.model_copy(update={"providers": asked})
-        found = await shortage.require_offers(self._client, asked, placed.requirements(), words=shortage.IN_A_SPEC)
+        needs = starting.most_that_is_needed(placed)
+        found = await shortage.require_offers(self._client, asked, needs, words=shortage.IN_A_SPEC)
         await money.refuse_spent_budget(self._client, placed, found.offers[0])
         await starting.refuse_missing_secrets(self._client, placed)
         saved = await starting.save_workdir(placed, workdir, self._settings) if workdir else None

@@ -22,10 +22,11 @@ from holdfast.client.translation import from_rpc
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
-from holdfast.contracts.machines import Offer, Terms
+from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.contracts.spec import SecretRef, WorkloadSpec
 from holdfast.contracts.workload import Phase, WorkloadInput
 from holdfast.policy import keeping
+from holdfast.policy.deadline import Use
 from holdfast.settings import Settings
 
 
@@ -67,6 +68,12 @@ def refuse_impossible_deadline(spec: WorkloadSpec) -> None:
         problems.append(SpecProblem(path="resources.terms", message=told, line=1, column=1))
     if problems:
         raise SpecInvalid(spec.name, tuple(problems))
+
+
+def most_that_is_needed(spec: WorkloadSpec) -> Requirements:
+    """What must be for rent: to keep a deadline, a machine on demand, for spot may not be there when it counts."""
+    wanted = spec if spec.policy.deadline is None else keeping.with_terms(spec, Use.ON_DEMAND)
+    return wanted.requirements()
 
 
 async def refuse_missing_secrets(client: Client, spec: WorkloadSpec) -> None:

@@ -36,8 +36,7 @@ async def fail_over(life: Life) -> None:
     held = await hold_back(life, lease, loss)
     loss = held or loss
     released = held is not None
-    # A machine that is left for the deadline's sake is left for what it had decided, or nothing was gained.
-    if life.deadline is not None and (loss.cause is not Cause.DEADLINE or life.wanted is Use.WAIT):
+    if _asks_deadline(life, loss):
         released = await meeting.until_wanted(life, lease) or released
     try:
         result = await _climb(life, lease, loss, released=released)
@@ -54,6 +53,19 @@ async def fail_over(life: Life) -> None:
     how = f"{result.strategy} after {loss.cause}"
     base = result.head if result.kept_state else result.restored_from
     return await life.work_runs(result.lease, result.started_at, how, head=result.head, base=base)
+
+
+def _asks_deadline(life: Life, loss: Loss) -> bool:
+    """Whether the deadline has a say in what follows.
+
+    Not where the machine still answers or is kept, nor where a person wants another one at once. And a machine that is
+    left for the deadline's sake is left for what it had decided, or nothing was gained.
+    """
+    if life.deadline is None:
+        return False
+    if loss.cause is Cause.DEADLINE:
+        return life.wanted is Use.WAIT
+    return loss.leave or loss.cause not in (Cause.REBOOTED, Cause.STALLED, Cause.DRILL, Cause.REQUESTED)
 
 
 def _tell(lost: Lease, loss: Loss) -> "asyncio.Task[None] | None":
