@@ -36,7 +36,7 @@ from holdfast.contracts.machines import (
 )
 from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, StrategyRecord
 from holdfast.contracts.money import BudgetWord, MeterInput
-from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.workload import Phase
 from tests.workflows.moments import Moments
 
@@ -116,6 +116,8 @@ class World:
         self.memories: list[MachineMemory] = []
         self.places: list[PlaceMemory] = []
         self.recoveries: list[StrategyRecord] = []
+        self.stops: Counter[str] = Counter()  # by instance
+        self.demand = PoolDemand(days=7, served=0, losses=0, machine_hours=0.0)
         self.conduct: dict[str, tuple[Conduct, str]] = {}  # label → how its machine behaved
         self.decisions: list[Decision] = []
         self.ended: tuple[Phase, str] | None = None
@@ -275,6 +277,10 @@ class World:
         return HandOverResult(label=label)
 
     @activity.defn
+    async def pool_demand(self, pool: str) -> PoolDemand:
+        return self.demand
+
+    @activity.defn
     async def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
         self.closed[order.label] = order.reason
         self.conduct[order.label] = (order.conduct, order.failed_in)
@@ -377,6 +383,7 @@ class World:
         self._use_key()
         machine = self.machines[order.instance_id]
         machine.instance = replace(machine.instance, state=InstanceState.STOPPED, ssh=None)
+        self.stops[order.instance_id] += 1
         machine.host_is_up = False
         self.order.append("stop machine")
 
@@ -521,6 +528,7 @@ class World:
             self.open_leases,
             self.close_lease,
             self.claim_standby,
+            self.pool_demand,
             self.hand_over_standby,
             self.commit_checkpoint,
             self.read_head,

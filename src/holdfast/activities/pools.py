@@ -8,7 +8,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.activities.translation import translated
 from holdfast.contracts import names
-from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.records.store import Records
 
 
@@ -22,6 +22,11 @@ class PoolActivities:
     @activity.defn
     async def claim_standby(self, order: ClaimRequest) -> ClaimAnswer:
         return await ask_pool(self._client, order)
+
+    @activity.defn
+    async def pool_demand(self, pool: str) -> PoolDemand:
+        with translated():
+            return await asyncio.to_thread(self._records.pool_demand, pool)
 
     @activity.defn
     async def hand_over_standby(self, order: HandOverInput) -> HandOverResult:

@@ -322,8 +322,12 @@ class Holdfast:
         """What a pool has and does. Raises `UnknownPool`."""
         return await pools.status(self._client, name)
 
-    async def resize_pool(self, name: str, target: int) -> PoolStatus:
-        """Keep so many ready from now on. Raises `InvalidState` outside of the spec's limits."""
+    async def resize_pool(self, name: str, target: int | None) -> PoolStatus:
+        """Keep so many ready from now on; None: as many as demand wants, where the spec says `size: demand`.
+
+        Raises:
+            InvalidState: outside of the spec's limits, or None where the spec does not say so.
+        """
         return await pools.order(self._client, name, "resize", ResizeRequest(target=target))
 
     async def drain_pool(self, name: str) -> PoolStatus:

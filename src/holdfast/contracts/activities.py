@@ -34,7 +34,7 @@ from holdfast.contracts.money import (
     StandingsInput,
 )
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
-from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import Part, WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
@@ -271,6 +271,12 @@ async def ban_machine(order: BanInput) -> MachineMemory:
 @activity.defn
 async def claim_standby(order: ClaimRequest) -> ClaimAnswer:
     """Ask a warm pool for a machine. Repeated, it gets the same answer."""
+    raise _stub()
+
+
+@activity.defn
+async def pool_demand(pool: str) -> PoolDemand:
+    """What is on record of the losses that a warm pool is there for."""
     raise _stub()
 
 

@@ -37,6 +37,19 @@ class Cause(StrEnum):
     DRILL = "drill"  # left to rehearse a loss, and kept until another machine has the work
 
 
+LOSSES = (
+    Cause.OUTBID,
+    Cause.GONE,
+    Cause.HOST_OFFLINE,
+    Cause.EXITED,
+    Cause.SILENT,
+    Cause.CONTRACT_ENDED,
+    Cause.REFUSED,
+    Cause.NOTICE,
+)
+"""Machines that are lost for good, on no one's wish here."""
+
+
 class Reach(StrEnum):
     """What came of our own try to reach the machine."""
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
@@ -29,8 +29,17 @@ from holdfast.contracts.spec import (
 POOL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
 WorkloadName = Annotated[str, Field(pattern=NAME_PATTERN)]
 MOST_STANDBYS = 50
+STOPPED_SYNC_EVERY = timedelta(hours=6)
+"""A stopped standby is started, and paid for, each time that it is brought up to date."""
 HOST_EPOCH = 0
 """Under which a pool talks to its standbys: below every epoch of a workload, so that any of them fences it off."""
+
+
+class Size(StrEnum):
+    """What decides how many standbys are kept ready."""
+
+    FIXED = "fixed"
+    DEMAND = "demand"
 
 
 class PoolSpec(Strict):
@@ -43,6 +52,13 @@ class PoolSpec(Strict):
     minimum: int = Field(default=0, ge=0, le=MOST_STANDBYS, description="standbys below which it cannot be resized")
     target: int = Field(default=1, ge=0, le=MOST_STANDBYS, description="standbys that are kept ready")
     maximum: int = Field(default=MOST_STANDBYS, ge=0, le=MOST_STANDBYS)
+    size: Size = Field(
+        default=Size.FIXED,
+        description="demand: as many as losses call for, between minimum and maximum; target is how it begins",
+    )
+    stopped: bool = Field(
+        default=False, description="stopped at their providers: only the disk is paid for, and a claim starts one"
+    )
     spread: bool = Field(default=False, description="over the regions that the resources name, one after the other")
     sync: tuple[WorkloadName, ...] = Field(
         default=(), max_length=20, description="workloads whose newest checkpoint is kept on the standbys, in turn"
@@ -73,6 +89,15 @@ class PoolSpec(Strict):
         if not minimum <= target <= maximum:
             raise ValueError(f"minimum {minimum}, target {target} and maximum {maximum} must rise in this order")
         return maximum
+
+    @model_validator(mode="after")
+    def _whole(self) -> "PoolSpec":
+        if self.size is Size.DEMAND and "maximum" not in self.model_fields_set:
+            raise ValueError("with size: demand say the maximum as well: the most standbys that may be paid for")
+        if self.stopped and "sync_every" not in self.model_fields_set:
+            # Not by model_copy, which would count as said.
+            object.__setattr__(self, "sync_every", STOPPED_SYNC_EVERY)
+        return self
 
     def as_workload(self) -> WorkloadSpec:
         """What is rented, in the words of a workload that is never started: there is one road to a machine."""
@@ -110,6 +135,12 @@ class Standby:
     serves: str = ""  # the workload whose checkpoint it keeps; "": none
     synced: CheckpointRef | None = None  # what is on its disk
     synced_at: datetime | None = None
+    stopped: bool = False  # at its provider; only its disk is paid for
+
+    @property
+    def hourly(self) -> Decimal:
+        """USD per hour as it is now; of a disk alone 0 where its provider does not say what that costs."""
+        return (self.lease.storage_hourly or Decimal(0)) if self.stopped else self.lease.hourly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +162,7 @@ class ClaimAnswer:
     lease: Lease | None = None  # the workload's own from now on, under its epoch
     refusal: str = ""
     synced: CheckpointRef | None = None  # what is on its disk
+    stopped: bool = False  # it is to be started, if its GPU is still free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +185,7 @@ class PoolState:
     claims: tuple[Claimed, ...] = ()
     taken: int = 0  # in all
     lost: int = 0  # standbys that died unclaimed, in all
+    by_hand: bool = False  # an operator said how many, whatever the demand is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,11 +209,24 @@ class PoolStatus:
     taken: int
     lost: int
     claims: tuple[Claimed, ...] = ()  # the newest, oldest first
+    target_because: str = ""  # why so many, where demand decides
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResizeRequest:
-    target: int
+    target: int | None  # None: as demand wants, from now on
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolDemand:
+    """What is on record of the losses that a pool is there for, of the last `days`."""
+
+    days: int
+    served: int  # workloads that run now and name this pool
+    losses: int  # machines that these workloads lost, on no one's wish
+    machine_hours: float  # that these workloads had
+    claims: tuple[datetime, ...] = ()  # when standbys were taken, oldest first
+    refill: timedelta | None = None  # the median from wanting a standby until it ran; None: never measured
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from holdfast.contracts.names import is_pool_record, label
 from holdfast.contracts.pools import HandOverInput, HandOverResult
 from holdfast.records import budgets, installation, leases, meter, workloads
 from holdfast.records.errors import Fenced, OfferTaken
+from holdfast.records.pool_demand import TAKEN
 from holdfast.records.tables import GenerationRow, LeaseRow, WorkloadRow
 
 _CARRIED = (
@@ -73,7 +74,7 @@ def _taken(
     """The new line; the old one is closed first, because an offer has one open line."""
     worn = label(order.workload, order.epoch, installation.mark(session))
     last = meter.of(session, [standby.label]).get(standby.label, [])
-    standby.closed_at, standby.closed_because = now, f"taken as {worn}"
+    standby.closed_at, standby.closed_because = now, f"{TAKEN}{worn}"
     meter.stop(session, standby.label, now)
     standby.cost = leases.metered(session, standby, now)
     session.flush()

@@ -52,7 +52,7 @@ from holdfast.contracts.money import (
     StandingsInput,
 )
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
-from holdfast.contracts.pools import HandOverInput, HandOverResult
+from holdfast.contracts.pools import HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.sweeping import Finding, JudgeInput
 from holdfast.records import (
@@ -65,6 +65,7 @@ from holdfast.records import (
     journal,
     leases,
     outbox,
+    pool_demand,
     pools,
     reports,
     sightings,
@@ -196,6 +197,11 @@ class Records:
         """What is remembered of these machines; nothing of those never had."""
         with self._reading() as session:
             return host_memory.recall(session, order, self._clock())
+
+    def pool_demand(self, pool: str) -> PoolDemand:
+        """What losses a warm pool is there for, of the last week."""
+        with self._reading() as session:
+            return pool_demand.of(session, pool, self._clock())
 
     def closed_places(self) -> list[PlaceMemory]:
         """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""

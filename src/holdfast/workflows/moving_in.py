@@ -67,7 +67,7 @@ class Mover:
         booted = workflow.now()
         lease = taken(lease, instance)
         if instance.state is InstanceState.RUNNING:
-            lease = replace(lease, running_since=_since(instance, ordered_at, booted))
+            lease = replace(lease, running_since=runs_since(instance, ordered_at, booted))
             if workflow.patched("metered-by-state"):
                 await steps.record_lease(lease)  # whatever comes of it, it is charged for from here on
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
@@ -153,7 +153,7 @@ def taken(lease: Lease, instance: Instance) -> Lease:
     )
 
 
-def _since(instance: Instance, ordered_at: datetime, booted: datetime) -> datetime:
+def runs_since(instance: Instance, ordered_at: datetime, booted: datetime) -> datetime:
     """Since when it runs: as the provider says, unless its clock is another than ours.
 
     It may run before we hear that the order was accepted, and long before, if a worker dies in between.

@@ -13,8 +13,8 @@ _LINES_KEPT = 12
 
 
 def hourly_of(standbys: Sequence[Standby]) -> Decimal:
-    """USD per hour of all together."""
-    return sum((each.lease.hourly for each in standbys), start=Decimal(0))
+    """USD per hour of all together; of one that is stopped its disk, where its provider says what that costs."""
+    return sum((each.hourly for each in standbys), start=Decimal(0))
 
 
 class PoolFace:
@@ -58,6 +58,6 @@ class PoolFace:
 def _row(standby: Standby) -> str:
     lease, synced = standby.lease, standby.synced
     keeps = f"{synced.workload} {synced.sequence}" if synced else "nothing yet"
-    return (
-        f"| {lease.label} | {lease.provider} {lease.region} | {lease.hourly} | {keeps} | {standby.seen_at:%H:%M:%S} |"
-    )
+    keeps += ", stopped" if standby.stopped else ""
+    where = f"{lease.provider} {lease.region}"
+    return f"| {lease.label} | {where} | {standby.hourly} | {keeps} | {standby.seen_at:%H:%M:%S} |"

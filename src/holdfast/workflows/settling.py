@@ -9,7 +9,7 @@ its id; the time of failed tries counts as deciding.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -210,18 +210,19 @@ class Settler:
             if (lease := asked.answer.lease) is None:
                 self._say(asked.answer.refusal)
                 return None
-            if settled := await self._try_standby(lease, strategy, began):
+            if settled := await self._try_standby(lease, strategy, began, stopped=asked.answer.stopped):
                 return settled
         return None
 
-    async def _try_standby(self, lease: Lease, strategy: str, began: datetime) -> Settled | None:
+    async def _try_standby(self, lease: Lease, strategy: str, began: datetime, *, stopped: bool) -> Settled | None:
         """It is ours by the records: whatever comes of it, it takes the work or is given back."""
         taken_at = workflow.now()
         self._hold(lease, taken_at)
         try:
             self._go_on()
             self.head = await steps.read_head(self._spec.name)
-            moved = await self._mover.take_over(lease, (self.head, *self._earlier) if self.head else ())
+            saved = (self.head, *self._earlier) if self.head else ()
+            moved = await (self._wake_standby(lease, saved) if stopped else self._mover.take_over(lease, saved))
         except ActivityError as err:
             self._note(lease, strategy, "", began, outcome=_why(err))
             self._say(f"{lease.label} is given back: {_why(err)}")
@@ -233,8 +234,25 @@ class Settler:
         except asyncio.CancelledError:
             await give_back(lease, "cancelled")
             raise
+        if isinstance(moved, NeverUp):
+            gone = moved.state is InstanceState.WAITING
+            why = "its GPU was taken while it stood by" if gone else "the standby did not start in time"
+            self._note(lease, strategy, "", began, outcome=why)
+            self._say(f"{lease.label} is given back: {why}")
+            self.avoid(lease.machine_id)
+            await give_back(lease, why)
+            return None
         self._note(lease, strategy, "", began, outcome=_RUNNING)
         return self._settled(moved, began, taken_at)
+
+    async def _wake_standby(self, lease: Lease, saved: Sequence[CheckpointRef]) -> MovedIn | NeverUp:
+        """Start one that is stopped at its provider, with most of the state on its disk."""
+        self._say(f"starting the standby {lease.label}")
+        ordered_at = workflow.now()
+        answer = await steps.start_instance(lease)
+        if answer.state is InstanceState.WAITING:
+            return NeverUp(state=answer.state)
+        return await self._mover.move_in(lease, ordered_at=ordered_at, saved=saved, restarted=True)
 
     async def _with_newest_epoch(self, lease: Lease) -> Lease:
         """Raise the fence for a machine that we have."""

@@ -8,18 +8,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.machines import Lease
+from holdfast.contracts.machines import Conduct, InstanceState, Lease
 from holdfast.contracts.pools import HOST_EPOCH, PoolSpec, Standby
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
-from holdfast.workflows.moving_in import is_rotten
+from holdfast.workflows.moving_in import is_rotten, runs_since, taken
 from holdfast.workflows.settling import Settler
-from holdfast.workflows.weighing import answers_again
+from holdfast.workflows.weighing import answers_again, provider_word
 
 LOOK_WITHIN = timedelta(seconds=20)
 _MACHINE_SAYS_NO = (ErrorType.HOST_REFUSED, ErrorType.HOST_KEY_CHANGED, ErrorType.LEASE_RAN_OUT)
@@ -27,6 +27,10 @@ _MACHINE_SAYS_NO = (ErrorType.HOST_REFUSED, ErrorType.HOST_KEY_CHANGED, ErrorTyp
 
 class Lost(Exception):
     """The standby is of no use any more."""
+
+    def __init__(self, reason: str, conduct: Conduct = Conduct.BAD) -> None:
+        super().__init__(reason)
+        self.conduct = conduct
 
 
 class Renter(Settler):
@@ -84,6 +88,71 @@ async def look_after(standby: Standby, spec: WorkloadSpec) -> Standby:
         elif not is_rotten(err):
             workflow.logger.info("%s is not looked after this time: %s", standby.lease.label, words_of(err))
         return standby
+
+
+async def that_pause(providers: Sequence[str]) -> tuple[str, ...]:
+    """Those that can stop a machine and keep its disk.
+
+    Raises:
+        ApplicationError: none of them can.
+    """
+    able, why = [], ""
+    for provider in providers:
+        try:
+            await steps.require_pausing(provider)
+        except ActivityError as err:
+            if is_cancelled_exception(err):
+                raise
+            why = words_of(err)
+        else:
+            able.append(provider)
+    if not able:
+        message = f"no provider of this pool can keep a machine stopped: {why}"
+        raise ApplicationError(message, type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+    return tuple(able)
+
+
+async def wants_waking(standby: Standby, sync_every: timedelta) -> bool:
+    """Ask after a standby that is stopped: whether there is a newer checkpoint for it, and it is time.
+
+    Raises:
+        Lost: its provider knows it no more.
+    """
+    word = await provider_word(standby.lease)
+    if word is not None and word.state is InstanceState.GONE:
+        raise Lost("its provider knows it no more")
+    if word is not None and word.state in (InstanceState.RUNNING, InstanceState.STARTING):
+        return True  # an earlier try to wake it was not heard of; it is looked after, and stopped again
+    if not standby.serves or (standby.synced_at is not None and workflow.now() - standby.synced_at < sync_every):
+        return False
+    head = await steps.read_head(standby.serves)
+    return head is not None and _is_news(head, standby.synced)
+
+
+async def wake(standby: Standby, patience: timedelta) -> Standby:
+    """Start it again. A step that fails is raised as it is; nothing is known then.
+
+    Raises:
+        Lost: somebody else has its GPU, or it does not come up.
+    """
+    ordered_at = workflow.now()
+    answer = await steps.start_instance(standby.lease)
+    if answer.state is InstanceState.WAITING:
+        raise Lost("its GPU was taken while it was stopped", Conduct.NEUTRAL)
+    instance = await steps.await_running(standby.lease, patience, restarted=True)
+    if instance.state is not InstanceState.RUNNING or instance.ssh is None:
+        raise Lost(f"it did not start again in time, it is {instance.state}", Conduct.NEUTRAL)
+    since = runs_since(instance, ordered_at, workflow.now())
+    lease = replace(taken(standby.lease, instance), running_since=since)
+    await steps.record_lease(lease)
+    return replace(standby, lease=lease, stopped=False)
+
+
+async def put_to_rest(standby: Standby) -> Standby:
+    """Stop it at its provider: only its disk is paid for from then on."""
+    await steps.stop_instance(standby.lease)
+    await steps.meter_lease(standby.lease, InstanceState.STOPPED, charged=None)
+    return replace(standby, stopped=True)
 
 
 async def _require_it_answers_again(lease: Lease, spec: WorkloadSpec, err: ActivityError) -> None:

@@ -34,7 +34,7 @@ from holdfast.contracts.machines import (
 )
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, RecallInput, StrategyRecord
 from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
-from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, PoolDemand
 from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -145,6 +145,10 @@ async def strategy_records() -> list[StrategyRecord]:
         retry_policy=_FOR_EVER,
         summary="how long each strategy took before",
     )
+
+
+async def pool_demand(pool: str) -> PoolDemand:
+    return await _on_record(acts.pool_demand, pool, summary=f"what losses the pool {pool} is there for")
 
 
 async def open_leases(workload: str) -> list[OpenLease]:

@@ -10,7 +10,8 @@ workflow has it in hand; a standby goes to one workload and epoch, and the same 
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -31,6 +32,7 @@ from holdfast.contracts.pools import (
     PoolState,
     PoolStatus,
     ResizeRequest,
+    Size,
     Standby,
 )
 from holdfast.contracts.workload import Phase
@@ -41,6 +43,7 @@ from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.pool_face import PoolFace, hourly_of
 from holdfast.workflows.releasing import release, until_nothing_is_open
+from holdfast.workflows.sizing import Sizer
 
 CLAIMS_KEPT = 100
 SHORTEST_WAIT = timedelta(seconds=1)
@@ -63,6 +66,8 @@ class WarmPoolWorkflow:
         self._news = False  # there is something to do before the next round is due
         self._over = False
         self._budget_due: datetime | None = None  # when the budgets are to be looked at again
+        self._turning: set[str] = set()  # labels of standbys that are being stopped or started: nobody may claim them
+        self._sizer = Sizer(order.spec, by_hand=past.by_hand)
 
     @workflow.run
     async def run(self, order: PoolInput) -> PoolStatus:
@@ -100,20 +105,27 @@ class WarmPoolWorkflow:
 
     @workflow.update
     def resize(self, request: ResizeRequest) -> PoolStatus:
-        """Keep so many ready from now on."""
-        self._target = request.target
+        """Keep so many ready from now on, or as many as demand wants."""
+        self._sizer.by_hand = request.target is not None
+        self._sizer.look_now()
+        self._target = self._target if request.target is None else request.target
         self._news = True
         return self.status()
 
     @resize.validator
     def _may_resize(self, request: ResizeRequest) -> None:
-        if not self._spec.minimum <= request.target <= self._spec.maximum:
+        if request.target is None:
+            if self._spec.size is not Size.DEMAND:
+                message = "its spec does not say `size: demand`"
+                raise ApplicationError(message, type=ErrorType.INVALID_STATE)
+        elif not self._spec.minimum <= request.target <= self._spec.maximum:
             message = f"{request.target} is not between {self._spec.minimum} and {self._spec.maximum}"
             raise ApplicationError(message, type=ErrorType.INVALID_STATE)
 
     @workflow.update
     def drain(self) -> PoolStatus:
         """Let every standby go, and keep none until the pool is resized."""
+        self._sizer.by_hand = True
         self._target = 0
         self._news = True
         return self.status()
@@ -148,6 +160,7 @@ class WarmPoolWorkflow:
             taken=self._taken,
             lost=self._lost,
             claims=tuple(self._claims),
+            target_because=self._sizer.reason,
         )
 
     # --- phases --------------------------------------------------------------------------------------------------
@@ -161,13 +174,24 @@ class WarmPoolWorkflow:
         )
         self._epoch = opened.epoch
         if not self._rented_as.providers:
-            self._spec = self._spec.model_copy(update={"providers": opened.providers})
-            self._rented_as = self._spec.as_workload()
+            self._rent_at(opened.providers)
+        if self._spec.stopped:
+            self._rent_at(await care.that_pause(self._spec.providers))
+
+    def _rent_at(self, providers: tuple[str, ...]) -> None:
+        self._spec = self._spec.model_copy(update={"providers": providers})
+        self._rented_as = self._spec.as_workload()
 
     async def _round(self) -> None:
         self._news = False
-        await asyncio.gather(*(self._look_after(each) for each in list(self._standbys)))
+        if self._spec.stopped:
+            for each in list(self._standbys):  # one at a time: while one is woken the others can be claimed
+                await self._look_after(each)
+        else:
+            await asyncio.gather(*(self._look_after(each) for each in list(self._standbys)))
         await self._keep_budget()
+        wanted = await self._sizer.wanted(self._target)
+        self._target = self._target if wanted is None else wanted
         while len(self._standbys) > self._target:
             await self._let_go(self._standbys[-1], "the pool was made smaller")
         await self._fill()
@@ -204,14 +228,38 @@ class WarmPoolWorkflow:
     async def _look_after(self, standby: Standby) -> None:
         """Whatever comes of it says nothing of one that was taken meanwhile."""
         try:
-            after = await care.look_after(standby, self._rented_as)
+            if standby.stopped:
+                if not await care.wants_waking(standby, self._spec.sync_every) or self._place_of(standby) is None:
+                    return
+                with self._turned(standby):
+                    standby = self._now(await care.wake(standby, self._spec.boot_timeout))
+            standby = self._now(await care.look_after(standby, self._rented_as))
+            if self._spec.stopped and self._place_of(standby) is not None:
+                with self._turned(standby):
+                    self._now(await care.put_to_rest(standby))
         except care.Lost as lost:
             if self._place_of(standby) is not None:
                 self._lost += 1
-                await self._let_go(standby, f"the standby is lost: {lost}", Conduct.BAD)
-            return
+                await self._let_go(standby, f"the standby is lost: {lost}", lost.conduct)
+        except ActivityError as err:
+            if is_cancelled_exception(err):
+                raise
+            self._face.say(f"{standby.lease.label} stays as it is for now: {words_of(err)}")
+
+    def _now(self, standby: Standby) -> Standby:
+        """Keep what is known of it by now, if it is still ours."""
         if (place := self._place_of(standby)) is not None:
-            self._standbys[place] = after
+            self._standbys[place] = standby
+        return standby
+
+    @contextmanager
+    def _turned(self, standby: Standby) -> Iterator[None]:
+        """It is being stopped or started. Who claimed it now would be robbed of it, or find it half-way."""
+        self._turning.add(standby.lease.label)
+        try:
+            yield
+        finally:
+            self._turning.discard(standby.lease.label)
 
     def _place_of(self, standby: Standby) -> int | None:
         labels = [each.lease.label for each in self._standbys]
@@ -230,6 +278,7 @@ class WarmPoolWorkflow:
         word = await steps.keep_budget(self._rented_as.name)
         self._budget_due = workflow.now() + word.look_again_after
         if word.used_up:
+            self._sizer.by_hand = True
             self._target = 0
             self._face.say(word.used_up)
 
@@ -237,6 +286,7 @@ class WarmPoolWorkflow:
         wait = self._spec.sync_every
         if self._budget_due is not None and self._standbys:
             wait = max(min(wait, self._budget_due - workflow.now()), SHORTEST_WAIT)
+        wait = min(wait, self._sizer.until_due())
         try:
             await workflow.wait_condition(
                 lambda: self._news,
@@ -247,9 +297,10 @@ class WarmPoolWorkflow:
             return
 
     async def _claim(self, request: ClaimRequest) -> ClaimAnswer:
-        for standby in self._fitting(request):
-            if (place := self._place_of(standby)) is None:
+        for fitting in self._fitting(request):
+            if (place := self._place_of(fitting)) is None or fitting.lease.label in self._turning:
                 continue
+            standby = self._standbys[place]
             del self._standbys[place]  # nobody lets it go while it changes hands
             order = HandOverInput(standby=standby.lease.label, workload=request.workload, epoch=request.epoch)
             try:
@@ -260,19 +311,26 @@ class WarmPoolWorkflow:
                 self._standbys.append(standby)
                 return ClaimAnswer(refusal=words_of(err))
             lease = replace(standby.lease, workload=request.workload, epoch=request.epoch, label=label)
-            return ClaimAnswer(lease=lease, synced=standby.synced)
+            return ClaimAnswer(lease=lease, synced=standby.synced, stopped=standby.stopped)
         return ClaimAnswer(refusal=f"no standby of the pool {self._spec.name} is free")
 
     def _fitting(self, request: ClaimRequest) -> list[Standby]:
         """The best first: with the workload's own checkpoint, as new as can be, in the region that it prefers."""
+        if self._over:
+            return []
         unfit = {request.lost_machine, *request.avoid}
-        fitting = [each for each in self._standbys if each.lease.machine_id not in unfit and not self._over]
+        fitting = [
+            each
+            for each in self._standbys
+            if each.lease.machine_id not in unfit and each.lease.label not in self._turning
+        ]
         return sorted(
             fitting,
             key=lambda each: (
                 each.serves != request.workload,
                 -(each.synced.sequence if each.synced else -1),
                 each.lease.region != request.region,
+                each.stopped,
                 each.ready_at,
             ),
         )
@@ -296,6 +354,7 @@ class WarmPoolWorkflow:
             claims=tuple(self._claims),
             taken=self._taken,
             lost=self._lost,
+            by_hand=self._sizer.by_hand,
         )
 
     def _show(self, phase: PoolPhase | None = None, detail: str = "") -> None:

@@ -84,16 +84,20 @@ def show(name: PoolName, as_json: Json = False, data_dir: DataDir = None) -> Non
 @app.command("resize")
 def resize(
     name: PoolName,
-    target: Annotated[int, typer.Argument(metavar="N", min=0, help="Standbys to keep ready.")],
+    target: Annotated[int | None, typer.Argument(metavar="N", min=0, help="Standbys to keep ready.")] = None,
+    demand: Annotated[bool, typer.Option("--demand", help="As many as losses call for: `size: demand`.")] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Keep another number of standbys ready, between the spec's minimum and maximum.
+    """Keep another number of standbys ready, between the spec's minimum and maximum. It holds until the next resize.
 
     \b
     Examples:
       holdfast pool resize spare 3
+      holdfast pool resize spare --demand
     """
+    if (target is None) != demand:
+        raise UsageProblem("give a number of standbys, or --demand", remedy=f"`holdfast pool resize {name} 3`")
     _tell(with_holdfast(data_dir, lambda holdfast: holdfast.resize_pool(name, target)), as_json)
 
 
@@ -125,8 +129,10 @@ def _tell(status: PoolStatus, as_json: bool) -> None:
         return
     console.say(f"pool {status.name}: {status.phase}, {len(status.standbys)} of {status.target} ready")
     console.say(f"{words.rate(status.hourly)}; {status.taken} taken, {status.lost} lost before they were needed")
+    if status.target_because:
+        console.say(f"sized by demand: {status.target_because}")
     if status.standbys:
-        console.table(("machine", "provider", "region", "price", "keeps", "seen"), _rows(status))
+        console.table(("machine", "provider", "region", "state", "price", "keeps", "seen"), _rows(status))
 
 
 def _rows(status: PoolStatus) -> Sequence[tuple[str, ...]]:
@@ -135,7 +141,8 @@ def _rows(status: PoolStatus) -> Sequence[tuple[str, ...]]:
             each.lease.label,
             each.lease.provider,
             each.lease.region,
-            words.rate(each.lease.hourly),
+            "stopped" if each.stopped else "running",
+            words.rate(each.hourly),
             f"{each.synced.workload} {each.synced.sequence}" if each.synced else "—",
             words.age(each.seen_at),
         )

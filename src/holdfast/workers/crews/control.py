@@ -70,6 +70,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 stock.judge_strangers,
                 pools.claim_standby,
                 pools.hand_over_standby,
+                pools.pool_demand,
             ],
             workflows=WORKFLOWS,
             workflow_runner=SANDBOX,
