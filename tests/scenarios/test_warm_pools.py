@@ -23,7 +23,7 @@ class Pool:
         self._story = story
         self.name = name
 
-    async def begins(self, *serves: str, target: int) -> PoolStatus:
+    async def begins(self, *serves: str, target: int, **more: Any) -> PoolStatus:
         spec = PoolSpec.model_validate(
             {
                 "name": self.name,
@@ -34,6 +34,7 @@ class Pool:
                 "sync": serves,
                 "sync_every": "1s",
                 "boot_timeout": "30s",
+                **more,
             }
         )
         await self._story.holdfast.create_pool(spec)
@@ -172,3 +173,28 @@ async def test_two_workloads_that_lose_their_machines_at_once_share_nothing(
     for story in (one, other):
         await story.finishes()
     await pool.ends()
+
+
+@pytest.mark.long
+async def test_a_stopped_standby_costs_its_disk_until_it_is_started_for_the_work(
+    tell: Tell, pools: Callable[[Story], Pool]
+) -> None:
+    story = tell("rest", steps=150)
+    pool = pools(story)
+    story.changes(failover={**_PLANS, "pool": pool.name})
+    await story.begins()
+    await story.works()
+    await pool.begins(story.name, target=1, stopped=True, sync_every="1h")
+    rests = await pool.comes_to(lambda now: all(each.stopped for each in now.standbys), "it is stopped")
+    standby = rests.standbys[0].lease
+    assert [each["state"] for each in pool.alive()] == ["exited"]  # the word of Vast.ai
+    assert rests.hourly < standby.hourly / 4
+    story.market.kill(story.name)
+    running = await story.works(epoch=2)
+    assert running.lease is not None and running.lease.instance_id == standby.instance_id
+    (restored,) = await _restores(story, 1)
+    assert restored["bytes_fetched"] < restored["bytes_total"]
+    await story.finishes()
+    await pool.ends()
+    assert await story.weights() == await asyncio.to_thread(story.undisturbed.weights, 150)
+    await _is_paid_by_one_at_a_time(story, pool, standby.instance_id)
