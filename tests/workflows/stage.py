@@ -64,7 +64,7 @@ class _OwnWorld(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
-        _, workload, *_ = (info.workflow_id or "").replace(".", "/").split("/")
+        _, workload, *_ = (info.workflow_id or info.activity_id).replace(".", "/").split("/")
         world = self._worlds[workload]
         input.fn = getattr(world, info.activity_type)
         return await world.moments.play(info.activity_type, lambda: super(_OwnWorld, self).execute_activity(input))

@@ -14,7 +14,9 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool
+from holdfast.activities.recording import recorded
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
@@ -22,6 +24,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.machines import (
+    Awaited,
     Conduct,
     Gpu,
     Instance,
@@ -34,10 +37,11 @@ from holdfast.contracts.machines import (
     SshAddress,
     Terms,
 )
-from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, StrategyRecord
+from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, Recollection, StrategyRecord
 from holdfast.contracts.money import BudgetWord, MeterInput
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.workload import Phase
+from holdfast.policy.renting import taken
 from tests.workflows.moments import Moments
 
 PROVIDER = "toy"
@@ -196,6 +200,8 @@ class World:
 
     @activity.defn
     async def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
+        if order.decision is not None:
+            self.decisions.append(order.decision)
         if names.is_pool_record(order.workload):
             self.lines[names.label(order.workload, order.epoch)] = ""
             return acts.ClaimEpochResult(head=None)
@@ -221,6 +227,10 @@ class World:
     async def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
         asked = {each.machine_id for each in order.machines}
         return [each for each in self.memories if each.machine_id in asked]
+
+    @activity.defn
+    async def recall(self, order: RecallInput) -> Recollection:
+        return Recollection(machines=tuple(await self.recall_machines(order)), places=tuple(self.places))
 
     @activity.defn
     async def closed_places(self) -> list[PlaceMemory]:
@@ -344,14 +354,16 @@ class World:
         )
         self.machines[instance.instance_id] = Machine(instance)
         self.order.append(f"launch {order.label}")
-        return LaunchResult(instance=instance)
+        if order.lease is None:
+            return LaunchResult(instance=instance)
+        return LaunchResult(instance=instance, recorded=await recorded(taken(order.lease, instance)))
 
     @activity.defn
-    async def await_running(self, order: acts.AwaitRunningInput) -> Instance:
+    async def await_running(self, order: acts.AwaitRunningInput) -> Awaited:
         while self.machines[order.instance_id].instance.machine_id in self.slow_to_boot:
             activity.heartbeat()
             await asyncio.sleep(0.02)
-        return self.machines[order.instance_id].instance
+        return await put_on_record(order, self.machines[order.instance_id].instance)
 
     @activity.defn
     async def inspect(self, order: acts.MachineInput) -> Instance:
@@ -521,6 +533,7 @@ class World:
             self.claim_epoch,
             self.recall_machines,
             self.closed_places,
+            self.recall,
             self.strategy_records,
             self.record_lease,
             self.meter_lease,

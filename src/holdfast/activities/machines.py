@@ -4,21 +4,22 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.beating import beating, waiting_since
+from holdfast.activities.recording import recorded
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.machines import Instance, InstanceState, LaunchOrder, LaunchResult, Offer
+from holdfast.contracts.machines import Awaited, Instance, InstanceState, LaunchOrder, LaunchResult, Offer
 from holdfast.contracts.money import Charge, ChargesInput
 from holdfast.contracts.sweeping import Look, LookInput, Stranger
-from holdfast.policy import sweeping
+from holdfast.policy import renting, sweeping
 from holdfast.providers.base import Pauses, Provider, TellsCharges
 from holdfast.providers.errors import ProviderError
 from holdfast.providers.wrappers.pacing import hurried
@@ -52,7 +53,7 @@ class MachineActivities:
     async def launch(self, order: acts.LaunchInput) -> LaunchResult:
         async with beating():
             with translated(), hurried():
-                return await self._provider.launch(
+                launched = await self._provider.launch(
                     LaunchOrder(
                         offer=order.offer,
                         label=order.label,
@@ -62,9 +63,12 @@ class MachineActivities:
                         repeated=activity.info().attempt > 1,
                     )
                 )
+            if order.lease is None or launched.instance is None:
+                return launched
+            return replace(launched, recorded=await recorded(renting.taken(order.lease, launched.instance)))
 
     @activity.defn
-    async def await_running(self, order: acts.AwaitRunningInput) -> Instance:
+    async def await_running(self, order: acts.AwaitRunningInput) -> Awaited:
         began = waiting_since()
         pause = _FIRST_PAUSE
         async with beating():
@@ -73,7 +77,7 @@ class MachineActivities:
                     instance = await self._provider.inspect(order.instance_id)
                 waited = timedelta(seconds=time.monotonic() - began)
                 if _is_settled(instance, waited, order.restarted) or waited > order.patience:
-                    return instance
+                    return await put_on_record(order, instance)
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
 
@@ -203,6 +207,16 @@ class MachineActivities:
             return self._provider
         message = f"{self._provider.name} cannot stop a machine and keep its disk, as it is set up (docs/providers.md)"
         raise ApplicationError(message, type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+
+
+async def put_on_record(order: acts.AwaitRunningInput, instance: Instance) -> Awaited:
+    """From when on it is charged for as running, if it runs, whatever comes of it afterwards."""
+    told = {each.name: getattr(instance, each.name) for each in fields(Instance)}
+    if order.lease is None or order.ordered_at is None or instance.state is not InstanceState.RUNNING:
+        return Awaited(**told)
+    told["running_since"] = renting.runs_since(instance, order.ordered_at, datetime.now(UTC))
+    lease = replace(renting.taken(order.lease, instance), running_since=told["running_since"])
+    return Awaited(**told, recorded=await recorded(lease))
 
 
 def _is_settled(instance: Instance, waited: timedelta, restarted: bool) -> bool:

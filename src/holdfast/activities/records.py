@@ -19,6 +19,7 @@ from holdfast.contracts.memory import (
     MachineMemory,
     PlaceMemory,
     RecallInput,
+    Recollection,
     StrategyRecord,
 )
 from holdfast.contracts.money import MeterInput
@@ -52,6 +53,8 @@ class RecordActivities:
     @activity.defn
     def claim_epoch(self, order: acts.ClaimEpochInput) -> acts.ClaimEpochResult:
         with translated():
+            if order.decision is not None:
+                self._records.record_decision(order.decision)
             claimed = self._records.claim_epoch(order)
             saved = self._records.list_checkpoints(order.workload) if claimed.head else []
         earlier = tuple(each for each in reversed(saved) if claimed.head and each.sequence < claimed.head.sequence)
@@ -85,6 +88,12 @@ class RecordActivities:
     def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
         with translated():
             return self._records.recall_machines(order)
+
+    @activity.defn
+    def recall(self, order: RecallInput) -> Recollection:
+        with translated():
+            machines = self._records.recall_machines(order)
+            return Recollection(machines=tuple(machines), places=tuple(self._records.closed_places()))
 
     @activity.defn
     def closed_places(self) -> list[PlaceMemory]:

@@ -18,13 +18,14 @@ from holdfast.client.translation import from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, Recollection
 from holdfast.contracts.reports import Recomputed
 from holdfast.policy import placement
 
 _DECIDERS = (names.WORKLOAD, names.FAILOVER)
 _SEARCH, _RECALL = activities.search_offers.__name__, activities.recall_machines.__name__
-_PLACES, _RECORD = activities.closed_places.__name__, activities.record_decision.__name__
+_PLACES, _BOTH = activities.closed_places.__name__, activities.recall.__name__
+_RECORD, _CLAIM = activities.record_decision.__name__, activities.claim_epoch.__name__
 
 
 @dataclass
@@ -138,11 +139,11 @@ async def _of_one_run(client: Client, events: Iterable[HistoryEvent]) -> AsyncIt
                 order = await _read(client, scheduled.input, activities.SearchInput)
                 inputs.needs = order.requirements
                 asked[event.event_id] = (name, order.provider)
-            elif name in (_RECALL, _PLACES):
+            elif name in (_RECALL, _PLACES, _BOTH):
                 asked[event.event_id] = (name, None)
-            elif name == _RECORD:
+            elif (decision := await _decision_in(client, name, scheduled.input)) is not None:
                 answered = True
-                yield await _read(client, scheduled.input, Decision), inputs
+                yield decision, inputs
         elif event.HasField("activity_task_completed_event_attributes"):
             completed = event.activity_task_completed_event_attributes
             name, provider = asked.get(completed.scheduled_event_id, ("", None))
@@ -150,8 +151,22 @@ async def _of_one_run(client: Client, events: Iterable[HistoryEvent]) -> AsyncIt
                 inputs.offers[provider] = await _read(client, completed.result, list[Offer])
             elif name == _RECALL:
                 inputs.memory = await _read(client, completed.result, list[MachineMemory])
+            elif name == _BOTH:
+                recalled = await _read(client, completed.result, Recollection)
+                inputs.memory, inputs.places = list(recalled.machines), list(recalled.places)
             elif name == _PLACES:
                 inputs.places = await _read(client, completed.result, list[PlaceMemory])
+
+
+async def _decision_in(client: Client, step: str, order: Payloads) -> Decision | None:
+    """What a step was told to put on record: alone, or with the claim that followed from it."""
+    if step == _RECORD:
+        alone: Decision = await _read(client, order, Decision)
+        return alone
+    if step != _CLAIM:
+        return None
+    claim: activities.ClaimEpochInput = await _read(client, order, activities.ClaimEpochInput)
+    return claim.decision
 
 
 async def _read(client: Client, payloads: Payloads, kind: Any) -> Any:

@@ -9,7 +9,17 @@ from temporalio import activity
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
-from holdfast.contracts.machines import Conduct, Instance, LaunchResult, Lease, Offer, OpenLease, Probe, Requirements
+from holdfast.contracts.machines import (
+    Awaited,
+    Conduct,
+    Instance,
+    LaunchResult,
+    Lease,
+    Offer,
+    OpenLease,
+    Probe,
+    Requirements,
+)
 from holdfast.contracts.memory import (
     BanInput,
     ListMachinesInput,
@@ -18,6 +28,7 @@ from holdfast.contracts.memory import (
     MachineMemory,
     PlaceMemory,
     RecallInput,
+    Recollection,
     StrategyRecord,
 )
 from holdfast.contracts.money import (
@@ -65,6 +76,7 @@ class ClaimEpochInput:
     workload: str
     epoch: int
     offer: Offer | None  # None: the same machine goes on under a new epoch, nothing is rented
+    decision: Decision | None = None  # why this offer, to be put on record as well, whatever comes of the claim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +245,12 @@ async def recall_machines(order: RecallInput) -> list[MachineMemory]:
 
 
 @activity.defn
+async def recall(order: RecallInput) -> Recollection:
+    """How machines behaved when we had them, and where nothing is rented for a while."""
+    raise _stub()
+
+
+@activity.defn
 async def closed_places() -> list[PlaceMemory]:
     """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""
     raise _stub()
@@ -359,6 +377,7 @@ class LaunchInput:
     label: str
     image: str
     disk_gb: int
+    lease: Lease | None = None  # to be put on record with what was rented; None: the workflow does that itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,6 +392,8 @@ class AwaitRunningInput:
     instance_id: str
     patience: timedelta
     restarted: bool = False  # the provider's last word on the stop before may linger
+    lease: Lease | None = None  # to be put on record as running; None: the workflow does that itself
+    ordered_at: datetime | None = None  # with `lease`: when its provider was asked for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -402,7 +423,7 @@ async def launch(order: LaunchInput) -> LaunchResult:
 
 
 @activity.defn
-async def await_running(order: AwaitRunningInput) -> Instance:
+async def await_running(order: AwaitRunningInput) -> Awaited:
     """Wait until the instance runs and has an address, or can never run, or patience ends: then as it is."""
     raise _stub()
 

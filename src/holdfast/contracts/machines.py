@@ -121,6 +121,13 @@ class Instance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Awaited(Instance):
+    """A machine that was waited for."""
+
+    recorded: bool = False  # the records know since when it runs
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchOrder:
     """Rent this offer under this label. The label makes a repeated order harmless."""
 
@@ -141,6 +148,7 @@ class LaunchResult:
     instance: Instance | None = None
     refusal: str = ""
     adopted: bool = False  # True when an earlier try had already rented it
+    recorded: bool = False  # the records know of it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,14 @@ class PlaceMemory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recollection:
+    """What placement remembers."""
+
+    machines: tuple[MachineMemory, ...] = ()
+    places: tuple[PlaceMemory, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StrategyRecord:
     """What recoveries by one strategy took lately."""
 

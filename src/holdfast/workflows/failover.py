@@ -28,7 +28,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.memory import StrategyRecord
 from holdfast.contracts.spec import Order, Strategy, WorkloadSpec
 from holdfast.policy import drills, host_memory, ladder
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.moving_in import is_rotten
@@ -63,6 +63,7 @@ class FailoverWorkflow:
 
     @workflow.run
     async def run(self, order: FailoverInput) -> FailoverResult:
+        changes.begin()
         found = self._ladder(await self._record())
         rungs = found.rungs
         if not rungs:
@@ -138,7 +139,7 @@ class FailoverWorkflow:
         climbing = CLIMB[rung.strategy](self._settler, self._order.lost, rung)
         if self._drill is not None and rung != ladder.BACK:
             return await self._within_its_budget(rung, climbing, self._drill)
-        if not workflow.patched("rungs-have-time-boxes"):
+        if not changes.knows("rungs-have-time-boxes"):
             return await climbing
         task, box = asyncio.create_task(climbing), self._order.spec.failover.rung_timeout
         try:

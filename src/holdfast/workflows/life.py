@@ -26,7 +26,7 @@ from holdfast.contracts.workload import (
 )
 from holdfast.policy import keeping
 from holdfast.policy.deadline import Use
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.face import Face
 from holdfast.workflows.releasing import release, until_nothing_is_open
@@ -144,7 +144,7 @@ class Life:
         """The machine is in another state by its provider's word, and costs something else from now on."""
         if state in (self.metered, InstanceState.UNKNOWN) or self.lease is None:
             return
-        if workflow.patched("metered-by-state"):
+        if changes.knows("metered-by-state"):
             self.metered = state
             await steps.meter_lease(self.lease, state, charged=charged)
 
@@ -162,7 +162,7 @@ class Life:
                 with suppress(ChildWorkflowError):  # somebody ended it by hand
                     await going
         self.lease = None
-        if workflow.patched("nothing-stays-open"):
+        if changes.knows("nothing-stays-open"):
             await until_nothing_is_open(self.spec.name, f"{phase}: {reason}")
         await steps.close_workload(self.spec.name, phase, reason)
         self.wishes.drop()

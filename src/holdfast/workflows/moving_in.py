@@ -15,10 +15,11 @@ from temporalio.exceptions import ActivityError
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Phases
-from holdfast.contracts.machines import Instance, InstanceState, Lease
+from holdfast.contracts.machines import InstanceState, Lease
 from holdfast.contracts.pools import HOST_EPOCH
 from holdfast.contracts.spec import WorkloadSpec
-from holdfast.workflows import steps
+from holdfast.policy.renting import runs_since, taken
+from holdfast.workflows import changes, steps
 from holdfast.workflows.failures import kind_of
 from holdfast.workflows.weighing import answers_again
 
@@ -63,20 +64,24 @@ class Mover:
         self.go_on()  # what was awaited until now may have swallowed a cancel
         accepted = workflow.now()
         self.say(f"{lease.label} is booting")
-        instance = await steps.await_running(lease, self.spec.failover.boot_timeout, restarted=restarted)
+        instance = await steps.await_running(
+            lease, self.spec.failover.boot_timeout, restarted=restarted, ordered_at=ordered_at
+        )
         booted = workflow.now()
         lease = taken(lease, instance)
         if instance.state is InstanceState.RUNNING:
             lease = replace(lease, running_since=runs_since(instance, ordered_at, booted))
-            if workflow.patched("metered-by-state"):
-                await steps.record_lease(lease)  # whatever comes of it, it is charged for from here on
+            if changes.knows("metered-by-state"):
+                await steps.record_lease(
+                    lease, known=instance.recorded
+                )  # whatever comes of it, it is charged for from here on
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
             return NeverUp(state=instance.state)
         met = await self._persist(steps.settle_in, self._as_spoken_to(lease), self.spec)
         lease = replace(lease, host_key=met.host_key)
         connected = workflow.now()
         self.go_on()
-        await steps.record_lease(lease)
+        await steps.record_lease(lease, known=changes.fewer_steps())  # it says nothing new
         lease = await self.lead(lease)
         phases = Phases(boot=booted - accepted + met.reachable_after, connect=connected - booted - met.reachable_after)
         if self.stands_by:
@@ -136,30 +141,6 @@ class Mover:
                 self.say(f"{lease.label} answers again: {err.activity_type} goes on")
         self.go_on()
         return await step(lease, *more)
-
-
-def taken(lease: Lease, instance: Instance) -> Lease:
-    """The lease with what the provider has told by now; its price is the one that is billed."""
-    return replace(
-        lease,
-        instance_id=instance.instance_id,
-        machine_id=instance.machine_id or lease.machine_id,
-        host_id=instance.host_id or lease.host_id,
-        hourly=instance.hourly or lease.hourly,
-        ssh=instance.ssh or lease.ssh,
-        contract_ends=instance.contract_ends or lease.contract_ends,
-        self_destruct=instance.self_destruct or lease.self_destruct,
-        storage_hourly=lease.storage_hourly if instance.storage_hourly is None else instance.storage_hourly,
-    )
-
-
-def runs_since(instance: Instance, ordered_at: datetime, booted: datetime) -> datetime:
-    """Since when it runs: as the provider says, unless its clock is another than ours.
-
-    It may run before we hear that the order was accepted, and long before, if a worker dies in between.
-    """
-    told = instance.running_since
-    return told if told is not None and ordered_at <= told <= booted else booted
 
 
 def is_rotten(err: ActivityError) -> bool:

@@ -1,7 +1,7 @@
 """Ask every provider at once, rank what they offer, and keep the ranking on record."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeGuard
@@ -14,7 +14,7 @@ from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.failures import HOPELESS, kind_of
 
 
@@ -24,6 +24,7 @@ class Ranked:
 
     best: tuple[Offer, ...]
     market_answered: bool  # False: no provider was reached, which is not an empty market
+    unrecorded: Decision | None = None  # to be put on record with the claim of the best, if there is any
 
 
 async def rank_offers(
@@ -45,21 +46,22 @@ async def rank_offers(
     reason = f"{len(ranking.best)} offers fit, {ranking.rejected_total} do not"
     if silent:
         reason += f"; no answer from {', '.join(silent)}"
-    await steps.record_decision(
-        Decision(
-            workload=spec.name,
-            epoch=epoch,
-            made_at=workflow.now(),
-            occasion=occasion,
-            strategy=strategy,
-            reason=reason,
-            chosen=ranking.chosen,
-            rejected=ranking.rejected,
-            rejected_total=ranking.rejected_total,
-            avoid=tuple(sorted(avoid)),
-            regions_first=bool(regions),
-        )
+    decision = Decision(
+        workload=spec.name,
+        epoch=epoch,
+        made_at=workflow.now(),
+        occasion=occasion,
+        strategy=strategy,
+        reason=reason,
+        chosen=ranking.chosen,
+        rejected=ranking.rejected,
+        rejected_total=ranking.rejected_total,
+        avoid=tuple(sorted(avoid)),
+        regions_first=bool(regions),
     )
+    if ranking.best and changes.fewer_steps():
+        return Ranked(best=ranking.best, market_answered=found.market_answered, unrecorded=decision)
+    await steps.record_decision(decision)
     return Ranked(best=ranking.best, market_answered=found.market_answered)
 
 
@@ -100,8 +102,7 @@ async def _search(spec: WorkloadSpec, needs: Requirements) -> _Found:
 async def _rank(
     offers: list[Offer], needs: Requirements, *, avoid: frozenset[str], regions_first: bool
 ) -> placement.Ranking:
-    memory = await _remembered(offers)
-    places = await _closed_places(offers)
+    memory, places = await _recalled(offers)
     return placement.rank(
         offers,
         needs,
@@ -113,20 +114,20 @@ async def _rank(
     )
 
 
-async def _remembered(offers: Sequence[Offer]) -> dict[MachineKey, MachineMemory]:
-    """How the offered machines behaved when we had them."""
-    if not offers or not workflow.patched("machines-are-remembered"):
-        return {}
-    keys = dict.fromkeys(MachineKey(provider=offer.provider, machine_id=offer.machine_id) for offer in offers)
-    found = await steps.recall_machines(tuple(keys))
-    return {MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in found}
+async def _recalled(offers: Sequence[Offer]) -> tuple[Mapping[MachineKey, MachineMemory], Sequence[PlaceMemory]]:
+    """How the offered machines behaved when we had them, and where one machine after the other failed us lately."""
+    if not offers:
+        return {}, ()
+    keys = tuple(dict.fromkeys(MachineKey(provider=each.provider, machine_id=each.machine_id) for each in offers))
+    if changes.fewer_steps():
+        found = await steps.recall(keys)
+        return _by_machine(found.machines), found.places
+    machines = await steps.recall_machines(keys) if changes.knows("machines-are-remembered") else []
+    return _by_machine(machines), await steps.closed_places() if changes.knows("places-are-remembered") else ()
 
 
-async def _closed_places(offers: Sequence[Offer]) -> list[PlaceMemory]:
-    """Where one machine after the other failed us lately."""
-    if not offers or not workflow.patched("places-are-remembered"):
-        return []
-    return await steps.closed_places()
+def _by_machine(machines: Iterable[MachineMemory]) -> Mapping[MachineKey, MachineMemory]:
+    return {MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in machines}
 
 
 def _failed(answer: object) -> TypeGuard[BaseException]:

@@ -13,7 +13,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import AttachMessage, SaveAnswer, SaveRequest, SyncInput
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.cancelling import heed_cancel
 
 ASK_AGAIN = timedelta(minutes=2)
@@ -94,7 +94,7 @@ class Saver:
         try:
             await workflow.wait_condition(
                 lambda: self._answers[request.request_id] is not None or self._given_up,
-                timeout=ASK_AGAIN if workflow.patched("ask-for-saves-again") else None,
+                timeout=ASK_AGAIN if changes.knows("ask-for-saves-again") else None,
                 timeout_summary="before a save is asked for again",
             )
         except TimeoutError:

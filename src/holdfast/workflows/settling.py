@@ -21,16 +21,18 @@ from holdfast.contracts import names
 from holdfast.contracts.activities import ClaimEpochResult
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Attempt, Phases
 from holdfast.contracts.machines import Conduct, InstanceState, Lease, Offer
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import host_memory
 from holdfast.policy.drills import Held
+from holdfast.policy.renting import taken
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.claiming import claim
 from holdfast.workflows.failures import HOPELESS, conduct_in, kind_of, words_of
-from holdfast.workflows.moving_in import MovedIn, Mover, NeverUp, taken
+from holdfast.workflows.moving_in import MovedIn, Mover, NeverUp
 from holdfast.workflows.racing import Race
 from holdfast.workflows.ranking import rank_offers
 from holdfast.workflows.releasing import release
@@ -80,6 +82,7 @@ class Settler:
         self._costs_enough = False  # a race: the budget pays for no machine more
         self._failed_setups = 0
         self._claims = 0  # in the present search
+        self._decision: Decision | None = None  # not on record yet: it goes there with the first claim that follows
         self._claiming = asyncio.Lock()  # an epoch that is claimed late would be behind the fence of a later one
         self.market_answered = True  # False: the last search reached no provider, which is not an empty market
         self.attempts: list[Attempt] = []
@@ -274,6 +277,7 @@ class Settler:
             avoid=frozenset(self._avoid),
         )
         self.market_answered = found.market_answered
+        self._decision = found.unrecorded
         return found.best
 
     async def _try_offer(self, offer: Offer, strategy: str, *, with_state: bool) -> Settled | None:
@@ -295,12 +299,12 @@ class Settler:
             return None
         try:
             self._go_on()
-            launched = await to_its_end(steps.launch(offer, label=lease.label, spec=self._spec))
+            launched = await to_its_end(steps.launch(offer, lease, self._spec))
             if launched.instance is None:
                 outcome = f"refused: {launched.refusal}"
             else:
                 lease = taken(lease, launched.instance)
-                await steps.record_lease(lease)
+                await steps.record_lease(lease, known=launched.recorded)
                 accepted = workflow.now()
                 saved = (self.head, *self._earlier) if with_state and self.head else ()
                 moved = await self._mover.move_in(lease, ordered_at=began, saved=saved)
@@ -348,7 +352,8 @@ class Settler:
 
     async def _claim(self, offer: Offer, lease: Lease) -> Lease:
         """Raise the fence and open the cost line, which says the label; a cancel closes what was opened."""
-        claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, lease.epoch, offer))
+        decision, self._decision = self._decision, None
+        claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, lease.epoch, offer, decision))
         try:
             claimed = await to_its_end(claiming)
         except asyncio.CancelledError:

@@ -15,9 +15,10 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Conduct, InstanceState, Lease
 from holdfast.contracts.pools import HOST_EPOCH, PoolSpec, Standby
 from holdfast.contracts.spec import WorkloadSpec
+from holdfast.policy.renting import runs_since, taken
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
-from holdfast.workflows.moving_in import is_rotten, runs_since, taken
+from holdfast.workflows.moving_in import is_rotten
 from holdfast.workflows.settling import Settler
 from holdfast.workflows.weighing import answers_again, provider_word
 
@@ -139,12 +140,12 @@ async def wake(standby: Standby, patience: timedelta) -> Standby:
     answer = await steps.start_instance(standby.lease)
     if answer.state is InstanceState.WAITING:
         raise Lost("its GPU was taken while it was stopped", Conduct.NEUTRAL)
-    instance = await steps.await_running(standby.lease, patience, restarted=True)
+    instance = await steps.await_running(standby.lease, patience, restarted=True, ordered_at=ordered_at)
     if instance.state is not InstanceState.RUNNING or instance.ssh is None:
         raise Lost(f"it did not start again in time, it is {instance.state}", Conduct.NEUTRAL)
     since = runs_since(instance, ordered_at, workflow.now())
     lease = replace(taken(standby.lease, instance), running_since=since)
-    await steps.record_lease(lease)
+    await steps.record_lease(lease, known=instance.recorded)
     return replace(standby, lease=lease, stopped=False)
 
 

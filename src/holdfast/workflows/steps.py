@@ -23,6 +23,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import (
+    Awaited,
     Conduct,
     Instance,
     InstanceState,
@@ -32,12 +33,20 @@ from holdfast.contracts.machines import (
     OpenLease,
     Requirements,
 )
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, RecallInput, StrategyRecord
+from holdfast.contracts.memory import (
+    MachineKey,
+    MachineMemory,
+    PlaceMemory,
+    RecallInput,
+    Recollection,
+    StrategyRecord,
+)
 from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, PoolDemand
 from holdfast.contracts.spec import Alone, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
+from holdfast.workflows import changes
 
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
@@ -83,12 +92,17 @@ async def open_workload(order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResul
     return await _on_record(acts.open_workload, order, summary=f"open the record of {order.spec.name}")
 
 
-async def claim_epoch(workload: str, epoch: int, offer: Offer | None) -> acts.ClaimEpochResult:
-    order = acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer)
+async def claim_epoch(
+    workload: str, epoch: int, offer: Offer | None, decision: Decision | None = None
+) -> acts.ClaimEpochResult:
+    order = acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer, decision=decision)
     return await _on_record(acts.claim_epoch, order, summary=f"raise the fence to epoch {epoch}")
 
 
-async def record_lease(lease: Lease) -> None:
+async def record_lease(lease: Lease, *, known: bool = False) -> None:
+    """Nothing is done where this is `known` to be on record."""
+    if known:
+        return
     summary = f"record {lease.label} on {lease.provider} {lease.instance_id}"
     await _on_record(acts.record_lease, lease, summary=summary)
 
@@ -125,6 +139,11 @@ async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str,
 async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemory]:
     order = RecallInput(machines=machines)
     return await _on_record(acts.recall_machines, order, summary=f"what is remembered of {len(machines)} machines")
+
+
+async def recall(machines: tuple[MachineKey, ...]) -> Recollection:
+    order = RecallInput(machines=machines)
+    return await _on_record(acts.recall, order, summary=f"recall {len(machines)} machines, and places")
 
 
 async def closed_places() -> list[PlaceMemory]:
@@ -240,24 +259,37 @@ async def search_offers(provider: str, requirements: Requirements) -> Sequence[O
     )
 
 
-async def launch(offer: Offer, *, label: str, spec: WorkloadSpec) -> LaunchResult:
+async def launch(offer: Offer, lease: Lease, spec: WorkloadSpec) -> LaunchResult:
+    """Rent it under the label of the lease, and put it on record, if the records answer soon."""
     return await workflow.execute_activity(
         acts.launch,
-        acts.LaunchInput(offer=offer, label=label, image=spec.image, disk_gb=spec.resources.disk_gb),
+        acts.LaunchInput(
+            offer=offer,
+            label=lease.label,
+            image=spec.image,
+            disk_gb=spec.resources.disk_gb,
+            lease=lease if changes.fewer_steps() else None,
+        ),
         task_queue=names.provider_queue(offer.provider),
         start_to_close_timeout=timedelta(minutes=2),
         schedule_to_close_timeout=timedelta(minutes=5),  # after that the offer and its price are stale
         heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
-        summary=f"rent {offer.gpu_count} x {offer.gpu} at ${offer.hourly:.3f}/h as {label}",
+        summary=f"rent {offer.gpu_count} x {offer.gpu} at ${offer.hourly:.3f}/h as {lease.label}",
     )
 
 
-async def await_running(lease: Lease, patience: timedelta, *, restarted: bool) -> Instance:
+async def await_running(lease: Lease, patience: timedelta, *, restarted: bool, ordered_at: datetime) -> Awaited:
+    """Until it runs, or will not; put on record since when it runs, if the records answer soon."""
     return await workflow.execute_activity(
         acts.await_running,
         acts.AwaitRunningInput(
-            provider=lease.provider, instance_id=lease.instance_id, patience=patience, restarted=restarted
+            provider=lease.provider,
+            instance_id=lease.instance_id,
+            patience=patience,
+            restarted=restarted,
+            lease=lease if changes.fewer_steps() else None,
+            ordered_at=ordered_at if changes.fewer_steps() else None,
         ),
         task_queue=names.provider_queue(lease.provider),
         start_to_close_timeout=patience + timedelta(minutes=2),

@@ -37,8 +37,8 @@ from holdfast.contracts.pools import (
 )
 from holdfast.contracts.workload import Phase
 from holdfast.policy import budget
+from holdfast.workflows import changes, steps
 from holdfast.workflows import standbys as care
-from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.pool_face import PoolFace, hourly_of
@@ -71,6 +71,7 @@ class WarmPoolWorkflow:
 
     @workflow.run
     async def run(self, order: PoolInput) -> PoolStatus:
+        changes.begin()
         try:
             await self._open(order)
             while not self._over:

@@ -41,6 +41,7 @@ from holdfast.contracts.workload import (
     WorkloadStatus,
 )
 from holdfast.policy import ladder
+from holdfast.workflows import changes
 from holdfast.workflows.budgeting import keep_budget
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
@@ -68,8 +69,9 @@ class WorkloadWorkflow:
 
     @workflow.run
     async def run(self, order: WorkloadInput) -> WorkloadResult:
+        changes.begin()
         life = self._life
-        keeping = asyncio.create_task(keep_budget(life)) if workflow.patched("budgets-are-kept") else None
+        keeping = asyncio.create_task(keep_budget(life)) if changes.knows("budgets-are-kept") else None
         try:
             if order.resume is None:
                 await placing.open_record(life)

@@ -47,6 +47,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.read_head,
                 acts.recall_machines,
                 acts.closed_places,
+                acts.recall,
                 acts.strategy_records,
                 acts.list_machines,
                 acts.machine_history,

@@ -5,7 +5,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.workload import Phase
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.failures import words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.parting import TRIES, stop_and_save
@@ -29,7 +29,7 @@ async def _leave_machine(life: Life) -> None:
     lease, request = life.machine(), life.wishes.failover
     doubted = life.face.phase is Phase.SUSPECT  # then leaving it is what matters
     cause = Cause.REQUESTED if request.drill is None else Cause.DRILL
-    if workflow.patched("leaving-is-failing-over"):
+    if changes.knows("leaving-is-failing-over"):
         life.enter(Phase.FAILING_OVER, f"{cause}: {request.reason}")
     began = workflow.now()
     try:

@@ -12,7 +12,7 @@ from holdfast.contracts.incidents import Cause, Reach, Verdict
 from holdfast.contracts.workload import Phase
 from holdfast.policy import leaving as policy
 from holdfast.policy import verdicts
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases import cheaper, granting, leaving, meeting, stalling
@@ -101,7 +101,7 @@ async def _reason_to_leave(life: Life, happened: Callable[[], bool]) -> _Departu
 def _contract_to_leave(life: Life) -> datetime | None:
     """When the contract of our machine ends so soon that it must be left."""
     lease, margin = life.machine(), life.spec.failover.contract_margin
-    if lease.contract_ends is None or not margin or not workflow.patched("contracts-are-left-in-time"):
+    if lease.contract_ends is None or not margin or not changes.knows("contracts-are-left-in-time"):
         return None
     return policy.leave_at(lease.contract_ends, since=lease.since, margin=margin)
 

@@ -7,6 +7,7 @@ from temporalio import workflow
 
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Lease
+from holdfast.workflows import changes
 from holdfast.workflows.life import DAY, Life
 from holdfast.workflows.releasing import release
 from holdfast.workflows.wishes import Loss, Wish
@@ -25,7 +26,7 @@ async def hold_back(life: Life, lost: Lease, loss: Loss) -> Loss | None:
     in_place = loss.cause in _IN_PLACE and not loss.leave
     if in_place or loss.cause in _WANTED or len(life.moves_of_a_day()) < life.spec.failover.per_day:
         return None
-    if not workflow.patched("moves-are-counted"):
+    if not changes.knows("moves-are-counted"):
         return None
     await release(lost, f"lost: {loss.cause}")
     life.holding = True

@@ -18,7 +18,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.workload import Phase
 from holdfast.policy import keeping
 from holdfast.policy.deadline import Use
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases import meeting
 from holdfast.workflows.phases.holding import hold_back
@@ -70,7 +70,7 @@ def _asks_deadline(life: Life, loss: Loss) -> bool:
 
 def _tell(lost: Lease, loss: Loss) -> "asyncio.Task[None] | None":
     """Write the loss down before it is answered, which may take hours: somebody may want to know at once."""
-    if not workflow.patched("losses-are-told-at-once"):
+    if not changes.knows("losses-are-told-at-once"):
         return None
     incident = Incident(
         workload=lost.workload,

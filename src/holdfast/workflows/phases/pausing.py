@@ -11,7 +11,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.workload import Phase
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
@@ -27,7 +27,7 @@ _FOR_A_PERSON = (ErrorType.CREDENTIALS_REFUSED, ErrorType.OUT_OF_CREDIT, ErrorTy
 async def pause(life: Life) -> None:
     lease = life.machine()
     try:
-        if workflow.patched("asks-before-it-pauses"):
+        if changes.knows("asks-before-it-pauses"):
             await steps.require_pausing(lease.provider)
         await steps.stop_work(lease, life.spec.stop_grace)
         await life.saver.save(SaveReason.PAUSE)
@@ -82,7 +82,7 @@ def _loss(life: Life, cause: Cause, why: str, asked: datetime) -> Loss:
 async def _not_started(life: Life, obstacle: ActivityError, asked: datetime) -> None:
     """The provider did not do it. That says nothing of the machine, whose disk holds the work, unless it is gone."""
     why = words_of(obstacle)
-    if workflow.patched("a-paused-machine-may-be-gone"):
+    if changes.knows("a-paused-machine-may-be-gone"):
         word = await provider_word(life.machine())
         if word is not None and word.state is InstanceState.GONE:
             gone = "the provider no longer knows the machine, which was paused"

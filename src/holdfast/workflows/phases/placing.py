@@ -10,7 +10,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.workload import Phase
 from holdfast.policy import keeping
 from holdfast.policy.deadline import Use
-from holdfast.workflows import steps
+from holdfast.workflows import changes, steps
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases import meeting
@@ -30,7 +30,7 @@ async def open_record(life: Life) -> None:
     if not life.spec.providers:
         life.spec = life.spec.model_copy(update={"providers": opened.providers})
     await life.saver.open(life.spec)
-    if workflow.patched("leftovers-are-released"):
+    if changes.knows("leftovers-are-released"):
         await release_whatever_is_open(life.spec.name, "left by an earlier run, which was terminated")
     life.enter(Phase.PLACING, "looking for a machine")
 
