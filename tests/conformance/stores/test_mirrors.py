@@ -53,9 +53,7 @@ class Depot:
         """Restore on a new machine there, see that all came back, and tell from which store."""
         self._restores += 1
         target = self.folder / f"machine-{self._restores}"
-        done = await self.engine.restore(
-            LocalChannel(), manifest=saved.manifest, workspace=str(target), region=region
-        )
+        done = await self.engine.restore(LocalChannel(), manifest=saved.manifest, workspace=str(target), region=region)
         assert portrait(target) == portrait(self.work)
         return done.store
 
