@@ -27,7 +27,7 @@ from holdfast.client.errors import (
 from holdfast.contracts.channel import AgentError, ChannelLost
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
 from holdfast.hosts.local import LocalChannel
-from holdfast.settings import Settings
+from holdfast.settings import Settings, variable
 
 # A person waits: a store that is there answers one small question far sooner, one that hangs may do so for minutes.
 ANSWERS_WITHIN = timedelta(seconds=8)
@@ -97,7 +97,8 @@ async def probe_mirror(settings: Settings, name: str) -> str:
     Raises:
         StoreUnavailable: either does not answer, or the mirror does not accept our key or holds another repository.
     """
-    with _translated():
+    remedy = f"check the {variable('mirrors', name, '*')} settings"
+    with _translated(remedy):
         store, mirror = open_store(settings), open_mirror(name, settings.mirrors[name])
         try:
             found = await _probed(mirror.store, settings.mirrors[name].kind)
@@ -157,9 +158,12 @@ async def _patience(within: timedelta) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(remedy: str | None = None) -> Iterator[None]:
     try:
         yield
+    except StoreUnavailable as err:  # it hung
+        err.remedy = remedy or err.remedy
+        raise
     except tuple(kind for kind, _, _ in _TRANSLATION) as err:
         ours, what = next((ours, what) for kind, ours, what in _TRANSLATION if isinstance(err, kind))
-        raise ours(f"{what}: {err}") from err
+        raise ours(f"{what}: {err}", remedy=remedy) from err

@@ -25,9 +25,9 @@ def open_engine(shop: Shop, mirrors: Sequence[Mirror] = ()) -> CheckpointEngine:
 
 
 def open_mirrors(shop: Shop) -> list[Mirror]:
-    """The further stores. That one does not answer is no reason not to work: the main store stands in for it."""
+    """The further stores, in the order of their names. That one does not answer is no reason not to work: the main store stands in for it."""
     found = []
-    for name, settings in shop.settings.mirrors.items():
+    for name, settings in sorted(shop.settings.mirrors.items()):
         mirror = open_mirror(name, settings)
         shop.stack.push_async_callback(mirror.store.close)
         found.append(mirror)
