@@ -25,7 +25,7 @@ def open_engine(shop: Shop, mirrors: Sequence[Mirror] = ()) -> CheckpointEngine:
 
 
 def open_mirrors(shop: Shop) -> list[Mirror]:
-    """The further stores, in the order of their names. That one does not answer is no reason not to work: the main store stands in for it."""
+    """The further stores, in the order of their names. The main store stands in for one that does not answer."""
     found = []
     for name, settings in sorted(shop.settings.mirrors.items()):
         mirror = open_mirror(name, settings)
