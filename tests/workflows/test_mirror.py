@@ -4,7 +4,6 @@ import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,7 +31,7 @@ from holdfast.records.store import Records
 from holdfast.settings import MirrorSettings, Settings
 from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.durable import SANDBOX
-from holdfast.workers.standing import ensure_mirrored
+from holdfast.workers.standing import MIRRORED_EVERY, ensure_mirrored
 from holdfast.workflows.mirror import MirrorWorkflow
 from tests.unit.records.makers import claim, opening
 
@@ -144,6 +143,6 @@ async def test_each_mirror_has_a_schedule_and_without_mirrors_there_is_none(depo
         await ensure_mirrored(depot.client, Settings(data_dir=depot.folder, mirrors=mirrors))
     schedule = depot.client.get_schedule_handle(f"mirror/{name}")
     told = (await schedule.describe()).schedule
-    assert told.spec.intervals[0].every == timedelta(minutes=5)
+    assert told.spec.intervals[0].every == MIRRORED_EVERY
     assert told.policy.overlap is ScheduleOverlapPolicy.SKIP  # one run at a time
     await schedule.delete()

@@ -13,7 +13,7 @@ from holdfast.checkpoints.garbage import GarbageSummary, Protected, collect
 from holdfast.checkpoints.logs import LogBook, LogPage
 from holdfast.checkpoints.mirroring import Copied, Copying
 from holdfast.checkpoints.mirrors import Mirror, near
-from holdfast.checkpoints.nearest import manifest_in, restore_near
+from holdfast.checkpoints.nearest import find_near, restore_near
 from holdfast.checkpoints.restoring import Restore
 from holdfast.checkpoints.saving import Save
 from holdfast.checkpoints.serving import ADDRESS_LIFE
@@ -89,15 +89,16 @@ class CheckpointEngine:
     async def restore(self, channel: Channel, *, manifest: str, workspace: str, region: str = "") -> RestoreSummary:
         """Make a folder what the manifest says; whatever else is in it goes, except what the manifest excludes.
 
-        The bytes come from the first mirror near `region` that has the checkpoint, and from the main store where that
-        fails. Idempotent and resumable. Raises as `save` does; after CheckpointCorrupt the folder is as it was.
+        The bytes come from a mirror near `region`, as far as it has them, and from the main store where that fails.
+        Idempotent and resumable. Raises as `save` does; after CheckpointCorrupt the folder is as it was.
         """
         repository = await self.repository()
-        for mirror in near(self._mirrors, region):
-            if (data := await manifest_in(mirror, manifest)) is not None:
-                order = self._restore(channel, repository, manifest, data)
-                return await restore_near(order, mirror, workspace)
-        return await self._restore(channel, repository, manifest, await self._manifest_bytes(manifest)).run(workspace)
+        found = await find_near(near(self._mirrors, region), manifest)
+        data = found[1] if found else None
+        order = self._restore(channel, repository, manifest, data or await self._manifest_bytes(manifest))
+        if found is None:
+            return await order.run(workspace)
+        return await restore_near(order, found[0], workspace, whole=data is not None)
 
     def _restore(self, channel: Channel, repository: Repository, key: str, data: bytes) -> Restore:
         return Restore(

@@ -24,7 +24,6 @@ class Restore:
     key: str
     address_life: timedelta
     patience: Mapping[str, float] = field(default_factory=dict)  # with the store; empty: all that the agent has
-    name: str = ""  # of the store
 
     async def run(self, workspace: str) -> RestoreSummary:
         began = time.monotonic()
@@ -54,5 +53,4 @@ class Restore:
             bytes_total=result["bytes"],
             bytes_fetched=result["bytes_fetched"],
             duration=timedelta(seconds=time.monotonic() - began),
-            store=self.name,
         )

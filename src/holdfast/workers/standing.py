@@ -25,7 +25,7 @@ from holdfast.settings import Settings, SweepSettings
 
 GARBAGE_EVERY = timedelta(hours=6)
 RECONCILED_EVERY = timedelta(hours=1)
-MIRRORED_EVERY = timedelta(minutes=5)
+MIRRORED_EVERY = timedelta(minutes=2)
 log = logging.getLogger("holdfast.worker")
 
 

@@ -113,6 +113,18 @@ async def test_a_later_run_copies_what_is_new_and_nothing_else(depot: Depot) -> 
     assert await depot.restored_from(second) == "near"
 
 
+async def test_a_checkpoint_that_is_not_copied_yet_is_taken_in_part(depot: Depot) -> None:
+    (depot.work / "base").write_bytes(os.urandom(20 * MEBIBYTE))
+    first = await depot.save()
+    await depot.engine.fill_mirror("near", [first.manifest])
+    copied = [each.key for each in await depot.store.list("packs/")]
+    (depot.work / "adapter").write_bytes(os.urandom(1000))
+    second = await depot.save(first)
+    await depot.store.delete(copied)
+    assert await depot.restored_from(second) == "near"
+    assert [each.key for each in await depot.mirror.list("manifests/")] == [first.manifest]
+
+
 async def test_a_pack_that_the_mirror_lost_comes_from_the_main_store_and_is_copied_anew(depot: Depot) -> None:
     (depot.work / "weights").write_bytes(os.urandom(40 * MEBIBYTE))
     saved = await depot.save()
@@ -153,7 +165,8 @@ async def test_a_manifest_damaged_in_the_mirror_is_read_from_the_main_store_and_
     saved = await depot.save()
     await depot.engine.fill_mirror("near", [saved.manifest])
     await depot.spoil(depot.mirror, saved.manifest)
-    assert await depot.restored_from(saved) == ""
+    assert await depot.restored_from(saved) == "near"  # its packs are sound
+    assert await depot.mirror.list("manifests/") == []
     assert (await depot.engine.fill_mirror("near", [saved.manifest])).checkpoints == 1
     assert await depot.restored_from(saved) == "near"
 
@@ -217,6 +230,7 @@ async def test_after_a_kill_only_the_rest_is_copied(
     already = len(await depot.mirror.list("packs/"))
     assert 0 < already < everything
     assert await depot.mirror.list("manifests/") == []
-    assert await depot.restored_from(saved) == ""
+    assert await depot.restored_from(saved) == "near"  # what has come already
+    assert len(await depot.mirror.list("packs/")) == already
     assert (await depot.engine.fill_mirror("near", [saved.manifest])).packs == everything - already
     assert await depot.restored_from(saved) == "near"
