@@ -37,6 +37,7 @@ PREFIX = "HOLDFAST_"
 # `make live` may spend.
 _READ_ELSEWHERE = ("HOLDFAST_SECRET_", "HOLDFAST_SIM_", "HOLDFAST_LIVE")
 
+_MIRROR_NAME = r"[a-z0-9][a-z0-9_-]*"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -85,6 +86,25 @@ class StoreSettings(_Section):
         missing = [name for name, value in wanted.items() if not value]
         if self.kind == "s3" and missing:
             raise ValueError(f"an s3 store also needs {', '.join(missing)}")
+        return self
+
+
+class MirrorSettings(StoreSettings):
+    """A further store, near some machines, with copies of the checkpoints. The section's name is the mirror's."""
+
+    near: str
+    """Regions as offers name them, `DE,FR`, or patterns, `*`: machines there restore from this store."""
+
+    def regions(self) -> tuple[str, ...]:
+        """What `near` lists."""
+        return tuple(each.strip() for each in self.near.split(",") if each.strip())
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.kind == "folder" and self.path is None:
+            raise ValueError("a mirror in a folder also needs path")
+        if not self.regions():
+            raise ValueError("near names no region; DE,FR or * for all")
         return self
 
 
@@ -191,6 +211,8 @@ class Settings(BaseSettings):
     records_url: SecretStr | None = None
     """A SQLAlchemy URL, `postgresql+psycopg://...` or `sqlite:///...`; a secret, as it may hold a password."""
     store: StoreSettings = StoreSettings()
+    mirrors: dict[str, MirrorSettings] = {}
+    """Only host workers need them."""
     providers: dict[str, ProviderSettings] = {}
     hosts: HostSettings = HostSettings()
     sweep: SweepSettings = SweepSettings()
@@ -211,6 +233,18 @@ class Settings(BaseSettings):
     def store_folder(self) -> Path:
         """The folder of a folder store."""
         return self.store.path or self.data_dir / "store"
+
+    @model_validator(mode="after")
+    def _every_store_is_another(self) -> Self:
+        taken = {_place(self.store, self.store_folder()): "store"}
+        for name, mirror in self.mirrors.items():
+            if not re.fullmatch(_MIRROR_NAME, name):
+                raise ValueError(f"{variable('mirrors', name)}: a mirror's name has letters, digits, '_' and '-' only")
+            place = _place(mirror, mirror.path)
+            if place in taken:
+                raise ValueError(f"{variable('mirrors', name)}: it is the same place as {variable(taken[place])}")
+            taken[place] = f"mirrors__{name}"
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -268,9 +302,17 @@ def variable(*path: str) -> str:
     return PREFIX + "__".join(path).upper()
 
 
+def _place(store: StoreSettings, folder: Path | None) -> tuple[str | None, ...]:
+    """What tells two stores apart."""
+    if store.kind == "folder":
+        return ("folder", str((folder or Path()).expanduser().absolute()))
+    return ("s3", (store.endpoint or f"aws {store.region}").rstrip("/"), store.bucket, store.prefix.strip("/"))
+
+
 def _explain(err: ValidationError) -> str:
     lines = []
     for problem in err.errors(include_input=False, include_url=False):
-        where = variable(*(str(part) for part in problem["loc"]))
-        lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+        said = problem["msg"].removeprefix("Value error, ")
+        # What is wrong between sections names its variables itself.
+        lines.append(f"{variable(*(str(part) for part in problem['loc']))}: {said}" if problem["loc"] else said)
     return "; ".join(lines) + ". Correct or unset the variable; docs/settings.md lists them all"

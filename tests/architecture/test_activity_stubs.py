@@ -14,6 +14,7 @@ from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.machines import MachineActivities
+from holdfast.activities.mirroring import MirrorActivities
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.provider_watch import ProviderWatch
@@ -32,6 +33,7 @@ ROOMS = (
     MachineWatch,
     CheckpointActivities,
     GarbageActivities,
+    MirrorActivities,
     VerifyActivities,
 )
 

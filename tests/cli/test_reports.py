@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from holdfast.checkpoints.format import Repository
 from holdfast.cli.commands.report import bar, show
 from holdfast.contracts.incidents import Phases
 from holdfast.contracts.reports import Spread, StrategyLine
@@ -160,6 +161,23 @@ async def test_doctor_tells_what_is_missing_and_what_to_do(online: Run) -> None:
     assert found["provider vast"]["verdict"] == "ok"
     assert (found["records"]["verdict"], found["records"]["remedy"]) == ("FAIL", "`holdfast records migrate`")
     assert "hint: records: there are none yet: `holdfast records migrate`" in (await online("doctor")).err
+
+
+async def test_doctor_tells_each_mirror_apart(online: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("good", "theirs"):
+        monkeypatch.setenv(f"HOLDFAST_MIRRORS__{name.upper()}__PATH", str(tmp_path / name))
+        monkeypatch.setenv(f"HOLDFAST_MIRRORS__{name.upper()}__NEAR", "DE,FR")
+    monkeypatch.setenv("HOLDFAST_STORE__PATH", str(tmp_path / "main"))
+    for name in ("main", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "repo.json").write_bytes(Repository.create().encode())
+    found = {each["what"]: each for each in (await online("doctor", "--json")).document}
+    assert found["mirror good"]["verdict"] == "ok"
+    assert found["mirror good"]["detail"].startswith("near DE, FR; folder store; signed addresses work")
+    assert found["mirror good"]["detail"].endswith("nothing was copied there yet")
+    assert found["mirror theirs"]["verdict"] == "FAIL"
+    assert "holds another repository" in found["mirror theirs"]["detail"]
+    assert found["mirror theirs"]["remedy"] == "check the HOLDFAST_MIRRORS__THEIRS__* settings"
 
 
 async def test_records_are_set_up_by_one_command_and_then_found_sound(cli: Run, tmp_path: Path) -> None:

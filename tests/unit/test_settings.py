@@ -12,9 +12,17 @@ import pytest
 from pydantic import BaseModel
 
 from holdfast.embedded import start_time
-from holdfast.settings import ProviderSettings, Settings, SettingsError, load_settings, unknown_variables, variable
+from holdfast.settings import (
+    MirrorSettings,
+    ProviderSettings,
+    Settings,
+    SettingsError,
+    load_settings,
+    unknown_variables,
+    variable,
+)
 
-SECTIONS = {"providers": ProviderSettings}
+SECTIONS = {"providers": ProviderSettings, "mirrors": MirrorSettings}
 STACK = {
     "embedded_temporal": {"address": "127.0.0.1:7233"},
     "store": {"kind": "s3", "endpoint": "http://127.0.0.1:8333", "bucket": "holdfast"},
@@ -111,6 +119,48 @@ def test_an_error_never_shows_the_value(monkeypatch: pytest.MonkeyPatch) -> None
     assert "hunter2" not in str(refused.value)
 
 
+def test_a_mirror_is_a_store_with_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"KIND": "s3", "BUCKET": "copies", "ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "hunter2", "NEAR": "DE, F*"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"HOLDFAST_MIRRORS__EU__{name}", value)
+    settings = load_settings()
+    assert settings.mirrors["eu"].regions() == ("DE", "F*")
+    assert settings.mirrors["eu"].bucket == "copies"
+    assert "hunter2" not in repr(settings)
+    assert settings.store.kind == "folder"  # the main store is its own affair
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"PATH": "copies"}, "HOLDFAST_MIRRORS__EU__NEAR: Field required"),
+        ({"PATH": "copies", "NEAR": ","}, "HOLDFAST_MIRRORS__EU: near names no region"),
+        ({"NEAR": "DE"}, "HOLDFAST_MIRRORS__EU: a mirror in a folder also needs path"),
+        ({"NEAR": "DE", "KIND": "s3"}, "HOLDFAST_MIRRORS__EU: an s3 store also needs bucket"),
+        ({"NEAR": "DE", "PATH": ".holdfast/store"}, "HOLDFAST_MIRRORS__EU: it is the same place as HOLDFAST_STORE"),
+        ({"NEAR": "DE", "PATH": "copies", "REGIONS": "DE"}, "HOLDFAST_MIRRORS__EU__REGIONS"),
+    ],
+)
+def test_a_mirror_that_cannot_be_used_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"HOLDFAST_MIRRORS__EU__{name}", value)
+    with pytest.raises(SettingsError, match=said):
+        load_settings()
+
+
+def test_two_mirrors_in_one_place_are_refused(tmp_path: Path) -> None:
+    mirrors = {name: {"path": tmp_path / "copies", "near": "DE"} for name in ("one", "two")}
+    with pytest.raises(SettingsError, match="HOLDFAST_MIRRORS__TWO: it is the same place as HOLDFAST_MIRRORS__ONE"):
+        load_settings(mirrors=mirrors)
+
+
+def test_a_mirror_s_name_is_fit_for_an_id(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="letters, digits"):
+        load_settings(mirrors={"eu/1": {"path": tmp_path, "near": "DE"}})
+
+
 def test_secrets_print_as_asterisks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_PROVIDERS__VAST__API_KEY", "hunter2")
     monkeypatch.setenv("HOLDFAST_RECORDS_URL", "postgresql+psycopg://u:hunter2@db/records")
@@ -184,6 +234,6 @@ def test_every_setting_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         section = SECTIONS.get(name, field.annotation)
         fields = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else {}
-        words = (name, "<NAME>") if name == "providers" else (name,)
+        words = (name, "<NAME>") if name in SECTIONS else (name,)
         for path in [(*words, each) for each in fields] or [words]:
             assert variable(*path) in page

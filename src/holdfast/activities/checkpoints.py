@@ -2,10 +2,11 @@
 
 import asyncio
 import codecs
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from time import perf_counter
+from typing import Any
 
 from temporalio import activity
 
@@ -37,7 +38,7 @@ class CheckpointActivities:
     async def save_checkpoint(self, order: acts.SaveInput) -> CheckpointRef:
         policy = order.spec.checkpoint
         async with (
-            _timed(self._metrics, "save") as moved,
+            timed(self._metrics, "save") as moved,
             self._pool.channel(order.lease) as channel,
             # At a pause and at the end nobody watches: the machine must not think that it was forgotten.
             renewing(channel, order.spec.failover.deadman),
@@ -61,9 +62,11 @@ class CheckpointActivities:
 
     @activity.defn
     async def restore_checkpoint(self, order: acts.RestoreInput) -> RestoreSummary:
-        async with _timed(self._metrics, "restore") as moved, self._pool.channel(order.lease) as channel:
+        async with timed(self._metrics, "restore") as moved, self._pool.channel(order.lease) as channel:
             async with _leased(channel, order):
-                restored = await self._engine.restore(channel, manifest=order.manifest, workspace=order.workspace)
+                restored = await self._engine.restore(
+                    channel, manifest=order.manifest, workspace=order.workspace, region=order.lease.region
+                )
             moved.append(restored.bytes_fetched)
         return restored
 
@@ -97,7 +100,7 @@ class VerifyActivities:
 
     @activity.defn
     async def verify_checkpoint(self, order: acts.VerifyInput) -> VerifySummary:
-        async with _timed(self._metrics, "verify") as moved:
+        async with timed(self._metrics, "verify") as moved:
             summary = await self._engine.verify(order.manifest)
             moved.append(summary.bytes_read)
         return summary
@@ -126,13 +129,15 @@ async def _leased(channel: AgentChannel, order: acts.RestoreInput) -> AsyncItera
 
 
 @asynccontextmanager
-async def _timed(metrics: Metrics, operation: str) -> AsyncIterator[list[int]]:
+async def timed(
+    metrics: Metrics, operation: str, *, details: Callable[[], Sequence[Any]] = tuple
+) -> AsyncIterator[list[int]]:
     """Heartbeat, translate errors, and count the operation with the bytes that the block put into the list."""
     began = perf_counter()
     moved: list[int] = []
     outcome = "failed"
     try:
-        async with beating():
+        async with beating(details=details):
             with translated():
                 yield moved
         outcome = "ok"

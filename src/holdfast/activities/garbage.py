@@ -24,7 +24,7 @@ class GarbageActivities:
     async def collect_unneeded(self, order: acts.CollectUnneededInput) -> acts.CollectGarbageResult:
         async with beating():
             # Asked anew in each try: what became a checkpoint while the store was away for long is no longer young.
-            live = [manifest async for manifest in _live_manifests(activity.client())]
+            live = [manifest async for manifest in live_manifests(activity.client())]
             with translated():
                 done = await self._engine.collect_garbage(live, grace=order.grace)
         return acts.CollectGarbageResult(
@@ -36,7 +36,8 @@ class GarbageActivities:
         )
 
 
-async def _live_manifests(client: Client) -> AsyncIterator[str]:
+async def live_manifests(client: Client) -> AsyncIterator[str]:
+    """Every manifest that the records say is a checkpoint, as the control workers tell it."""
     after: acts.CheckpointPlace | None = None
     while True:
         # Not a step of the workflow: all names together would be too much for a history.

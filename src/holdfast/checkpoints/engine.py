@@ -3,13 +3,17 @@
 Nothing here moves a head: a saved manifest becomes a checkpoint when `records` commits it.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from holdfast.checkpoints.errors import NoCheckpoint
+from holdfast.checkpoints.errors import CheckpointError, NoCheckpoint, StoreRefused
 from holdfast.checkpoints.format import MANIFESTS, REPOSITORY, Manifest, ManifestKey, Repository
 from holdfast.checkpoints.garbage import GarbageSummary, Protected, collect
 from holdfast.checkpoints.logs import LogBook, LogPage
+from holdfast.checkpoints.mirroring import Copied, Copying
+from holdfast.checkpoints.mirrors import Mirror, near
+from holdfast.checkpoints.nearest import find_near, restore_near
 from holdfast.checkpoints.restoring import Restore
 from holdfast.checkpoints.saving import Save
 from holdfast.checkpoints.serving import ADDRESS_LIFE
@@ -18,6 +22,8 @@ from holdfast.checkpoints.verifying import verify_chunks
 from holdfast.contracts.channel import Channel
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
 from holdfast.contracts.spec import Quiesce
+
+log = logging.getLogger("holdfast.mirrors")
 
 
 def _utc_now() -> datetime:
@@ -28,9 +34,15 @@ class CheckpointEngine:
     """One repository of checkpoints in one store. Safe for many saves and restores at once."""
 
     def __init__(
-        self, store: Store, *, address_life: timedelta = ADDRESS_LIFE, now: Callable[[], datetime] = _utc_now
+        self,
+        store: Store,
+        *,
+        mirrors: Sequence[Mirror] = (),
+        address_life: timedelta = ADDRESS_LIFE,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._store = store
+        self._mirrors = tuple(mirrors)
         self._address_life = address_life
         self._now = now
         self._repository: Repository | None = None
@@ -74,22 +86,30 @@ class CheckpointEngine:
         )
         return await order.run(workload=workload, epoch=epoch, sequence=sequence, reason=reason, progress=progress)
 
-    async def restore(self, channel: Channel, *, manifest: str, workspace: str) -> RestoreSummary:
+    async def restore(self, channel: Channel, *, manifest: str, workspace: str, region: str = "") -> RestoreSummary:
         """Make a folder what the manifest says; whatever else is in it goes, except what the manifest excludes.
 
+        The bytes come from a mirror near `region`, as far as it has them, and from the main store where that fails.
         Idempotent and resumable. Raises as `save` does; after CheckpointCorrupt the folder is as it was.
         """
-        data = await self._manifest_bytes(manifest)
-        order = Restore(
+        repository = await self.repository()
+        found = await find_near(near(self._mirrors, region), manifest)
+        data = found[1] if found else None
+        order = self._restore(channel, repository, manifest, data or await self._manifest_bytes(manifest))
+        if found is None:
+            return await order.run(workspace)
+        return await restore_near(order, found[0], workspace, whole=data is not None)
+
+    def _restore(self, channel: Channel, repository: Repository, key: str, data: bytes) -> Restore:
+        return Restore(
             store=self._store,
-            repository=await self.repository(),
+            repository=repository,
             channel=channel,
-            manifest=Manifest.decode(manifest, data),
+            manifest=Manifest.decode(key, data),
             data=data,
-            key=manifest,
+            key=key,
             address_life=self._address_life,
         )
-        return await order.run(workspace)
 
     async def verify(self, manifest: str) -> VerifySummary:
         """Read every chunk back and check it; one pack at a time is in memory. Damage is an answer, not an error."""
@@ -112,8 +132,41 @@ class CheckpointEngine:
     async def collect_garbage(
         self, live_manifests: Sequence[str], *, grace: timedelta, protected: Sequence[Protected] = ()
     ) -> GarbageSummary:
-        """Delete what no live manifest names; see `garbage.collect`."""
-        return await collect(self._store, live_manifests, grace=grace, protected=protected, now=self._now())
+        """Delete what no live manifest names, in the mirrors as well; see `garbage.collect`."""
+        mirrors = await self._known_mirrors() if self._mirrors else []
+        return await collect(
+            self._store, live_manifests, grace=grace, protected=protected, now=self._now(), mirrors=mirrors
+        )
+
+    async def fill_mirror(
+        self, name: str, live_manifests: Iterable[str], *, note: Callable[[Copied], None] = lambda _: None
+    ) -> Copied:
+        """Copy to a mirror the live checkpoints that it lacks; a repeat goes on where an earlier one ended.
+
+        Raises:
+            StoreRefused: nobody knows the mirror, or it holds another repository.
+            StoreUnavailable: one of both stores does not answer.
+        """
+        mirror = next((each for each in self._mirrors if each.name == name), None)
+        if mirror is None:
+            raise StoreRefused(
+                f"no mirror {name} is set on this host worker; set HOLDFAST_MIRRORS__{name.upper()}__..., or delete "
+                f"the schedule mirror/{name}"
+            )
+        order = Copying(main=self._store, mirror=mirror, repository=await self.repository(), note=note)
+        return await order.run(live_manifests)
+
+    async def _known_mirrors(self) -> list[Mirror]:
+        """The mirrors that answer and hold this repository."""
+        ours = (await self.repository()).encode()
+        found = []
+        for mirror in self._mirrors:
+            try:
+                if await mirror.belongs_to(ours):
+                    found.append(mirror)
+            except CheckpointError as err:
+                log.warning("no garbage is collected in mirror %s this time: %s", mirror.name, err)
+        return found
 
     async def append_log(self, workload: str, epoch: int, offset: int, data: bytes) -> int:
         """Keep output that begins at `offset`; returns the offset that is wanted next. Repeats are harmless."""

@@ -1,13 +1,13 @@
 """One restore, as the control side sees it: the manifest goes to the agent in pages, addresses as it asks for them."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from holdfast.checkpoints import wire
 from holdfast.checkpoints.format import Manifest, ManifestKey, Repository
-from holdfast.checkpoints.serving import SILENCE, Questions, get_addresses, raise_ours
-from holdfast.checkpoints.stores.base import Store
+from holdfast.checkpoints.serving import SILENCE, Questions, Signer, get_addresses, raise_ours
 from holdfast.contracts.channel import AgentError, Channel, Json
 from holdfast.contracts.checkpoints import RestoreSummary
 
@@ -16,13 +16,14 @@ from holdfast.contracts.checkpoints import RestoreSummary
 class Restore:
     """The order. The agent checks the manifest's bytes against `key` once more, and each chunk against its name."""
 
-    store: Store
+    store: Signer
     repository: Repository
     channel: Channel
     manifest: Manifest
     data: bytes
     key: str
     address_life: timedelta
+    patience: Mapping[str, float] = field(default_factory=dict)  # with the store; empty: all that the agent has
 
     async def run(self, workspace: str) -> RestoreSummary:
         began = time.monotonic()
@@ -39,6 +40,7 @@ class Restore:
             "pages": len(blobs),
             "workspace": workspace,
             "key": self.repository.key.hex(),
+            **self.patience,
         }
         questions = Questions({"manifest": page, "get_urls": get_urls})
         try:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from holdfast.checkpoints.errors import CheckpointCorrupt, StoreRefused, StoreUnavailable
 from holdfast.checkpoints.format import is_pack_key
@@ -20,6 +20,14 @@ MOST_ADDRESSES = 1024
 MOST_PACKS = 65_536
 
 Answer = Callable[[Json], Awaitable[Json]]
+
+
+class Signer(Protocol):
+    """Whoever gives addresses for reading: a store, or the nearest of two."""
+
+    async def sign_get(self, key: str, *, expires: timedelta) -> SignedRequest:
+        """See `Store.sign_get`."""
+        ...
 
 
 class Questions:
@@ -41,7 +49,7 @@ async def put_addresses(store: Store, objects: list[Mapping[str, Any]], life: ti
 
 
 async def get_addresses(
-    store: Store, objects: list[Mapping[str, Any]], allowed: Collection[str], life: timedelta
+    store: Signer, objects: list[Mapping[str, Any]], allowed: Collection[str], life: timedelta
 ) -> dict[str, Any]:
     """Addresses for reading packs that this manifest names."""
     _bounded(objects, MOST_ADDRESSES)

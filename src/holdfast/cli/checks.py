@@ -18,7 +18,7 @@ from temporalio.client import Client
 
 from holdfast.cli import console, words
 from holdfast.client.calls import is_served
-from holdfast.client.folders import probe_store
+from holdfast.client.folders import probe_mirror, probe_store
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.machines import Requirements
@@ -147,6 +147,11 @@ async def records(settings: Settings) -> Check:
 async def store(settings: Settings) -> Check:
     """The store takes and gives back an object, and knows signed addresses."""
     return ok("store", await probe_store(settings))
+
+
+async def mirror(settings: Settings, name: str) -> Check:
+    """A mirror does what the store does, and holds copies of the same checkpoints."""
+    return ok(f"mirror {name}", await probe_mirror(settings, name))
 
 
 async def provider(holdfast: Holdfast, name: str) -> Check:

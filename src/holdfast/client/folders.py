@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 
 from holdfast.checkpoints import errors
 from holdfast.checkpoints.engine import CheckpointEngine
+from holdfast.checkpoints.format import REPOSITORY
 from holdfast.checkpoints.stores.base import Store
-from holdfast.checkpoints.stores.opening import open_store
+from holdfast.checkpoints.stores.opening import open_mirror, open_store
 from holdfast.client.errors import (
     CheckpointCorrupt,
     FolderNotEmpty,
@@ -26,7 +27,7 @@ from holdfast.client.errors import (
 from holdfast.contracts.channel import AgentError, ChannelLost
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
 from holdfast.hosts.local import LocalChannel
-from holdfast.settings import Settings
+from holdfast.settings import Settings, variable
 
 # A person waits: a store that is there answers one small question far sooner, one that hangs may do so for minutes.
 ANSWERS_WITHIN = timedelta(seconds=8)
@@ -85,13 +86,37 @@ async def probe_store(settings: Settings) -> str:
     with _translated():
         store = open_store(settings)
         try:
-            await _greet(store)
-            async with _patience(PROBED_WITHIN):
-                facts = await store.probe()
+            return await _probed(store, settings.store.kind)
         finally:
             await store.close()
+
+
+async def probe_mirror(settings: Settings, name: str) -> str:
+    """As `probe_store`, for a mirror; and say whether it holds copies of the main store's checkpoints.
+
+    Raises:
+        StoreUnavailable: either does not answer, or the mirror does not accept our key or holds another repository.
+    """
+    remedy = f"check the {variable('mirrors', name, '*')} settings"
+    with _translated(remedy):
+        store, mirror = open_store(settings), open_mirror(name, settings.mirrors[name])
+        try:
+            found = await _probed(mirror.store, settings.mirrors[name].kind)
+            async with _patience(ANSWERS_WITHIN):
+                ours = await store.get(REPOSITORY)
+                filled = ours is not None and await mirror.belongs_to(ours)
+            return f"near {', '.join(mirror.near)}; {found}; {'filled' if filled else 'nothing was copied there yet'}"
+        finally:
+            await mirror.store.close()
+            await store.close()
+
+
+async def _probed(store: Store, kind: str) -> str:
+    await _greet(store)
+    async with _patience(PROBED_WITHIN):
+        facts = await store.probe()
     signed = "signed addresses work" if facts.signed_put and facts.signed_get else "signed addresses do NOT work"
-    return f"{settings.store.kind} store; {signed}; create-only writes are {facts.create_only.value}"
+    return f"{kind} store; {signed}; create-only writes are {facts.create_only.value}"
 
 
 def _empty(folder: Path) -> str:
@@ -133,9 +158,12 @@ async def _patience(within: timedelta) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(remedy: str | None = None) -> Iterator[None]:
     try:
         yield
+    except StoreUnavailable as err:  # it hung
+        err.remedy = remedy or err.remedy
+        raise
     except tuple(kind for kind, _, _ in _TRANSLATION) as err:
         ours, what = next((ours, what) for kind, ours, what in _TRANSLATION if isinstance(err, kind))
-        raise ours(f"{what}: {err}") from err
+        raise ours(f"{what}: {err}", remedy=remedy) from err

@@ -700,6 +700,28 @@ async def collect_unneeded(order: CollectUnneededInput) -> CollectGarbageResult:
     raise _stub()
 
 
+@dataclass(frozen=True, kw_only=True)
+class FillMirrorInput:
+    mirror: str  # its name in the settings of the host workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillMirrorResult:
+    live: int  # checkpoints
+    lacking: int  # of those live: not in the mirror when the run began
+    checkpoints: int  # copied
+    packs: int  # copied
+    bytes_copied: int
+    waiting: int  # of those lacking: to be copied when the mirror's garbage is settled
+    unsound: int  # of those lacking: the main store does not have them whole
+
+
+@activity.defn
+async def fill_mirror(order: FillMirrorInput) -> FillMirrorResult:
+    """Ask the records which checkpoints live, and copy to the mirror those that it lacks."""
+    raise _stub()
+
+
 # --- analysis (queue: analysis) --------------------------------------------------------------------------------
 
 

@@ -45,6 +45,7 @@ class RestoreSummary:
     bytes_total: int
     bytes_fetched: int  # the rest was already on the machine's disk
     duration: timedelta
+    store: str = ""  # the mirror that it came from; "": the main store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ RELEASE: Final = "release"
 GARBAGE: Final = "garbage"
 SWEEP: Final = "sweep"
 RECONCILE: Final = "reconcile"
+MIRROR: Final = "mirror"
 WARM_POOL: Final = "warm_pool"
 
 # Task queues: one per kind of worker, named after what the worker holds.
@@ -103,6 +104,11 @@ def sweep_id(provider: str) -> str:
 def reconcile_id(provider: str) -> str:
     """The schedule's id, and the beginning of the ids of its runs."""
     return f"reconcile/{provider}"
+
+
+def mirror_id(mirror: str) -> str:
+    """The schedule's id, and the beginning of the ids of its runs."""
+    return f"mirror/{mirror}"
 
 
 def label(workload: str, epoch: int, mark: str = "") -> str:

@@ -5,6 +5,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
+from holdfast.workflows.mirror import MirrorWorkflow
 from holdfast.workflows.reconcile import ReconcileWorkflow
 from holdfast.workflows.release import ReleaseWorkflow
 from holdfast.workflows.sweep import SweepWorkflow
@@ -22,6 +23,7 @@ WORKFLOWS = (
     SweepWorkflow,
     ReconcileWorkflow,
     WarmPoolWorkflow,
+    MirrorWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

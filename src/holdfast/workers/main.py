@@ -24,7 +24,7 @@ from holdfast.telemetry.runtime import sdk_runtime
 from holdfast.workers.complaints import EXPECTED, complain
 from holdfast.workers.connecting import connect
 from holdfast.workers.roles import ALL, Role, parse_roles
-from holdfast.workers.standing import ensure_standing
+from holdfast.workers.standing import ensure_mirrored, ensure_standing
 from holdfast.workers.wiring import build_workers
 
 log = logging.getLogger("holdfast.worker")
@@ -53,6 +53,8 @@ async def run(settings: Settings, roles: frozenset[Role]) -> None:
             await stack.enter_async_context(health)
         if Role.CONTROL in roles:
             await ensure_standing(client, settings)
+        if Role.HOST in roles:
+            await ensure_mirrored(client, settings)
         log.info("ready: %s; health %s, SDK metrics %s", ", ".join(sorted(roles)), health.url, sdk_url)
         await stop.wait()
         log.info("draining")

@@ -1,4 +1,7 @@
-"""What always runs, whoever starts it first: a watch, a sweep and a look at the bill for each provider, and garbage."""
+"""What always runs, whoever starts it first.
+
+A watch, a sweep and a look at the bill for each provider; the collection of garbage; the filling of each mirror.
+"""
 
 import logging
 from dataclasses import replace
@@ -16,12 +19,13 @@ from temporalio.client import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from holdfast.contracts import names
-from holdfast.contracts.activities import WatchProviderInput
+from holdfast.contracts.activities import FillMirrorInput, WatchProviderInput
 from holdfast.contracts.sweeping import SweepInput
 from holdfast.settings import Settings, SweepSettings
 
 GARBAGE_EVERY = timedelta(hours=6)
 RECONCILED_EVERY = timedelta(hours=1)
+MIRRORED_EVERY = timedelta(minutes=2)
 log = logging.getLogger("holdfast.worker")
 
 
@@ -32,6 +36,24 @@ async def ensure_standing(client: Client, settings: Settings) -> None:
         await _sweep(client, provider, settings.sweep)
         await _reconcile(client, provider)
     await _collect_garbage(client)
+
+
+async def ensure_mirrored(client: Client, settings: Settings) -> None:
+    """Keep each mirror filled. For host workers, who alone need to know of mirrors. Idempotent as well."""
+    for mirror in settings.mirrors:
+        name = names.mirror_id(mirror)
+        action = ScheduleActionStartWorkflow(
+            names.MIRROR,
+            FillMirrorInput(mirror=mirror),
+            id=name,
+            task_queue=names.CONTROL_QUEUE,
+            static_summary=f"copy to mirror {mirror} what it lacks",
+        )
+        spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=MIRRORED_EVERY)])
+        try:
+            await client.create_schedule(name, Schedule(action=action, spec=spec))
+        except ScheduleAlreadyRunningError:
+            log.info("mirror %s is filled already", mirror)
 
 
 async def _watch(client: Client, provider: str, every: timedelta) -> None:

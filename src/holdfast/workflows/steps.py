@@ -583,3 +583,15 @@ async def collect_unneeded(grace: timedelta) -> acts.CollectGarbageResult:
         retry_policy=_FOR_EVER,
         summary="delete what no checkpoint needs",
     )
+
+
+async def fill_mirror(mirror: str) -> acts.FillMirrorResult:
+    return await workflow.execute_activity(
+        acts.fill_mirror,
+        acts.FillMirrorInput(mirror=mirror),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_FOR_EVER,
+        summary=f"copy to mirror {mirror} what it lacks",
+    )

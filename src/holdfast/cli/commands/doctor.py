@@ -17,7 +17,7 @@ _ORDER: Final = {Verdict.OK: 0, Verdict.WARN: 1, Verdict.FAIL: 2}
 
 
 def doctor(as_json: Json = False, data_dir: DataDir = None) -> int:
-    """Check this installation: Python, settings, Temporal, workers, store, records, providers, disk, clock.
+    """Check this installation: Python, settings, Temporal, workers, store, mirrors, records, providers, disk, clock.
 
     Every finding comes with what to do about it. Exit code 1 if something must be repaired. Changes nothing, rents
     nothing.
@@ -54,6 +54,8 @@ async def _collect(settings: Settings) -> list[Check]:
 async def _servers(settings: Settings) -> AsyncIterator[Check]:
     yield await attempt("records", lambda: checks.records(settings))
     yield await attempt("store", lambda: checks.store(settings))
+    for name in settings.mirrors:
+        yield await attempt(f"mirror {name}", partial(checks.mirror, settings, name))
     yield await attempt("clock", lambda: checks.clock(settings))
 
 

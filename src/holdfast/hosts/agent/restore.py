@@ -1,6 +1,7 @@
 """`restore`: make the workspace what a manifest says.
 
-Parameters: `manifest` (hex digest of its bytes), `pages` (how many to ask for), `workspace`, `key`, `home`, `streams`.
+Parameters: `manifest` (hex digest of its bytes), `pages` (how many to ask for), `workspace`, `key`, `home`, `streams`;
+`tries` and `silence_s`, where there is another store to turn to, so that this one is given up sooner.
 Asks: `manifest {page}` → `{blob}`; `get_urls {objects: [{key}]}` → `{addresses: {key: {url, headers}}, expires_in}`.
 Result: `files`, `bytes`, `bytes_fetched`.
 
@@ -21,7 +22,7 @@ from typing import Dict, List, Tuple
 from . import chunks, pages, plan, tree
 from .addresses import Addresses
 from .failures import AgentFailure
-from .http_store import HttpStore, Missing
+from .http_store import SILENCE, TRIES, HttpStore, Missing
 from .methods import Ask, Json, Note
 from .parallel import each, seldom
 from .place import Placement
@@ -43,7 +44,8 @@ def restore(params: Json, ask: Ask, note: Note) -> Json:
     stage = _Stage(root, params["manifest"], manifest, bytes.fromhex(params["key"]), note)
     streams = params.get("streams") or STREAMS
     each(list(enumerate(manifest.entries)), stage.prepare, min(streams, os.cpu_count() or 1))
-    fetched = _Fetching(stage, manifest, ask, note).run(streams)
+    store = HttpStore(params.get("silence_s") or SILENCE, params.get("tries") or TRIES)
+    fetched = _Fetching(stage, manifest, store, ask, note).run(streams)
     each(stage.staged(), _make_durable, streams)
     Placement(root, manifest, stage.path_of).carry_out(stage.complete)
     stage.remove()
@@ -155,10 +157,10 @@ class _Stage:
 class _Fetching:
     """Brings the missing chunks from the store into the stage."""
 
-    def __init__(self, stage: _Stage, manifest: plan.Manifest, ask: Ask, note: Note) -> None:
+    def __init__(self, stage: _Stage, manifest: plan.Manifest, store: HttpStore, ask: Ask, note: Note) -> None:
         self._stage = stage
         self._note = note
-        self._store = HttpStore()
+        self._store = store
         self._fetches = plan.fetches(manifest, stage.missing)
         packs = dict.fromkeys(fetch.pack for fetch in self._fetches)
         self._addresses = Addresses(ask, "get_urls", [{"key": pack} for pack in packs])

@@ -8,12 +8,13 @@ from holdfast.activities.checkpoints import CheckpointActivities
 from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
+from holdfast.activities.mirroring import MirrorActivities
 from holdfast.activities.secrets import SecretSource
 from holdfast.activities.sightings import Sightings
 from holdfast.contracts import names
 from holdfast.hosts.keys import load_or_create_key
 from holdfast.hosts.pool import HostPool
-from holdfast.workers.crews.storing import open_engine
+from holdfast.workers.crews.storing import open_engine, open_mirrors
 from holdfast.workers.shop import Shop
 
 
@@ -22,12 +23,13 @@ async def crew(shop: Shop) -> list[Worker]:
     hosts = shop.settings.hosts
     key = load_or_create_key(shop.settings.data_dir / "keys")
     pool = await shop.stack.enter_async_context(HostPool(key, connect_timeout=hosts.connect_timeout))
-    engine = open_engine(shop)
+    engine = open_engine(shop, open_mirrors(shop))
     sightings = Sightings()
     acts = HostActivities(pool, secrets=SecretSource(shop.settings.data_dir / "secrets"), sightings=sightings)
     watch = MachineWatch(pool, engine, shop.client, sightings=sightings, interval=hosts.heartbeat_interval)
     state = CheckpointActivities(pool, engine, metrics=shop.metrics)
     garbage = GarbageActivities(engine)
+    mirrors = MirrorActivities(engine, metrics=shop.metrics)
     return [
         shop.worker(
             names.HOSTS_QUEUE,
@@ -43,6 +45,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 state.read_logs,
                 state.collect_garbage,
                 garbage.collect_unneeded,
+                mirrors.fill_mirror,
             ],
             # Watches mostly sleep; each workload has one.
             max_concurrent_activities=1000,
