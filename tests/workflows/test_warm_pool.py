@@ -386,7 +386,7 @@ async def test_standbys_are_spread_over_the_regions_that_are_named(pool: Pool) -
 async def test_a_pool_whose_budget_is_used_up_lets_all_go_and_keeps_none_until_it_is_resized(pool: Pool) -> None:
     pool.world.heads.append(_head(pool))
     pool.world.budget_looks = timedelta(seconds=1)
-    await pool.begins(target=2)
+    await pool.begins(target=2, sync_every=timedelta(seconds=1))
     await pool.has(2)
     pool.world.budget_is_used_up = "the budget of $1 is used up"
     await pool.has(0)
