@@ -25,6 +25,7 @@ class Requirements:
     memory_gb: float = 0
     disk_gb: int = 10
     terms: Terms = Terms.INTERRUPTIBLE
+    exact_terms: bool = False  # else a machine on demand serves who accepts interruptible terms: it is only firmer
     max_hourly: Decimal | None = None  # USD per hour for the whole machine, disk included
     regions: tuple[str, ...] = ()  # two-letter country codes; empty: anywhere
     min_reliability: float = 0  # 0 to 1, by the provider's own score

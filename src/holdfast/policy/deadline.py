@@ -88,7 +88,9 @@ class Answer:
     @property
     def reason(self) -> str:
         """The reason in words, with its figures."""
-        return self.because.format(slack=_hours(self.slack), behind=_hours(self.behind), ahead=_hours(-self.behind))
+        return self.because.format(
+            slack=_in_words(self.slack), behind=_in_words(self.behind), ahead=_in_words(-self.behind)
+        )
 
 
 def decide(rule: Rule, plan: Plan, moment: Moment) -> Answer:
@@ -214,5 +216,11 @@ def _thrifty(plan: Plan, moment: Moment, slack: timedelta) -> _Weighed:
     return _RUN_THROUGH if worth_a_move and slack <= needed else _NO_SPOT
 
 
-def _hours(span: timedelta) -> str:
-    return f"{span.total_seconds() / 3600:.1f} h"
+def _in_words(span: timedelta) -> str:
+    """As long as it takes to say how it stands: hours of a long deadline, seconds of a short one."""
+    seconds = span.total_seconds()
+    if abs(seconds) >= 36_000:
+        return f"{seconds / 3600:.0f} h"
+    if abs(seconds) >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if abs(seconds) >= 600 else f"{seconds:.0f} s"

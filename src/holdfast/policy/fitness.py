@@ -13,7 +13,8 @@ _MEMORY_SLACK = 0.97
 def misfit(offer: Offer, needs: Requirements, *, now: datetime, avoid_machines: frozenset[str]) -> str:
     """The first reason why `offer` must not be rented for `needs`, or "" when it fits. Never raises.
 
-    An on-demand offer within the price limit serves a workload that accepts interruptible terms: it is only firmer.
+    An on-demand offer within the price limit serves a workload that accepts interruptible terms: it is only firmer. Not
+    where exactly those terms are wanted.
     A limit on something that the provider does not state is not met.
     """
     return next(_misfits(offer, needs, now, avoid_machines), "")
@@ -46,6 +47,8 @@ def _price_misfits(offer: Offer, needs: Requirements) -> Iterator[str]:
         yield f"${offer.hourly}/h is above the limit of ${needs.max_hourly}/h"
     if needs.terms is Terms.ON_DEMAND and offer.terms is not Terms.ON_DEMAND:
         yield "it is interruptible, and on-demand is asked for"
+    if needs.exact_terms and needs.terms is Terms.INTERRUPTIBLE and offer.terms is Terms.ON_DEMAND:
+        yield "it is on demand, and only an interruptible one is wanted now"
 
 
 def _hardware_misfits(offer: Offer, needs: Requirements) -> Iterator[str]:

@@ -35,7 +35,7 @@ async def rank_offers(
     Raises:
         ActivityError: no provider answered, and the first one's reason will not mend by itself.
     """
-    needs = spec.requirements()
+    needs = _needs(spec)
     if regions:
         needs = replace(needs, regions=regions)
     found = await _search(spec, needs)
@@ -70,10 +70,16 @@ async def best_below(spec: WorkloadSpec, hourly: Decimal, *, avoid: frozenset[st
 
     None as well when no provider answers.
     """
-    needs = replace(spec.requirements(), max_hourly=min(hourly, spec.price.max_hourly))
+    needs = replace(_needs(spec), max_hourly=min(hourly, spec.price.max_hourly))
     found = await _search(spec, needs)
     ranking = await _rank(found.offers, needs, avoid=avoid, regions_first=False)
     return ranking.best[0] if ranking.best else None
+
+
+def _needs(spec: WorkloadSpec) -> Requirements:
+    """A deadline chooses the terms for itself: what it wants is no machine of the other kind."""
+    chosen = spec.policy.deadline is not None and changes.fewer_steps()
+    return replace(spec.requirements(), exact_terms=chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.machines import Lease, Terms
 from holdfast.contracts.spec import DeadlineSpec
 from holdfast.contracts.workload import DeadlineState
-from holdfast.policy import keeping
+from holdfast.policy import keeping, leaving
 from holdfast.policy.deadline import Answer, Holds, Use
+from holdfast.workflows import changes
 from holdfast.workflows.life import Life
 from holdfast.workflows.ranking import best_below
 from holdfast.workflows.releasing import release
@@ -20,7 +21,7 @@ from holdfast.workflows.releasing import release
 async def ask(life: Life, *, using: Use) -> Answer:
     """What the work should run on now; machines of that kind are searched for from here on."""
     wanted, state = _kept(life)
-    spot_up = using is Use.SPOT or await _spot_is_up(life)
+    spot_up = using is Use.SPOT or await _spot_is_up(life, using)
     now = workflow.now()
     state = replace(state, seen=keeping.saw(state.seen, at=now, up=spot_up))
     answer = keeping.answer(life.spec, wanted, state, keeping.At(now, life.saved_work(), using, spot_up))
@@ -66,10 +67,18 @@ async def until_wanted(life: Life, lost: Lease) -> bool:
     return released
 
 
-async def _spot_is_up(life: Life) -> bool:
-    """Whether an interruptible machine that meets the spec can be had now; if nobody can tell, it cannot."""
+async def _spot_is_up(life: Life, using: Use) -> bool:
+    """Whether an interruptible machine that meets the spec can be had now; if nobody can tell, it cannot.
+
+    Not one for which a machine on demand would be left for nothing, and not the one that was lost.
+    """
     spot = keeping.with_terms(life.spec, Use.SPOT)
-    return await best_below(spot, spot.price.max_hourly, avoid=frozenset()) is not None
+    limit, avoid = spot.price.max_hourly, frozenset[str]()
+    if life.lease is not None and changes.fewer_steps():
+        avoid = frozenset((life.lease.machine_id,))
+        if using is Use.ON_DEMAND:
+            limit = min(limit, life.lease.hourly * leaving.CLEARLY_CHEAPER)
+    return await best_below(spot, limit, avoid=avoid) is not None
 
 
 def _kept(life: Life) -> tuple[DeadlineSpec, DeadlineState]:
