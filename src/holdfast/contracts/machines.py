@@ -141,6 +141,7 @@ class LaunchResult:
     instance: Instance | None = None
     refusal: str = ""
     adopted: bool = False  # True when an earlier try had already rented it
+    from_snapshot: str = ""  # the copy with which its disk began; "": as the image says
 
 
 @dataclass(frozen=True, kw_only=True)

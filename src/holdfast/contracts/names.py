@@ -18,6 +18,7 @@ GARBAGE: Final = "garbage"
 SWEEP: Final = "sweep"
 RECONCILE: Final = "reconcile"
 WARM_POOL: Final = "warm_pool"
+DISK_COPIES: Final = "disk_copies"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -49,6 +50,7 @@ _LABEL: Final = re.compile(
 )
 MARK_LENGTH: Final = 4
 _POOL: Final = "pool--"
+_COPY: Final = "hf-"
 
 
 def provider_queue(provider: str) -> str:
@@ -67,6 +69,10 @@ def failover_id(workload: str, epoch: int) -> str:
 
 def checkpoints_id(workload: str) -> str:
     return f"checkpoints/{workload}"
+
+
+def disk_id(workload: str) -> str:
+    return f"disk/{workload}"
 
 
 def release_id(label: str) -> str:
@@ -120,6 +126,16 @@ def parse_label(text: str) -> tuple[str, int] | None:
     """
     found = _LABEL.fullmatch(text)
     return (found["workload"], int(found["epoch"])) if found else None
+
+
+def copy_name(workload: str, number: int, mark: str) -> str:
+    """What a copy of a disk is called at its provider: 63 characters at most, up to a workload's millionth copy."""
+    return f"{_COPY}{workload}-{number}-{mark}"
+
+
+def is_copy_of(mark: str, text: str) -> bool:
+    """Whether a copy may be of the installation with this mark."""
+    return text.startswith(_COPY) and text.endswith(f"-{mark}")
 
 
 def is_label_of(mark: str, text: str) -> bool:

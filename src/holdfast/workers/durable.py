@@ -3,6 +3,7 @@
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
+from holdfast.workflows.disk_copies import DiskCopiesWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.reconcile import ReconcileWorkflow
@@ -22,6 +23,7 @@ WORKFLOWS = (
     SweepWorkflow,
     ReconcileWorkflow,
     WarmPoolWorkflow,
+    DiskCopiesWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then
