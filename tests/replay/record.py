@@ -552,7 +552,7 @@ async def _ended(client: Client, workflow_id: str) -> None:
 async def _workflows(client: Client, workload: str) -> set[str]:
     """By visibility, which lags a little, and by the ids that every story has."""
     found = {each.id async for each in client.list_workflows() if workload in each.id}
-    return found | {names.workload_id(workload), names.checkpoints_id(workload)}
+    return found | {names.workload_id(workload), names.checkpoints_id(workload), names.disk_id(workload)}
 
 
 async def _keep(client: Client, story: str, workflow_id: str) -> None:
