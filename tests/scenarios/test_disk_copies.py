@@ -1,23 +1,30 @@
 """A failover at Google that begins with a copy of the lost machine's disk, and one whose copy is gone."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import RestoreSummary
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.incidents import Incident
+from holdfast.contracts.workload import WorkloadStatus
 from holdfast.providers import registry
-from holdfast.providers.base import KeepsSnapshots
+from holdfast.providers.base import KeepsSnapshots, SnapshotState
+from holdfast.settings import SweepSettings
 from tests.scenarios.conftest import Tell
-from tests.scenarios.stage import PATIENCE, eventually
+from tests.scenarios.stage import PATIENCE, Stage, eventually
 from tests.scenarios.story import Story
 
 pytestmark = pytest.mark.long
 
+ANOTHERS = "hf-leftdisk-1-zzzz"  # of an installation with another mark
 STEPS = 200
 BULK = 8_000_000
 WANTED: dict[str, Any] = {
@@ -49,12 +56,36 @@ async def test_a_machine_in_another_zone_begins_with_the_disk_and_fetches_what_i
 async def test_a_copy_that_is_gone_is_done_without(tell: Tell) -> None:
     story = tell("nodisk", **WANTED)
     first = await begins_and_has_a_copy(story)
-    await vanishes(story, first.name)
+    async with account(story) as google:
+        await drop(google, first.name)
     story.market.take(story.name)
     incident = await recovers(story)
     assert (incident.attempts[-1].outcome, incident.attempts[-1].began_with) == ("running", "")
     assert (await restore_of(story, incident)).bytes_fetched > BULK
     leaves_no_copy(story)
+
+
+async def test_what_a_terminated_workload_left_is_swept_and_others_copies_are_not(tell: Tell, stage: Stage) -> None:
+    story = tell("leftdisk", **WANTED)
+    mine = await begins_and_has_a_copy(story)
+    async with account(story) as google:
+        await google.take_snapshot(machine_id_of(await story.status()), ANOTHERS)
+        try:
+            for workflow_id in (names.workload_id(story.name), names.disk_id(story.name)):
+                await story.client.get_workflow_handle(workflow_id).terminate("by hand")
+            settings = stage.settings.model_copy(update={"sweep": SweepSettings(grace=timedelta(seconds=1))})
+            sweeper = Holdfast(story.client, settings=settings)
+            (first,) = await sweeper.sweep(providers=("gcp",))
+            assert first.copies == (), "it was seen once"
+            async with asyncio.timeout(PATIENCE):
+                while not (swept := (await sweeper.sweep(providers=("gcp",)))[0]).copies:
+                    await asyncio.sleep(0.3)
+            assert swept.copies == (mine.name,)
+            leaves_no_copy(story)
+            assert (await google.find_snapshot(ANOTHERS)).state is SnapshotState.READY
+            await story.leaves_no_machine()
+        finally:
+            await drop(google, ANOTHERS)
 
 
 async def begins_and_has_a_copy(story: Story) -> DiskCopy:
@@ -75,16 +106,26 @@ async def recovers(story: Story) -> Incident:
     return incident
 
 
-async def vanishes(story: Story, name: str) -> None:
-    """Somebody drops it by hand."""
+@asynccontextmanager
+async def account(story: Story) -> AsyncIterator[KeepsSnapshots]:
+    """Our account at Google, used behind Holdfast's back."""
     provider = registry.build("gcp", story.stage.settings.providers["gcp"])
     assert isinstance(provider, KeepsSnapshots)
     try:
-        async with asyncio.timeout(PATIENCE):
-            while not await provider.drop_snapshot(name):
-                await asyncio.sleep(0.1)
+        yield provider
     finally:
         await provider.close()
+
+
+async def drop(google: KeepsSnapshots, name: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await google.drop_snapshot(name):
+            await asyncio.sleep(0.1)
+
+
+def machine_id_of(status: WorkloadStatus) -> str:
+    assert status.lease is not None
+    return status.lease.instance_id
 
 
 async def restore_of(story: Story, incident: Incident) -> RestoreSummary:
