@@ -174,6 +174,14 @@ async def test_a_copy_that_is_being_taken_at_the_end_goes_as_well(story: Story):
     assert "take copy-1" not in story.world.order, "nobody waited for it"
 
 
+async def test_a_workload_that_is_cancelled_leaves_no_copy(story: Story):
+    handle = await story.begin(**WANTED)
+    await has_copied(story, handle)
+    await handle.cancel()
+    await ended(handle)
+    await is_over(story)
+
+
 async def test_a_copy_that_will_not_go_holds_up_no_workload_and_is_never_given_up(
     skipping: WorkflowEnvironment, long_story: Story
 ):
