@@ -24,6 +24,9 @@ WANTED: dict[str, Any] = {
     "checkpoint": CheckpointSpec(every=timedelta(seconds=1)),
 }
 Handle = WorkflowHandle[Any, Any]
+A_COPY = 40  # events, as docs/performance.md says
+A_STEP = 6
+THE_NEXT_WAIT = 5
 
 
 def copier(story: Story) -> Handle:
@@ -250,6 +253,27 @@ async def test_a_tired_run_goes_on_in_a_new_one_that_knows_what_it_needs(
     assert description.status is WorkflowExecutionStatus.RUNNING
     before = story.world.calls["copy"]
     await passes(skipping, story, lambda: story.world.calls["copy"] > before + 1)
+    story.world.finish(story.world.newest())
+    await ended(handle)
+    await is_over(story)
+
+
+async def test_a_copy_that_follows_another_is_forty_events(skipping: WorkflowEnvironment, long_story: Story):
+    story = long_story
+    handle = await story.begin(**WANTED)
+    await has_copied(story, handle)
+    first = story.client.get_workflow_handle(names.disk_id(story.name), run_id=(await copier(story).describe()).run_id)
+    await passes(skipping, story, lambda: not story.world.copies.keys() & {"copy-1"})
+    steps = [
+        (event.event_id, event.activity_task_scheduled_event_attributes.activity_type.name)
+        for event in (await first.fetch_history()).events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    drop = next(number for number, name in steps if name == "drop_disk_copy")
+    close = next(number for number, name in steps if name == "close_disk_copy")
+    plan = max(number for number, name in steps if name == "plan_disk_copy" and number < drop)
+    assert close - drop == A_STEP
+    assert drop - plan + 2 * A_STEP + THE_NEXT_WAIT == A_COPY
     story.world.finish(story.world.newest())
     await ended(handle)
     await is_over(story)

@@ -42,7 +42,7 @@ class SweepWorkflow:
         for finding in ending:
             await _end(finding)
         copies = await _drop_copies(order, stock, look, asked_at)
-        workflow.set_current_details(_told(look, findings))
+        workflow.set_current_details(_told(look, findings, copies))
         return SweepResult(
             provider=order.provider,
             swept_at=workflow.now(),
@@ -119,9 +119,11 @@ async def _drop_copies(order: SweepInput, stock: Stock, look: Look, asked_at: da
     return ending
 
 
-def _told(look: Look, findings: list[Finding]) -> str:
+def _told(look: Look, findings: list[Finding], copies: list[str]) -> str:
     if look.doubt:
         return f"nothing was done: {look.doubt}"
     lines = [f"{look.listed} machines of ours, {look.foreign} of others, {len(findings)} strangers"]
     lines += [f"- `{each.label}` {each.instance_id}: {each.ruling}, {each.reason}" for each in findings]
+    lines += [f"- `{name}`: a copy of a disk that nobody owned" for name in copies]
+    lines += [f"copies of disks were not listed: {look.copies_doubt}"] if look.copies_doubt else []
     return "\n".join(lines)
