@@ -10,6 +10,7 @@ import pytest
 from temporalio import activity
 
 from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
+from holdfast.activities.disks import DiskActivities, DiskRecords
 from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
@@ -28,6 +29,8 @@ ROOMS = (
     StockActivities,
     PoolActivities,
     MachineActivities,
+    DiskRecords,
+    DiskActivities,
     ProviderWatch,
     HostActivities,
     MachineWatch,

@@ -30,6 +30,7 @@ from holdfast.client.status import SaveTrouble, WorkloadView
 from holdfast.contracts import activities as acts
 from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
+from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
@@ -51,6 +52,7 @@ DOCUMENTS = (
         WorkloadView,
         SaveTrouble,
         WorkloadStatus,
+        DiskCopy,
         Lease,
         SshAddress,
         Telemetry,

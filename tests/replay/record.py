@@ -56,6 +56,40 @@ async def outbid(story: Story) -> Handle:
     return handle
 
 
+async def copied(story: Story) -> Handle:
+    """A copy of the disk was kept; the next machine began with it."""
+    story.world.copies_fail = True
+    handle = await story.begin(
+        checkpoint=CheckpointSpec(every=timedelta(seconds=1)),
+        failover=FailoverSpec(
+            silence=timedelta(seconds=2), disk_every=timedelta(minutes=10), ladder=(Strategy.REGIONAL,)
+        ),
+    )
+    await story.until(lambda: "drop copy-1" in story.world.order)
+    story.world.copies_fail = False
+    await story.client.get_workflow_handle(names.disk_id(story.name)).terminate("by hand")
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=2)
+    await story.until(lambda: any(each.taken_at for each in story.world.copies.values()))
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=3)
+    story.world.finish(story.world.newest())
+    await story.until(lambda: not story.world.copies)
+    return handle
+
+
+async def not_copied(story: Story) -> Handle:
+    """The provider cannot copy disks."""
+    story.world.cannot_copy = True
+    handle = await story.begin(
+        checkpoint=CheckpointSpec(every=timedelta(seconds=1)),
+        failover=FailoverSpec(silence=timedelta(seconds=2), disk_every=timedelta(minutes=10)),
+    )
+    await story.until(lambda: story.world.calls["copy"] == 1 and not story.world.copies)
+    story.world.finish(story.world.newest())
+    return handle
+
+
 async def rebooted(story: Story) -> Handle:
     """The machine restarted; the work went on in place."""
     handle = await story.begin()
@@ -490,6 +524,8 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
     for story in (
         finish,
         outbid,
+        copied,
+        not_copied,
         rebooted,
         outage,
         refused,
@@ -552,7 +588,7 @@ async def _ended(client: Client, workflow_id: str) -> None:
 async def _workflows(client: Client, workload: str) -> set[str]:
     """By visibility, which lags a little, and by the ids that every story has."""
     found = {each.id async for each in client.list_workflows() if workload in each.id}
-    return found | {names.workload_id(workload), names.checkpoints_id(workload)}
+    return found | {names.workload_id(workload), names.checkpoints_id(workload), names.disk_id(workload)}
 
 
 async def _keep(client: Client, story: str, workflow_id: str) -> None:

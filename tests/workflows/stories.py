@@ -168,7 +168,7 @@ async def _signals(handle: WorkflowHandle[Any, Any], name: str) -> int:
 async def _end_leftovers(story: Story) -> None:
     """What a failed test left running would otherwise be picked up by the next test's worker."""
     running = f"ExecutionStatus = 'Running' AND HoldfastWorkload = '{story.name}'"
-    mine = {names.workload_id(story.name), names.checkpoints_id(story.name)}
+    mine = {names.workload_id(story.name), names.checkpoints_id(story.name), names.disk_id(story.name)}
     mine |= {each.id async for each in story.client.list_workflows(running)}
     for workflow_id in mine:
         with suppress(RPCError):  # over already, or never begun: either is what we want

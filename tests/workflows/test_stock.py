@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,13 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from holdfast.activities import stock as activities_of_stock
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
+from holdfast.contracts.activities import CommitCheckpointInput
+from holdfast.contracts.disks import PlanCopyInput
 from holdfast.contracts.pools import HandOverInput
 from holdfast.contracts.sweeping import Stock
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
-from tests.unit.records.makers import MARK, claim, lease, opening, set_up
+from tests.unit.records.makers import MARK, checkpoint, claim, lease, opening, set_up
 
 
 @pytest.fixture
@@ -112,3 +114,24 @@ async def test_a_standby_is_its_pools_while_that_runs_and_the_workloads_from_the
     )
     assert (await stock(temporal.client, records)).owned == ("i-1",)
     await worker.terminate()
+
+
+async def test_a_copy_of_a_disk_is_owned_by_the_run_that_took_it_and_by_nobody_else(
+    temporal: WorkflowEnvironment, records: Records
+) -> None:
+    handle = await begins(temporal.client, records)
+    name = handle.id.removeprefix("workload/")
+    records.commit_checkpoint(CommitCheckpointInput(checkpoint=checkpoint(0, 1, name), expected_sequence=None))
+    copy = records.plan_disk_copy(
+        PlanCopyInput(workload=name, epoch=1, provider="vast", instance_id="i-1", every=timedelta(hours=1))
+    ).copy
+    assert copy is not None
+    taken = await stock(temporal.client, records)
+    assert (taken.copies, taken.left_copies) == ((copy.name,), ())
+    records.open_workload(opening(name, run_id="run-2"))
+    taken = await stock(temporal.client, records)
+    assert (taken.copies, taken.left_copies) == ((), (copy.name,)), "its run was followed by another"
+    await handle.terminate()
+    assert (await stock(temporal.client, records)).left_copies == (copy.name,)
+    records.close_disk_copy(copy.name)
+    assert (await stock(temporal.client, records)).left_copies == ()

@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
+from holdfast.contracts.disks import DropCopyInput, JudgeCopiesInput
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.sweeping import Finding, JudgeInput, Known, Look, LookInput, Ruling, Stock, SweepInput
@@ -34,14 +35,34 @@ class Account:
         self.strangers = {"1": Known.OTHER, "2": Known.OTHER, "3": Known.CLOSED}
         self.ended: list[str] = []
         self.judged: list[JudgeInput] = []
+        self.left_copies: tuple[str, ...] = ()  # on record
+        self.look = Look(listed=len(self.strangers))
+        self.copies_judged: list[JudgeCopiesInput] = []
+        self.dropped: list[str] = []
+        self.closed: list[str] = []
 
     @activity.defn
     async def take_stock(self, provider: str) -> Stock:
-        return Stock()
+        return Stock(left_copies=self.left_copies)
 
     @activity.defn
     async def look_for_strangers(self, order: LookInput) -> Look:
-        return Look(listed=len(self.strangers))
+        return self.look
+
+    @activity.defn
+    async def judge_disk_copies(self, order: JudgeCopiesInput) -> list[str]:
+        self.copies_judged.append(order)
+        return list(order.names)
+
+    @activity.defn
+    async def drop_disk_copy(self, order: DropCopyInput) -> None:
+        if order.name == "hf-stays-1-m4rk":
+            raise ApplicationError("it stays", type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+        self.dropped.append(order.name)
+
+    @activity.defn
+    async def close_disk_copy(self, name: str) -> None:
+        self.closed.append(name)
 
     @activity.defn
     async def judge_strangers(self, order: JudgeInput) -> list[Finding]:
@@ -80,8 +101,14 @@ class Account:
 @pytest_asyncio.fixture(loop_scope="session")
 async def account(temporal: WorkflowEnvironment) -> AsyncIterator[Account]:
     account, client = Account(), temporal.client
-    control = [account.take_stock, account.judge_strangers, account.close_lease]
-    provider = [account.look_for_strangers, account.destroy, account.reap]
+    control = [
+        account.take_stock,
+        account.judge_strangers,
+        account.close_lease,
+        account.judge_disk_copies,
+        account.close_disk_copy,
+    ]
+    provider = [account.look_for_strangers, account.destroy, account.reap, account.drop_disk_copy]
     async with (
         Worker(
             client,
@@ -145,3 +172,33 @@ async def test_a_judgement_is_told_from_when_to_when_its_facts_are(
     assert order.asked_at is not None and order.listed_at is not None
     second = timedelta(seconds=1)  # the server's clock and ours may differ by less
     assert before - second <= order.asked_at <= order.listed_at <= datetime.now(UTC) + second
+
+
+async def test_copies_of_disks_that_nobody_owns_are_dropped_and_one_that_stays_holds_up_no_other(
+    temporal: WorkflowEnvironment, account: Account
+) -> None:
+    account.strangers = {}
+    account.left_copies = ("hf-left-1-m4rk", "hf-stays-1-m4rk")
+    account.look = Look(copies=("hf-left-1-m4rk", "hf-unheard-1-m4rk"))
+    handle = await sweep(temporal.client)
+    (order,) = account.copies_judged
+    assert order.names == ("hf-left-1-m4rk", "hf-stays-1-m4rk", "hf-unheard-1-m4rk")
+    assert account.dropped == account.closed == ["hf-left-1-m4rk", "hf-unheard-1-m4rk"]
+    assert (await handle.result())["copies"] == list(order.names)
+
+
+@pytest.mark.parametrize("look", [Look(doubt="it lacks ours"), Look(copies=("hf-a-1-m4rk",), copies_doubt="no answer")])
+async def test_no_copy_is_judged_by_a_list_that_cannot_be_believed(
+    temporal: WorkflowEnvironment, account: Account, look: Look
+) -> None:
+    account.strangers, account.left_copies, account.look = {}, ("hf-left-1-m4rk",), look
+    await sweep(temporal.client)
+    assert (account.copies_judged, account.dropped) == ([], [])
+
+
+async def test_a_dry_run_drops_no_copy(temporal: WorkflowEnvironment, account: Account) -> None:
+    account.strangers, account.left_copies = {}, ("hf-left-1-m4rk",)
+    handle = await sweep(temporal.client, dry_run=True)
+    assert [each.dry_run for each in account.copies_judged] == [True]
+    assert account.dropped == []
+    assert (await handle.result())["copies"] == ["hf-left-1-m4rk"]

@@ -20,6 +20,15 @@ from holdfast.activities.recording import recorded
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.disks import (
+    CopyOutcome,
+    CopyPlan,
+    DiskCopy,
+    DropCopyInput,
+    PlanCopyInput,
+    TakeCopyInput,
+    TakenCopy,
+)
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
@@ -77,6 +86,7 @@ class Machine:
     report: acts.MachineReport | None = None
     running: bool = False
     restored: str | None = None
+    began_with: str = ""  # the copy of a disk
 
 
 class World:
@@ -127,6 +137,13 @@ class World:
         self.ended: tuple[Phase, str] | None = None
         self.calls: Counter[str] = Counter()
         self.cannot_pause = False
+        self.copies: dict[str, DiskCopy] = {}  # of disks, that are on record as open
+        self.copies_kept: list[str] = []  # by the provider, whole or not
+        self.copied: CheckpointRef | None = None  # the head when a copy was last asked for
+        self.cannot_copy = False
+        self.copies_fail = False
+        self.copies_hang = False
+        self.copies_stay = False  # the provider drops none
         self.claims_are_given_up = False  # no answer of a warm pool arrives in time
         self.claims_are_not_heard = 0  # so many answers of a warm pool are lost
         self.moments = Moments()
@@ -221,7 +238,9 @@ class World:
         if order.offer is not None:
             self.lines[names.label(order.workload, order.epoch)] = ""
         self.order.append(f"claim {order.epoch}")
-        return acts.ClaimEpochResult(head=self._head(), earlier=tuple(reversed(self.heads[:-1])))
+        whole = [each for each in self.copies.values() if each.taken_at is not None]
+        disk = whole[-1] if whole and order.offer is not None else None
+        return acts.ClaimEpochResult(head=self._head(), earlier=tuple(reversed(self.heads[:-1])), disk=disk)
 
     @activity.defn
     async def recall_machines(self, order: RecallInput) -> list[MachineMemory]:
@@ -313,6 +332,30 @@ class World:
         return self._head()
 
     @activity.defn
+    async def plan_disk_copy(self, order: PlanCopyInput) -> CopyPlan:
+        head = self._head()
+        if head is None or not head.epoch == self.epoch == order.epoch or head == self.copied:
+            return CopyPlan()
+        self.copied = head
+        self.calls["copy"] += 1
+        name = f"copy-{self.calls['copy']}"
+        self.copies[name] = DiskCopy(name=name, provider=order.provider)
+        return CopyPlan(copy=self.copies[name])
+
+    @activity.defn
+    async def record_disk_copy(self, copy: DiskCopy) -> list[DiskCopy]:
+        self.copies[copy.name] = copy
+        return [each for each in self.copies.values() if each.name != copy.name]
+
+    @activity.defn
+    async def open_disk_copies(self, workload: str) -> list[DiskCopy]:
+        return list(self.copies.values())
+
+    @activity.defn
+    async def close_disk_copy(self, name: str) -> None:
+        self.copies.pop(name, None)
+
+    @activity.defn
     async def record_incident(self, incident: Incident) -> None:
         if incident.epoch_gained is None:
             self.losses.append(incident)
@@ -352,11 +395,13 @@ class World:
             hourly=order.offer.hourly,
             ssh=SshAddress(host="127.0.0.1", port=22),
         )
-        self.machines[instance.instance_id] = Machine(instance)
+        began_with = order.from_snapshot if order.from_snapshot in self.copies_kept else ""
+        self.machines[instance.instance_id] = Machine(instance, began_with=began_with)
         self.order.append(f"launch {order.label}")
+        launched = LaunchResult(instance=instance, from_snapshot=began_with)
         if order.lease is None:
-            return LaunchResult(instance=instance)
-        return LaunchResult(instance=instance, recorded=await recorded(taken(order.lease, instance)))
+            return launched
+        return replace(launched, recorded=await recorded(taken(order.lease, instance)))
 
     @activity.defn
     async def await_running(self, order: acts.AwaitRunningInput) -> Awaited:
@@ -383,6 +428,29 @@ class World:
         for instance_id in found:
             self._destroy(instance_id)
         return len(found)
+
+    @activity.defn
+    async def take_disk_copy(self, order: TakeCopyInput) -> TakenCopy:
+        if self.cannot_copy:
+            return TakenCopy(outcome=CopyOutcome.UNABLE, detail=f"{order.provider} cannot copy a disk")
+        assert order.name in self.copies, "it is not on record yet"
+        self.copies_kept.append(order.name)
+        while self.copies_hang:
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
+        self.order.append(f"take {order.name}")
+        if self.copies_fail:
+            return TakenCopy(outcome=CopyOutcome.FAILED, detail="failed: a disk that is broken")
+        return TakenCopy(outcome=CopyOutcome.READY, taken_at=datetime.now(UTC), disk_gb=50)
+
+    @activity.defn
+    async def drop_disk_copy(self, order: DropCopyInput) -> None:
+        if self.copies_stay:
+            self.calls["drop refused"] += 1
+            raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
+        if order.name in self.copies_kept:
+            self.copies_kept.remove(order.name)
+            self.order.append(f"drop {order.name}")
 
     @activity.defn
     async def require_pausing(self, provider: str) -> None:
@@ -545,6 +613,10 @@ class World:
             self.hand_over_standby,
             self.commit_checkpoint,
             self.read_head,
+            self.plan_disk_copy,
+            self.record_disk_copy,
+            self.open_disk_copies,
+            self.close_disk_copy,
             self.record_incident,
             self.record_decision,
             self.close_workload,
@@ -558,6 +630,8 @@ class World:
             self.inspect,
             self.destroy,
             self.reap,
+            self.take_disk_copy,
+            self.drop_disk_copy,
             self.require_pausing,
             self.stop_instance,
             self.start_instance,

@@ -1,6 +1,7 @@
 """Activities at one provider: search, rent, wait, look, stop, start, destroy."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,10 +19,10 @@ from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Awaited, Instance, InstanceState, LaunchOrder, LaunchResult, Offer
 from holdfast.contracts.money import Charge, ChargesInput
-from holdfast.contracts.sweeping import Look, LookInput, Stranger
+from holdfast.contracts.sweeping import Look, LookInput, Stock, Stranger
 from holdfast.policy import renting, sweeping
-from holdfast.providers.base import Pauses, Provider, TellsCharges
-from holdfast.providers.errors import ProviderError
+from holdfast.providers.base import DiskSnapshot, KeepsSnapshots, Pauses, Provider, SnapshotState, TellsCharges
+from holdfast.providers.errors import ProviderError, RequestRejected
 from holdfast.providers.wrappers.pacing import hurried
 
 OFFERS_PASSED_ON = 64
@@ -53,19 +54,44 @@ class MachineActivities:
     async def launch(self, order: acts.LaunchInput) -> LaunchResult:
         async with beating():
             with translated(), hurried():
-                launched = await self._provider.launch(
-                    LaunchOrder(
-                        offer=order.offer,
-                        label=order.label,
-                        image=order.image,
-                        disk_gb=order.disk_gb,
-                        ssh_public_key=self._ssh_public_key,
-                        repeated=activity.info().attempt > 1,
-                    )
-                )
+                launched = await self._launch(order)
             if order.lease is None or launched.instance is None:
                 return launched
             return replace(launched, recorded=await recorded(renting.taken(order.lease, launched.instance)))
+
+    async def _launch(self, order: acts.LaunchInput) -> LaunchResult:
+        """With the copy of a disk that the order names, as long as that can be had; else without it."""
+        wanted = LaunchOrder(
+            offer=order.offer,
+            label=order.label,
+            image=order.image,
+            disk_gb=order.disk_gb,
+            ssh_public_key=self._ssh_public_key,
+            repeated=activity.info().attempt > 1,
+        )
+        if (copy := await self._copy(order)) is not None:
+            size = max(order.disk_gb, math.ceil(copy.disk_gb or 0))
+            try:
+                launched = await self._provider.launch(replace(wanted, disk_gb=size, from_snapshot=copy.name))
+                return replace(launched, from_snapshot="" if launched.instance is None else copy.name)
+            except RequestRejected:
+                if await self._copy(order) is not None:
+                    raise  # it is not the copy that is missing
+        return await self._provider.launch(wanted)
+
+    async def _copy(self, order: acts.LaunchInput) -> DiskSnapshot | None:
+        """The copy that the order names, if it is there and whole. It only saves time: nothing waits for it."""
+        if not order.from_snapshot or not isinstance(self._provider, KeepsSnapshots):
+            return None
+        try:
+            found = await self._provider.find_snapshot(order.from_snapshot)
+        except ProviderError as err:
+            activity.logger.warning("%s begins without copy %s: %s", order.label, order.from_snapshot, err)
+            return None
+        if found.state is SnapshotState.READY:
+            return found
+        activity.logger.warning("%s begins without copy %s, which is %s", order.label, order.from_snapshot, found.state)
+        return None
 
     @activity.defn
     async def await_running(self, order: acts.AwaitRunningInput) -> Awaited:
@@ -132,8 +158,20 @@ class MachineActivities:
         found = Look(listed=len(ours), foreign=len(listing) - len(ours), doubt=await self._doubt(missing))
         if found.doubt:
             return found
+        found = await self._with_copies(found, order.stock)
         strangers = [each for each in ours if each.instance_id not in owned and each.label not in launching]
         return replace(found, strangers=tuple(_stranger(each) for each in strangers[:STRANGERS_TOLD]))
+
+    async def _with_copies(self, look: Look, stock: Stock) -> Look:
+        """What is known of copies of disks says nothing of machines, and the other way round."""
+        if not isinstance(self._provider, KeepsSnapshots):
+            return look
+        try:
+            listed = await self._provider.list_snapshots()
+        except ProviderError as err:
+            return replace(look, copies_doubt=str(err)[:200])
+        ours = {each.name for each in listed if stock.mark and names.is_copy_of(stock.mark, each.name)}
+        return replace(look, copies=tuple(sorted(ours - set(stock.copies))[:STRANGERS_TOLD]))
 
     async def _doubt(self, missing: Sequence[str]) -> str:
         """Ask for some of our machines that a listing lacks, each by its id."""

@@ -48,7 +48,9 @@ class StockActivities:
         with translated():
             lines = await asyncio.to_thread(self._records.open_leases, provider)
             mark = await asyncio.to_thread(self._records.mark)
-        running = await self._running({_workload_of(line) for line in lines})
+            copies = await asyncio.to_thread(self._records.open_disk_copies_at, provider)
+        running = await self._running({_workload_of(line) for line in lines} | {copy.workload for copy in copies})
+        kept = [copy.name for copy in copies if copy.current and copy.workload in running]
         owned = [line for line in lines if _workload_of(line) in running]
         abandoned = [line for line in lines if _workload_of(line) not in running]
         return Stock(
@@ -60,6 +62,8 @@ class StockActivities:
                 for line in abandoned[:ABANDONED_TOLD]
             ),
             mark=mark,
+            copies=tuple(kept),
+            left_copies=tuple(copy.name for copy in copies if copy.name not in kept)[:ABANDONED_TOLD],
         )
 
     @activity.defn

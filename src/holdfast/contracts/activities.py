@@ -7,6 +7,15 @@ from decimal import Decimal
 from temporalio import activity
 
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
+from holdfast.contracts.disks import (
+    CopyPlan,
+    DiskCopy,
+    DropCopyInput,
+    JudgeCopiesInput,
+    PlanCopyInput,
+    TakeCopyInput,
+    TakenCopy,
+)
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.machines import (
@@ -84,6 +93,7 @@ class ClaimEpochResult:
     head: CheckpointRef | None  # the newest committed checkpoint at that moment
     earlier: tuple[CheckpointRef, ...] = ()  # what to fall back on when the head cannot be read, newest first
     label: str = ""  # for the machine; "" from workers that knew no marks, and where nothing is rented
+    disk: DiskCopy | None = None  # the newest copy of the workload's disk at the offer's provider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,6 +351,36 @@ async def list_live_manifests(order: ListLiveInput) -> ListLiveResult:
 
 
 @activity.defn
+async def plan_disk_copy(order: PlanCopyInput) -> CopyPlan:
+    """Say whether a copy is due; one that is, is written down before anybody asks for it. Repeated, it is the same."""
+    raise _stub()
+
+
+@activity.defn
+async def record_disk_copy(copy: DiskCopy) -> list[DiskCopy]:
+    """Note that a copy is whole. Returns the workload's others, for which there is no use any more."""
+    raise _stub()
+
+
+@activity.defn
+async def open_disk_copies(workload: str) -> list[DiskCopy]:
+    """The workload's copies that may cost money, of this run and of earlier ones, oldest first."""
+    raise _stub()
+
+
+@activity.defn
+async def close_disk_copy(name: str) -> None:
+    """Note that a copy is gone."""
+    raise _stub()
+
+
+@activity.defn
+async def judge_disk_copies(order: JudgeCopiesInput) -> list[str]:
+    """Which copies without an owner are to be dropped now; the others are remembered for the next sweep."""
+    raise _stub()
+
+
+@activity.defn
 async def record_incident(incident: Incident) -> None:
     """Keep an incident; the same (workload, lost epoch) again replaces it."""
     raise _stub()
@@ -378,6 +418,7 @@ class LaunchInput:
     image: str
     disk_gb: int
     lease: Lease | None = None  # to be put on record with what was rented; None: the workflow does that itself
+    from_snapshot: str = ""  # a copy with which its disk begins, if that is still there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -468,6 +509,18 @@ async def stop_instance(order: MachineInput) -> None:
 @activity.defn
 async def start_instance(order: MachineInput) -> Instance:
     """Ask for the start; the answer may be WAITING when the GPU is taken."""
+    raise _stub()
+
+
+@activity.defn
+async def take_disk_copy(order: TakeCopyInput) -> TakenCopy:
+    """Copy a machine's disk under this name, and wait until the copy is whole. Repeated, it is the same copy."""
+    raise _stub()
+
+
+@activity.defn
+async def drop_disk_copy(order: DropCopyInput) -> None:
+    """Drop a copy until the provider answers that it does not know it."""
     raise _stub()
 
 

@@ -114,6 +114,7 @@ class Attempt:
     hourly: Decimal
     outcome: str  # "running", or why not
     took: timedelta
+    began_with: str = ""  # the copy of the workload's disk with which its own began; "": none
 
 
 @dataclass(frozen=True, kw_only=True)

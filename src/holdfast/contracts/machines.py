@@ -150,6 +150,7 @@ class LaunchResult:
     refusal: str = ""
     adopted: bool = False  # True when an earlier try had already rented it
     recorded: bool = False  # the records know of it
+    from_snapshot: str = ""  # the copy with which its disk began; "": as the image says
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ SWEEP: Final = "sweep"
 RECONCILE: Final = "reconcile"
 MIRROR: Final = "mirror"
 WARM_POOL: Final = "warm_pool"
+DISK_COPIES: Final = "disk_copies"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -50,6 +51,7 @@ _LABEL: Final = re.compile(
 )
 MARK_LENGTH: Final = 4
 _POOL: Final = "pool--"
+_COPY: Final = "hf-"
 
 
 def provider_queue(provider: str) -> str:
@@ -68,6 +70,10 @@ def failover_id(workload: str, epoch: int) -> str:
 
 def checkpoints_id(workload: str) -> str:
     return f"checkpoints/{workload}"
+
+
+def disk_id(workload: str) -> str:
+    return f"disk/{workload}"
 
 
 def release_id(label: str) -> str:
@@ -126,6 +132,16 @@ def parse_label(text: str) -> tuple[str, int] | None:
     """
     found = _LABEL.fullmatch(text)
     return (found["workload"], int(found["epoch"])) if found else None
+
+
+def copy_name(workload: str, number: int, mark: str) -> str:
+    """What a copy of a disk is called at its provider: 63 characters at most, up to a workload's millionth copy."""
+    return f"{_COPY}{workload}-{number}-{mark}"
+
+
+def is_copy_of(mark: str, text: str) -> bool:
+    """Whether a copy may be of the installation with this mark."""
+    return text.startswith(_COPY) and text.endswith(f"-{mark}")
 
 
 def is_label_of(mark: str, text: str) -> bool:

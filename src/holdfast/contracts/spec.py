@@ -246,6 +246,12 @@ class FailoverSpec(Strict):
         le=MONTH,
         description="leave for a cheaper machine when the move has paid for itself after so long; leave out for never",
     )
+    disk_every: Duration | None = Field(
+        default=None,
+        ge=timedelta(minutes=10),
+        le=MONTH,
+        description="keep a copy of the disk this fresh, for the next machine, at providers that copy disks; or none",
+    )
     stalled_after: Duration | None = Field(
         default=None,
         ge=timedelta(seconds=5),

@@ -41,6 +41,8 @@ class Stock:
     launching: tuple[str, ...] = ()  # labels of running workloads under which something may just have been rented
     abandoned: tuple[OpenLease, ...] = ()  # open cost lines of workloads that no longer run
     mark: str = ""  # our installation's, in its labels
+    copies: tuple[str, ...] = ()  # of disks: those that running workloads own
+    left_copies: tuple[str, ...] = ()  # those that are on record, and that nobody owns any more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,8 @@ class Look:
     foreign: int = 0  # machines of the account without one; they are nobody's business here
     strangers: tuple[Stranger, ...] = ()
     doubt: str = ""  # why the listing cannot be believed; "": it can
+    copies: tuple[str, ...] = ()  # of disks, under a name of ours, that no running workload owns
+    copies_doubt: str = ""  # why nothing is known of copies; "": they were listed, or cannot be made here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,3 +113,4 @@ class SweepResult:
     foreign: int = 0
     findings: tuple[Finding, ...] = ()
     doubt: str = ""  # why nothing was done; "": the listing was believed
+    copies: tuple[str, ...] = ()  # of disks, that nobody owned; they were dropped, or would have been

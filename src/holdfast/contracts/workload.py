@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import InstanceState, Lease
 from holdfast.contracts.spec import Strategy, WorkloadSpec
@@ -94,6 +95,7 @@ class WorkloadState:
     moves: tuple[datetime, ...] = ()  # to another machine in the last 24 hours, oldest first
     stalled_since: datetime | None = None  # since when the work gets nowhere, as its owner was told
     deadline: DeadlineState | None = None
+    disk: DiskCopy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,7 @@ class WorkloadStatus:
     incidents: int
     started_at: datetime | None = None
     deadline: DeadlineStatus | None = None
+    disk: DiskCopy | None = None  # the newest copy of its disk, with which the next machine there may begin
 
 
 @dataclass(frozen=True, kw_only=True)

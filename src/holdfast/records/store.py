@@ -6,6 +6,7 @@ caller wherever a workflow knows them; the clock given here only stamps what no 
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Self
@@ -28,6 +29,7 @@ from holdfast.contracts.activities import (
     ReportInput,
 )
 from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.disks import CopyPlan, DiskCopy, JudgeCopiesInput, PlanCopyInput
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Lease
@@ -59,6 +61,7 @@ from holdfast.records import (
     budgets,
     checkpoints,
     costs,
+    disks,
     experience,
     host_memory,
     installation,
@@ -138,7 +141,11 @@ class Records:
         `BudgetExceeded` when what is left of a budget does not pay for the machine.
         """
         with self._writing() as session:
-            return workloads.claim_epoch(session, order, self._clock())
+            claimed = workloads.claim_epoch(session, order, self._clock())
+            if order.offer is None:
+                return claimed
+            disk = disks.newest(session, workloads.locked(session, order.workload), order.offer.provider)
+            return replace(claimed, disk=disk)
 
     def close_workload(self, order: CloseWorkloadInput) -> None:
         """Close the newest generation. The first close stands."""
@@ -190,6 +197,38 @@ class Records:
         """What tells our labels from those of another installation on the same account."""
         with self._reading() as session:
             return installation.mark(session)
+
+    # --- copies of disks ---
+
+    def plan_disk_copy(self, order: PlanCopyInput) -> CopyPlan:
+        """Whether a copy of a machine's disk is due; one that is, is written down before anybody asks for it."""
+        with self._writing() as session:
+            return disks.plan(session, order, self._clock())
+
+    def record_disk_copy(self, copy: DiskCopy) -> list[DiskCopy]:
+        """A copy is whole. Returns the workload's copies of which there is no use any more."""
+        with self._writing() as session:
+            return disks.record(session, copy)
+
+    def open_disk_copies(self, workload: str) -> list[DiskCopy]:
+        """A workload's copies that may be billed, of this run and of earlier ones, oldest first."""
+        with self._reading() as session:
+            return disks.open_copies(session, workload)
+
+    def open_disk_copies_at(self, provider: str) -> list[disks.OpenCopy]:
+        """Every copy that may be billed at a provider."""
+        with self._reading() as session:
+            return disks.open_at(session, provider)
+
+    def close_disk_copy(self, name: str) -> None:
+        """A copy is gone. The first close stands."""
+        with self._writing() as session:
+            disks.close(session, name, self._clock())
+
+    def judge_disk_copies(self, order: JudgeCopiesInput) -> list[str]:
+        """Which copies without an owner are to be dropped now; the others are remembered for the next sweep."""
+        with self._writing() as session:
+            return disks.judge(session, order)
 
     # --- machines ---
 

@@ -223,6 +223,25 @@ class DecisionRow(Table, table=True):
     document: dict[str, Any] = Field(sa_type=Document)
 
 
+class DiskCopyRow(Table, table=True):
+    """A copy of a machine's disk: first the intent to take it, then that it is whole, then that it is gone."""
+
+    __tablename__ = "disk_copies"
+    __table_args__ = (_of_a_generation(), UniqueConstraint("name"), Index(None, "provider", "dropped_at"))
+
+    workload: str = Field(primary_key=True, sa_type=Text)
+    number: int = Field(primary_key=True)  # rises, over all generations
+    name: str = Field(sa_type=Text)  # at its provider
+    generation: int
+    provider: str = Field(sa_type=Text)
+    instance_id: str = Field(sa_type=Text)  # of the machine whose disk it is of
+    asked_at: datetime = Field(sa_type=UtcDateTime)
+    taken_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # None: it is not known to be whole
+    disk_gb: float | None = None
+    dropped_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # the provider does not know it any more
+    left_since: datetime | None = Field(default=None, sa_type=UtcDateTime)  # since when sweeps find no owner of it
+
+
 class NotificationRow(Table, table=True):
     """An event that is told by webhook, and how the telling goes."""
 

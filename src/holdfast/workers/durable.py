@@ -3,6 +3,7 @@
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
+from holdfast.workflows.disk_copies import DiskCopiesWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.mirror import MirrorWorkflow
@@ -24,6 +25,7 @@ WORKFLOWS = (
     ReconcileWorkflow,
     WarmPoolWorkflow,
     MirrorWorkflow,
+    DiskCopiesWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

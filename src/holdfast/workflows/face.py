@@ -51,6 +51,10 @@ class Face:
     def say(self, what: str) -> None:
         """Add a line to the timeline."""
         self.reason = what
+        self.note(what)
+
+    def note(self, what: str) -> None:
+        """Add a line to the timeline that is beside the point: it says nothing of the phase."""
         epoch = self._lease.epoch if self._lease else 0
         self.timeline.append(Event(at=workflow.now(), what=what, epoch=epoch))
         self._paint()

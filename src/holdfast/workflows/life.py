@@ -11,6 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
 from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.disks import DiskWord
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Conduct, Instance, InstanceState, Lease
@@ -26,7 +27,7 @@ from holdfast.contracts.workload import (
 )
 from holdfast.policy import keeping
 from holdfast.policy.deadline import Use
-from holdfast.workflows import changes, steps
+from holdfast.workflows import changes, disks, steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.face import Face
 from holdfast.workflows.releasing import release, until_nothing_is_open
@@ -62,6 +63,7 @@ class Life:
             reason=past.reason if past else "",
         )
         self.saver = Saver(self.spec, attachment=past.attached or _attachment(past) if past else None)
+        self.disk = past.disk if past else None  # the newest copy of it
         self.wishes = Wishes()
         self.word: Instance | None = None  # news of our machine from the provider
         self.last_sign = (past.last_sign if past else None) or workflow.now()  # of life, from the machine
@@ -138,6 +140,7 @@ class Life:
         self.failed_saves = 0
         self.metered = InstanceState.RUNNING
         await self.saver.attach(lease, head, base=base)
+        await disks.attach(self.spec, lease)
         self.enter(Phase.RUNNING, f"{how} on {lease.label}")
 
     async def meter(self, state: InstanceState, *, charged: Decimal | None = None) -> None:
@@ -156,6 +159,9 @@ class Life:
 
     async def _end(self, phase: Phase, reason: str) -> None:
         await self.saver.finish()
+        if self.started_at is not None:
+            await disks.finish(self.spec)
+        self.disk = None
         if self.lease is not None:
             going = await release(self.lease, f"{phase}: {reason}", Conduct.GOOD)
             if going is not None:
@@ -167,6 +173,14 @@ class Life:
         await steps.close_workload(self.spec.name, phase, reason)
         self.wishes.drop()
         self.enter(phase, reason)
+
+    def heard_of_disk(self, word: DiskWord) -> None:
+        """`disk_copies` has something to tell. What it tells of a machine that was let go meanwhile is history."""
+        if self.face.phase.is_final:
+            return
+        self.disk = word.copy or self.disk
+        if word.what:
+            self.face.note(word.what)
 
     def patience_with_saves(self) -> timedelta:
         """How long to wait before a last save is tried again; grows with every failure."""
@@ -185,6 +199,7 @@ class Life:
             incidents=self.incidents,
             started_at=self.started_at,
             deadline=self._deadline_status(),
+            disk=self.disk,
         )
 
     def _deadline_status(self) -> DeadlineStatus | None:
@@ -235,6 +250,7 @@ class Life:
             moves=tuple(self.moves),
             stalled_since=self.stalled_since,
             deadline=self.deadline,
+            disk=self.disk,
         )
         workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))
 

@@ -20,10 +20,11 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from holdfast.contracts import names
 from holdfast.contracts.activities import ClaimEpochResult
 from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Attempt, Phases
-from holdfast.contracts.machines import Conduct, InstanceState, Lease, Offer
+from holdfast.contracts.machines import Conduct, InstanceState, LaunchResult, Lease, Offer
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import host_memory
 from holdfast.policy.drills import Held
@@ -81,6 +82,8 @@ class Settler:
         self._trying: set[str] = set()  # machines that are being tried
         self._costs_enough = False  # a race: the budget pays for no machine more
         self._failed_setups = 0
+        self._copies: dict[str, DiskCopy] = {}  # by label: of the disk, where this machine was claimed
+        self._began_with: dict[str, str] = {}  # by label: the copy with which its disk did begin
         self._claims = 0  # in the present search
         self._decision: Decision | None = None  # not on record yet: it goes there with the first claim that follows
         self._claiming = asyncio.Lock()  # an epoch that is claimed late would be behind the fence of a later one
@@ -299,7 +302,7 @@ class Settler:
             return None
         try:
             self._go_on()
-            launched = await to_its_end(steps.launch(offer, lease, self._spec))
+            launched = await to_its_end(self._launch(offer, lease, with_state=with_state))
             if launched.instance is None:
                 outcome = f"refused: {launched.refusal}"
             else:
@@ -361,7 +364,22 @@ class Settler:
                 await give_back(_labelled(lease, claiming.result()), "cancelled")
             raise
         self.head, self._earlier = claimed.head, claimed.earlier
-        return _labelled(lease, claimed)
+        lease = _labelled(lease, claimed)
+        if claimed.disk is not None:
+            self._copies[lease.label] = claimed.disk
+        return lease
+
+    async def _launch(self, offer: Offer, lease: Lease, *, with_state: bool) -> LaunchResult:
+        """Where something is restored, with the newest copy of the disk: only what that lacks is fetched then."""
+        label = lease.label
+        copy = self._copies.get(label) if with_state and self.head else None
+        asked_for = copy.name if copy else ""
+        launched = await steps.launch(offer, lease, self._spec, from_snapshot=asked_for)
+        if copy is not None and launched.instance is not None:
+            self._began_with[label] = launched.from_snapshot
+            began_as = f"as copy {copy.name}" if launched.from_snapshot else f"without copy {copy.name}, which is gone"
+            self._say(f"the disk of {label} begins {began_as}")
+        return launched
 
     def _is_hopeless(self, err: ActivityError) -> bool:
         """No other machine can mend it. A setup that fails on a second machine is the spec's fault, not theirs."""
@@ -390,6 +408,7 @@ class Settler:
             hourly=lease.hourly,
             outcome=outcome,
             took=workflow.now() - began,
+            began_with=self._began_with.get(lease.label, ""),
         )
         self.attempts.append(attempt)
         if outcome != _RUNNING and (held := self.held.get(lease.label)) is not None:

@@ -19,6 +19,15 @@ from temporalio.common import RetryPolicy
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.disks import (
+    CopyPlan,
+    DiskCopy,
+    DropCopyInput,
+    JudgeCopiesInput,
+    PlanCopyInput,
+    TakeCopyInput,
+    TakenCopy,
+)
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.incidents import Incident
@@ -244,6 +253,26 @@ async def live_manifests() -> list[str]:
     )
 
 
+async def plan_disk_copy(order: PlanCopyInput) -> CopyPlan:
+    return await _on_record(acts.plan_disk_copy, order, summary=f"whether a copy of {order.workload}'s disk is due")
+
+
+async def record_disk_copy(copy: DiskCopy) -> list[DiskCopy]:
+    return await _on_record(acts.record_disk_copy, copy, summary=f"copy {copy.name} is whole")
+
+
+async def open_disk_copies(workload: str) -> list[DiskCopy]:
+    return await _on_record(acts.open_disk_copies, workload, summary=f"which copies of {workload}'s disk there are")
+
+
+async def close_disk_copy(name: str) -> None:
+    await _on_record(acts.close_disk_copy, name, summary=f"copy {name} is gone")
+
+
+async def judge_disk_copies(order: JudgeCopiesInput) -> list[str]:
+    return await _on_record(acts.judge_disk_copies, order, summary=f"judge {len(order.names)} copies of disks")
+
+
 # --- providers ---------------------------------------------------------------------------------------------------
 
 
@@ -259,7 +288,7 @@ async def search_offers(provider: str, requirements: Requirements) -> Sequence[O
     )
 
 
-async def launch(offer: Offer, lease: Lease, spec: WorkloadSpec) -> LaunchResult:
+async def launch(offer: Offer, lease: Lease, spec: WorkloadSpec, *, from_snapshot: str = "") -> LaunchResult:
     """Rent it under the label of the lease, and put it on record, if the records answer soon."""
     return await workflow.execute_activity(
         acts.launch,
@@ -269,6 +298,7 @@ async def launch(offer: Offer, lease: Lease, spec: WorkloadSpec) -> LaunchResult
             image=spec.image,
             disk_gb=spec.resources.disk_gb,
             lease=lease if changes.fewer_steps() else None,
+            from_snapshot=from_snapshot,
         ),
         task_queue=names.provider_queue(offer.provider),
         start_to_close_timeout=timedelta(minutes=2),
@@ -376,6 +406,48 @@ async def destroy_soon(provider: str, instance_id: str) -> None:
         heartbeat_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,
         summary=f"destroy {instance_id}",
+    )
+
+
+def take_disk_copy(lease: Lease, name: str) -> workflow.ActivityHandle[TakenCopy]:
+    """A cancel is over when nobody asks for the copy any more, so that what is dropped then stays away.
+
+    A provider may want many minutes between two copies, and a big disk takes long.
+    """
+    return workflow.start_activity(
+        acts.take_disk_copy,
+        TakeCopyInput(provider=lease.provider, instance_id=lease.instance_id, name=name),
+        task_queue=names.provider_queue(lease.provider),
+        schedule_to_close_timeout=timedelta(hours=12),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5)),
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"copy the disk of {lease.label} as {name}",
+    )
+
+
+async def drop_disk_copy(copy: DiskCopy) -> None:
+    await workflow.execute_activity(
+        acts.drop_disk_copy,
+        DropCopyInput(provider=copy.provider, name=copy.name),
+        task_queue=names.provider_queue(copy.provider),
+        start_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=timedelta(minutes=1),
+        retry_policy=_FOR_EVER,
+        summary=f"drop {copy.name} until {copy.provider} does not know it",
+    )
+
+
+async def drop_disk_copy_soon(provider: str, name: str) -> None:
+    """As `drop_disk_copy`, for who looks again later."""
+    await workflow.execute_activity(
+        acts.drop_disk_copy,
+        DropCopyInput(provider=provider, name=name),
+        task_queue=names.provider_queue(provider),
+        schedule_to_close_timeout=timedelta(seconds=30),
+        heartbeat_timeout=timedelta(seconds=15),
+        retry_policy=_BRISK,
+        summary=f"drop {name}",
     )
 
 

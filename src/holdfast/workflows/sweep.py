@@ -1,13 +1,16 @@
-"""Find machines that nobody owns at one provider, and end them. Run by a schedule, and by hand.
+"""Find machines, and copies of disks, that nobody owns at one provider, and end them. Run by a schedule, and by hand.
 
 It works from the outside: what a workload's own end could not do, because its run was terminated, its records were
 rolled back or a provider accepted an order twice, is found here by what the provider lists.
 """
 
+from datetime import datetime
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from holdfast.contracts import names
+from holdfast.contracts.disks import JudgeCopiesInput
 from holdfast.contracts.failover import ReleaseInput
 from holdfast.contracts.sweeping import Finding, JudgeInput, Known, Look, Ruling, Stock, SweepInput, SweepResult
 from holdfast.workflows import steps
@@ -38,7 +41,8 @@ class SweepWorkflow:
         ending = [] if order.dry_run else [each for each in findings if each.ruling is Ruling.END]
         for finding in ending:
             await _end(finding)
-        workflow.set_current_details(_told(look, findings))
+        copies = await _drop_copies(order, stock, look, asked_at)
+        workflow.set_current_details(_told(look, findings, copies))
         return SweepResult(
             provider=order.provider,
             swept_at=workflow.now(),
@@ -48,6 +52,7 @@ class SweepWorkflow:
             foreign=look.foreign,
             findings=tuple(findings),
             doubt=look.doubt,
+            copies=tuple(copies),
         )
 
 
@@ -88,9 +93,37 @@ async def _destroy(finding: Finding) -> None:
         workflow.logger.warning("%s %s is not gone yet: %s", finding.label, finding.instance_id, words_of(err))
 
 
-def _told(look: Look, findings: list[Finding]) -> str:
+async def _drop_copies(order: SweepInput, stock: Stock, look: Look, asked_at: datetime) -> list[str]:
+    """Copies of disks that nobody owns, by the records or by the provider's list, if that can be believed."""
+    found = tuple(sorted({*stock.left_copies, *look.copies}))
+    if look.doubt or look.copies_doubt or not found:
+        return []
+    ending = await steps.judge_disk_copies(
+        JudgeCopiesInput(
+            provider=order.provider,
+            names=found,
+            grace=order.grace,
+            dry_run=order.dry_run,
+            asked_at=asked_at,
+            listed_at=workflow.now(),
+        )
+    )
+    for name in [] if order.dry_run else ending:
+        try:
+            await steps.drop_disk_copy_soon(order.provider, name)
+            await steps.close_disk_copy(name)
+        except ActivityError as err:
+            if is_cancelled_exception(err):
+                raise
+            workflow.logger.warning("copy %s is not gone yet: %s", name, words_of(err))
+    return ending
+
+
+def _told(look: Look, findings: list[Finding], copies: list[str]) -> str:
     if look.doubt:
         return f"nothing was done: {look.doubt}"
     lines = [f"{look.listed} machines of ours, {look.foreign} of others, {len(findings)} strangers"]
     lines += [f"- `{each.label}` {each.instance_id}: {each.ruling}, {each.reason}" for each in findings]
+    lines += [f"- `{name}`: a copy of a disk that nobody owned" for name in copies]
+    lines += [f"copies of disks were not listed: {look.copies_doubt}"] if look.copies_doubt else []
     return "\n".join(lines)

@@ -26,6 +26,7 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.disks import DiskWord
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import NO_NEWS, Instance
@@ -181,6 +182,11 @@ class WorkloadWorkflow:
     @workflow.signal
     def save_answered(self, answer: SaveAnswer) -> None:
         self._life.saver.answered(answer)
+
+    @workflow.signal
+    def disk_said(self, word: DiskWord) -> None:
+        """`disk_copies` has a newer copy of the disk, or cannot have one."""
+        self._life.heard_of_disk(word)
 
     @workflow.signal
     def budget_changed(self) -> None:

@@ -43,7 +43,7 @@ def test_uniform_progress_pays_only_when_behind_and_until_it_is_ahead() -> None:
     assert decide(Rule.UNIFORM, PLAN, moment(at=10, done=8.1)).use is Use.WAIT
     behind = decide(Rule.UNIFORM, PLAN, moment(at=10, done=7.9))
     assert behind.use is Use.ON_DEMAND
-    assert behind.reason == "there is no spot, and the work is 0.1 h behind even progress"
+    assert behind.reason == "there is no spot, and the work is 360 s behind even progress"
     on_demand = {"using": Use.ON_DEMAND, "spot": True}
     assert decide(Rule.UNIFORM, PLAN, moment(at=10, done=8.2, **on_demand)).use is Use.ON_DEMAND  # type: ignore[arg-type]
     assert decide(Rule.UNIFORM, PLAN, moment(at=10, done=8.4, **on_demand)).use is Use.SPOT  # type: ignore[arg-type]

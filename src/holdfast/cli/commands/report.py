@@ -206,6 +206,7 @@ def tell(incident: Incident) -> Iterator[str]:
         yield (
             f"  tried e{attempt.epoch} {attempt.strategy} on machine {attempt.machine_id} of {attempt.provider} at "
             f"{words.rate(attempt.hourly)}: {console.one_line(attempt.outcome)} ({words.duration(attempt.took)})"
+            + (f", on a copy of the disk, {attempt.began_with}" if attempt.began_with else "")
         )
 
 

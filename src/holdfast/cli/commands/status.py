@@ -75,6 +75,8 @@ def describe(view: WorkloadView) -> dict[str, str]:
             f"{head.sequence} ({head.reason.value}), taken {words.age(head.taken_at)}, "
             f"{words.count(head.files, 'file')}, {words.size(head.bytes_total)}"
         ) + (f", at {head.progress}" if head.progress else "")
+    if told.disk:
+        facts["disk"] = f"a copy taken {words.age(told.disk.taken_at)} at {told.disk.provider}, {told.disk.name}"
     if told.deadline:
         facts["deadline"] = _deadline(told.deadline)
     if view.save_trouble:

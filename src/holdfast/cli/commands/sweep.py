@@ -51,6 +51,9 @@ def _show(found: tuple[SweepResult, ...]) -> None:
                 f"{each.provider}: {words.count(each.listed, 'machine')} of ours, {each.owned} owned by what runs, "
                 f"{words.count(len(each.findings), 'stranger')}; {each.foreign} of others, left alone"
             )
+        if each.copies:
+            what = "would be dropped" if each.dry_run else "dropped"
+            console.say(f"{each.provider}: copies of disks that nobody owns, {what}: {', '.join(each.copies)}")
 
 
 def _row(finding: Finding) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from holdfast.providers.gcp.answers import NameTaken, NotFound
 from holdfast.providers.gcp.client import GcpClient
 from holdfast.providers.gcp.endpoints import COPIES, COPY, DROP_COPY, TAKE_COPY
 from holdfast.providers.gcp.fleet import Fleet, checked
-from holdfast.providers.gcp.kinds import last_part
+from holdfast.providers.gcp.kinds import last_part, region_of
 from holdfast.providers.gcp.names import LABEL_KEY, is_name, request_id, wire_label
 from holdfast.providers.gcp.operations import Operations, errors_of, words_of
 from holdfast.providers.gcp.wire import InstanceRow, SnapshotRow, read_snapshot
@@ -46,7 +46,8 @@ class Copier:
         row = await self._fleet.find(number)
         if row is None:
             raise RequestRejected(f"Google does not know machine {number}")
-        body = {"name": name, "labels": {LABEL_KEY: wire_label(name)}}
+        # In the machine's own region: left unsaid, Google keeps it in several, which may be of several countries.
+        body = {"name": name, "labels": {LABEL_KEY: wire_label(name)}, "storageLocations": [region_of(zone)]}
         params = {"requestId": request_id(name, f"snapshot/{row.id}")}
         try:
             answer = await self._client.call(TAKE_COPY, zone=zone, name=_boot_disk(row), params=params, body=body)

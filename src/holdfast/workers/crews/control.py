@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from temporalio.worker import Worker
 
+from holdfast.activities.disks import DiskRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.records import RecordActivities
@@ -34,6 +35,7 @@ async def crew(shop: Shop) -> list[Worker]:
     money = MoneyActivities(records, metrics=shop.metrics)
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
     pools = PoolActivities(records, shop.client)
+    disks = DiskRecords(records)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -69,6 +71,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 money.reconcile_charges,
                 stock.take_stock,
                 stock.judge_strangers,
+                *disks.all(),
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,

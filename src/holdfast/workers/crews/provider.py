@@ -2,6 +2,7 @@
 
 from temporalio.worker import Worker
 
+from holdfast.activities.disks import DiskActivities
 from holdfast.activities.machines import MachineActivities
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.client.errors import NoProvider
@@ -24,8 +25,9 @@ async def crew(shop: Shop) -> list[Worker]:
         provider = metered(_open(name, config), shop.metrics)
         shop.stack.push_async_callback(provider.close)
         machines = MachineActivities(provider, ssh_public_key=public_key)
+        disks = DiskActivities(provider)
         watch = ProviderWatch(provider, shop.client, metrics=shop.metrics)
-        workers.append(shop.worker(names.provider_queue(name), [*machines.all(), watch.watch_provider]))
+        workers.append(shop.worker(names.provider_queue(name), [*machines.all(), *disks.all(), watch.watch_provider]))
     return workers
 
 
