@@ -11,7 +11,7 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Terms
-from holdfast.contracts.spec import CheckpointSpec, DeadlineSpec, FailoverSpec, PolicySpec
+from holdfast.contracts.spec import CheckpointSpec, DeadlineRule, DeadlineSpec, FailoverSpec, PolicySpec
 from holdfast.contracts.workload import Phase
 from tests.workflows.stories import PATIENCE, Story
 from tests.workflows.world import an_offer
@@ -21,6 +21,11 @@ pytestmark = pytest.mark.long  # slack runs out in real time
 SECOND = timedelta(seconds=1)
 SPOT = [an_offer(n, f"0.{30 + n}") for n in range(1, 4)]
 ON_DEMAND = [an_offer(n, f"0.{60 + n}", terms=Terms.ON_DEMAND, bid=None) for n in range(11, 14)]
+
+
+@pytest.fixture(autouse=True)
+def _some_providers_know_no_spot(story: Story) -> None:
+    story.world.firm_too = True
 
 
 def due(*, within: int, **more: Any) -> dict[str, Any]:
@@ -130,3 +135,22 @@ async def test_a_machine_that_only_restarted_goes_on_in_place_whatever_the_deadl
     story.world.lose_work(story.world.newest())
     await story.running(handle, epoch=2)
     assert story.world.alive == ["i1"]
+
+
+async def test_a_machine_on_demand_is_let_go_when_the_work_is_ahead_and_never_left_for_another_one(story: Story):
+    story.world.offers = ON_DEMAND
+    handle = await story.begin(**due(within=600, rule=DeadlineRule.UNIFORM))
+    status = await story.running(handle)  # behind even progress, with much slack
+    assert status.lease is not None and status.lease.terms is Terms.ON_DEMAND
+    await story.until(lambda: story.world.alive == [])
+    assert len(story.world.machines) == 1
+
+
+async def test_a_machine_on_demand_is_left_for_spot_that_costs_clearly_less(story: Story):
+    story.world.offers = ON_DEMAND
+    handle = await story.begin(**due(within=600, rule=DeadlineRule.UNIFORM))
+    await story.running(handle)
+    story.world.offers = [*ON_DEMAND, *SPOT]
+    status = await story.running(handle, epoch=2)
+    assert status.lease is not None and status.lease.terms is Terms.INTERRUPTIBLE
+    assert story.world.incidents[-1].cause is Cause.DEADLINE

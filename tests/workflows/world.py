@@ -106,6 +106,7 @@ class World:
         self.dies_in: str | None = None  # the step in whose middle the host dies
         self.rotten: set[str] = set()  # manifests that cannot be restored
         self.gpu_is_taken = False
+        self.firm_too = False  # a provider that knows no spot offers what it has, whatever terms are asked for
         self.store_is_down = False
         self.boots = True
         self.slow_to_boot: set[str] = set()  # machine ids
@@ -380,7 +381,8 @@ class World:
             raise ApplicationError("no answer", type=ErrorType.PROVIDER_UNAVAILABLE, non_retryable=True)
         if self.search_fails:
             raise ApplicationError("wrong key", type=ErrorType.CREDENTIALS_REFUSED, non_retryable=True)
-        return [each for each in self.offers if each.terms is order.requirements.terms]
+        firm_too = (Terms.ON_DEMAND,) if self.firm_too else ()
+        return [each for each in self.offers if each.terms in (order.requirements.terms, *firm_too)]
 
     @activity.defn
     async def launch(self, order: acts.LaunchInput) -> LaunchResult:
