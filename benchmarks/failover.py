@@ -41,7 +41,7 @@ from holdfast.checkpoints.format import Manifest
 from holdfast.checkpoints.stores.opening import open_store
 from holdfast.client import Holdfast
 from holdfast.contracts import names
-from holdfast.contracts.checkpoints import RestoreSummary
+from holdfast.contracts.activities import ResumeResult, resume_work
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.pools import PoolPhase, PoolSpec, PoolStatus
@@ -342,11 +342,11 @@ class Bench:
         async for event in handle.fetch_history_events():
             scheduled = event.activity_task_scheduled_event_attributes
             completed = event.activity_task_completed_event_attributes
-            if scheduled.activity_type.name == "restore_checkpoint":
+            if scheduled.activity_type.name == resume_work.__name__:
                 restores.add(event.event_id)
             elif completed.scheduled_event_id in restores:
-                (summary,) = await client.data_converter.decode(completed.result.payloads, [RestoreSummary])
-                fetched += summary.bytes_fetched
+                (resumed,) = await client.data_converter.decode(completed.result.payloads, [ResumeResult])
+                fetched += resumed.restored.bytes_fetched
         return fetched
 
     async def _raw_get(self, name: str) -> float:

@@ -11,6 +11,7 @@ from temporalio.api.enums.v1 import EventType
 
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
+from holdfast.contracts.activities import ResumeResult
 from holdfast.contracts.checkpoints import RestoreSummary
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.incidents import Incident
@@ -137,10 +138,9 @@ async def restore_of(story: Story, incident: Incident) -> RestoreSummary:
             ordered[event.event_id] = event.activity_task_scheduled_event_attributes.activity_type.name
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
             done = event.activity_task_completed_event_attributes
-            if ordered[done.scheduled_event_id] == "restore_checkpoint":
-                (summary,) = await story.client.data_converter.decode(done.result.payloads, [RestoreSummary])
-                assert isinstance(summary, RestoreSummary)
-                return summary
+            if ordered[done.scheduled_event_id] == "resume_work":
+                (resumed,) = await story.client.data_converter.decode(done.result.payloads, [ResumeResult])
+                return resumed.restored
     raise AssertionError("nothing was restored")
 
 

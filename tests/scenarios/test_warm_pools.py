@@ -78,8 +78,8 @@ async def _restores(story: Story, epoch_lost: int) -> list[dict[str, Any]]:
             kinds[event.event_id] = event.activity_task_scheduled_event_attributes.activity_type.name
         elif event.HasField("activity_task_completed_event_attributes"):
             done = event.activity_task_completed_event_attributes
-            if kinds[done.scheduled_event_id] == "restore_checkpoint":
-                found.append(json.loads(done.result.payloads[0].data))
+            if kinds[done.scheduled_event_id] == "resume_work":
+                found.append(json.loads(done.result.payloads[0].data)["restored"])
     return found
 
 

@@ -17,7 +17,7 @@ from tests.workflows.stories import PATIENCE, Story
 
 A_LOOK_AT_THE_BUDGET = 11
 A_SAVE_ON_THE_CLOCK = 22  # in the saver; its word to the workload is four more
-A_FAILOVER = 63
+A_FAILOVER = 57
 
 
 async def test_while_nothing_happens_only_the_budget_is_looked_at(story: Story):

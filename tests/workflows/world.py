@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool
 from holdfast.activities.recording import recorded
+from holdfast.activities.resuming import restore_then_start
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
@@ -529,6 +530,10 @@ class World:
         return acts.StartWorkResult(started_at=datetime.now(UTC) - self.age)
 
     @activity.defn
+    async def resume_work(self, order: acts.ResumeInput) -> acts.ResumeResult:
+        return await restore_then_start(order, self.restore_checkpoint, self.start_work)
+
+    @activity.defn
     async def watch_machine(self, order: acts.WatchMachineInput) -> acts.MachineReport:
         machine = self.machines[order.lease.instance_id]
         self.calls["watch"] += 1
@@ -644,6 +649,7 @@ class World:
             self.settle_in,
             self.restore_checkpoint,
             self.start_work,
+            self.resume_work,
             self.watch_machine,
             self.try_reach,
             self.stop_work,

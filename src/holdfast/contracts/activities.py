@@ -587,6 +587,21 @@ class StartWorkResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResumeInput:
+    """What is restored, and what is started on it."""
+
+    restore: RestoreInput
+    start: StartWorkInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeResult:
+    restored: RestoreSummary
+    restored_at: datetime
+    started_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class WatchMachineInput:
     lease: Lease
     spec: WorkloadSpec
@@ -687,6 +702,12 @@ async def settle_in(order: SettleInput) -> SettleResult:
 
 @activity.defn
 async def restore_checkpoint(order: RestoreInput) -> RestoreSummary:
+    raise _stub()
+
+
+@activity.defn
+async def resume_work(order: ResumeInput) -> ResumeResult:
+    """Restore a checkpoint, then start the work on it. A failure's first detail is the part that failed."""
     raise _stub()
 
 

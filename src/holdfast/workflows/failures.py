@@ -23,6 +23,14 @@ def kind_of(err: BaseException) -> str | None:
     return cause.type if isinstance(cause, ApplicationError) else None
 
 
+def step_of(err: ActivityError) -> str:
+    """The step that failed; of one that is made of several, which of them."""
+    cause = err.cause
+    if err.activity_type == "resume_work" and isinstance(cause, ApplicationError) and cause.details:
+        return str(cause.details[0])
+    return err.activity_type
+
+
 def words_of(err: BaseException) -> str:
     """The failure in words fit for people, without the wrapping."""
     cause = err.cause if isinstance(err, ActivityError) else err

@@ -20,7 +20,7 @@ from holdfast.contracts.pools import HOST_EPOCH
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy.renting import runs_since, taken
 from holdfast.workflows import changes, steps
-from holdfast.workflows.failures import kind_of
+from holdfast.workflows.failures import kind_of, step_of
 from holdfast.workflows.weighing import answers_again
 
 Outcome = TypeVar("Outcome")
@@ -102,12 +102,20 @@ class Mover:
         self, lease: Lease, saved: Sequence[CheckpointRef], phases: Phases, connected: datetime
     ) -> MovedIn:
         """Restore what was saved, and start the work."""
+        if saved and changes.fewer_steps():
+            return await self._resume(lease, saved, phases, connected)
         restored = await self._restore(lease, saved) if saved else None
         ready = workflow.now()
         self.say(f"starting the work on {lease.label}")
         started_at = await self._persist(steps.start_work, lease, self.spec, restored)
-        phases = replace(phases, restore=ready - connected, start=max(started_at - ready, timedelta()))
-        return MovedIn(lease=lease, phases=phases, started_at=started_at, restored=restored)
+        return _moved_in(lease, phases, restored, connected, ready, started_at)
+
+    async def _resume(
+        self, lease: Lease, saved: Sequence[CheckpointRef], phases: Phases, connected: datetime
+    ) -> MovedIn:
+        """From the newest checkpoint that is sound."""
+        done, checkpoint = await self._newest_sound(steps.resume_work, lease, saved)
+        return _moved_in(lease, phases, checkpoint, connected, done.restored_at, done.started_at)
 
     def _as_spoken_to(self, lease: Lease) -> Lease:
         """A standby is not fenced with its pool's epoch, which may be above that of the workload that takes it over."""
@@ -115,17 +123,25 @@ class Mover:
 
     async def _restore(self, lease: Lease, saved: Sequence[CheckpointRef]) -> CheckpointRef:
         """Restore the newest checkpoint that is sound, and return which it was."""
+        _, checkpoint = await self._newest_sound(steps.restore, lease, saved)
+        return checkpoint
+
+    async def _newest_sound(
+        self,
+        step: Callable[[Lease, WorkloadSpec, CheckpointRef], Awaitable[Outcome]],
+        lease: Lease,
+        saved: Sequence[CheckpointRef],
+    ) -> tuple[Outcome, CheckpointRef]:
+        """Take the step with one checkpoint after the other until one can be restored; which it was."""
         for checkpoint in saved:
             self.say(f"restoring checkpoint {checkpoint.sequence} on {lease.label}")
             try:
-                await self._persist(steps.restore, lease, self.spec, checkpoint)
+                return await self._persist(step, lease, self.spec, checkpoint), checkpoint
             except ActivityError as err:
                 if not is_rotten(err):
                     raise
                 self.say(f"checkpoint {checkpoint.sequence} cannot be restored: {err.cause}")
                 last = err
-            else:
-                return checkpoint
         raise last
 
     async def _persist(self, step: Callable[[Lease, *More], Awaitable[Outcome]], lease: Lease, *more: *More) -> Outcome:
@@ -138,9 +154,21 @@ class Mover:
                 broken_off = kind_of(err) == ErrorType.HOST_UNREACHABLE
                 if not broken_off or not await answers_again(lease, silence=self.spec.failover.silence):
                     raise
-                self.say(f"{lease.label} answers again: {err.activity_type} goes on")
+                self.say(f"{lease.label} answers again: {step_of(err)} goes on")
         self.go_on()
         return await step(lease, *more)
+
+
+def _moved_in(  # noqa: PLR0917 (private)
+    lease: Lease,
+    phases: Phases,
+    restored: CheckpointRef | None,
+    connected: datetime,
+    ready: datetime,
+    started_at: datetime,
+) -> MovedIn:
+    took = replace(phases, restore=max(ready - connected, timedelta()), start=max(started_at - ready, timedelta()))
+    return MovedIn(lease=lease, phases=took, started_at=started_at, restored=restored)
 
 
 def is_rotten(err: ActivityError) -> bool:

@@ -32,7 +32,7 @@ from holdfast.policy.renting import taken
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.claiming import claim
-from holdfast.workflows.failures import HOPELESS, conduct_in, kind_of, words_of
+from holdfast.workflows.failures import HOPELESS, conduct_in, kind_of, step_of, words_of
 from holdfast.workflows.moving_in import MovedIn, Mover, NeverUp
 from holdfast.workflows.racing import Race
 from holdfast.workflows.ranking import rank_offers
@@ -233,7 +233,7 @@ class Settler:
             self._note(lease, strategy, "", began, outcome=_why(err))
             self._say(f"{lease.label} is given back: {_why(err)}")
             self.avoid(lease.machine_id)
-            await give_back(lease, _why(err), conduct_in(err), err.activity_type)
+            await give_back(lease, _why(err), conduct_in(err), step_of(err))
             if is_cancelled_exception(err) or self._is_hopeless(err):
                 raise
             return None
@@ -316,7 +316,7 @@ class Settler:
                     return self._settled(moved, began, accepted)
                 conduct, failed_in = host_memory.conduct_of_boot(moved.state), "boot"
         except ActivityError as err:
-            outcome, conduct, failed_in = _why(err), conduct_in(err), err.activity_type
+            outcome, conduct, failed_in = _why(err), conduct_in(err), step_of(err)
             if is_cancelled_exception(err) and self._race is not None:
                 await self._give_up(lease, strategy, offer, began)
                 return None
@@ -384,7 +384,7 @@ class Settler:
     def _is_hopeless(self, err: ActivityError) -> bool:
         """No other machine can mend it. A setup that fails on a second machine is the spec's fault, not theirs."""
         kind = kind_of(err)
-        never_started = err.activity_type == "start_work" and kind == ErrorType.AGENT_FAILED
+        never_started = step_of(err) == "start_work" and kind == ErrorType.AGENT_FAILED
         self._failed_setups += never_started or kind == ErrorType.SETUP_FAILED
         return kind in HOPELESS or self._failed_setups >= SETUPS_TRIED
 
@@ -448,4 +448,4 @@ def _labelled(lease: Lease, claimed: ClaimEpochResult) -> Lease:
 
 
 def _why(err: ActivityError) -> str:
-    return f"{err.activity_type}: {words_of(err)}"
+    return f"{step_of(err)}: {words_of(err)}"

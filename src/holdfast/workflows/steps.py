@@ -530,18 +530,39 @@ def _left_alone(spec: WorkloadSpec) -> acts.LeftAlone:
 async def restore(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -> RestoreSummary:
     return await workflow.execute_activity(
         acts.restore_checkpoint,
-        acts.RestoreInput(
-            lease=lease,
-            workspace=spec.workspace,
-            manifest=checkpoint.manifest,
-            deadman=spec.failover.deadman,
-            alone=_left_alone(spec),
-        ),
+        _restore_input(lease, spec, checkpoint),
         task_queue=names.HOSTS_QUEUE,
         start_to_close_timeout=timedelta(hours=12),
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_HOST,
         summary=f"restore checkpoint {checkpoint.sequence} on {lease.label}",
+    )
+
+
+async def resume_work(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -> acts.ResumeResult:
+    """As `restore` and then `start_work`."""
+    order = acts.ResumeInput(
+        restore=_restore_input(lease, spec, checkpoint),
+        start=acts.StartWorkInput(lease=lease, spec=spec, sequence=checkpoint.sequence),
+    )
+    return await workflow.execute_activity(
+        acts.resume_work,
+        order,
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=16),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_HOST,
+        summary=f"restore checkpoint {checkpoint.sequence} on {lease.label}, and start the work",
+    )
+
+
+def _restore_input(lease: Lease, spec: WorkloadSpec, checkpoint: CheckpointRef) -> acts.RestoreInput:
+    return acts.RestoreInput(
+        lease=lease,
+        workspace=spec.workspace,
+        manifest=checkpoint.manifest,
+        deadman=spec.failover.deadman,
+        alone=_left_alone(spec),
     )
 
 

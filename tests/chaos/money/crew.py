@@ -34,6 +34,7 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
+from holdfast.activities.resuming import restore_then_start
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
@@ -263,6 +264,10 @@ class Hosts:
         return acts.StartWorkResult(started_at=datetime.now(UTC))
 
     @activity.defn
+    async def resume_work(self, order: acts.ResumeInput) -> acts.ResumeResult:
+        return await restore_then_start(order, self.restore_checkpoint, self.start_work)
+
+    @activity.defn
     async def watch_machine(self, order: acts.WatchMachineInput) -> acts.MachineReport:
         if order.announce_progress:
             handle = activity.client().get_workflow_handle(names.workload_id(order.lease.workload))
@@ -308,6 +313,7 @@ class Hosts:
             self.settle_in,
             self.restore_checkpoint,
             self.start_work,
+            self.resume_work,
             self.watch_machine,
             self.try_reach,
             self.stop_work,

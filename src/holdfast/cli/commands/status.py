@@ -61,12 +61,14 @@ def status(
 
 def describe(view: WorkloadView) -> dict[str, str]:
     """A view as named facts for a person."""
+    from holdfast.contracts.workload import Phase  # noqa: PLC0415 (temporalio and pydantic; `--help` needs neither)
+
     told = view.status
     facts = {
         "workload": told.name,
         "state": _end(view) if view.ended_by_force else _state(told),
         "epoch": f"{told.epoch}, {words.count(told.incidents, 'incident')}",
-        "machine": _machine(told.lease),
+        ("left" if told.phase is Phase.FAILING_OVER else "machine"): _machine(told.lease),
         "checkpoint": "none yet",
     }
     if told.head:

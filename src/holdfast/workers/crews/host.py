@@ -9,6 +9,7 @@ from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.mirroring import MirrorActivities
+from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.secrets import SecretSource
 from holdfast.activities.sightings import Sightings
 from holdfast.contracts import names
@@ -28,6 +29,7 @@ async def crew(shop: Shop) -> list[Worker]:
     acts = HostActivities(pool, secrets=SecretSource(shop.settings.data_dir / "secrets"), sightings=sightings)
     watch = MachineWatch(pool, engine, shop.client, sightings=sightings, interval=hosts.heartbeat_interval)
     state = CheckpointActivities(pool, engine, metrics=shop.metrics)
+    resuming = ResumeActivities(state, acts)
     garbage = GarbageActivities(engine)
     mirrors = MirrorActivities(engine, metrics=shop.metrics)
     return [
@@ -37,6 +39,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.missing_secrets,
                 acts.settle_in,
                 acts.start_work,
+                resuming.resume_work,
                 acts.stop_work,
                 acts.try_reach,
                 watch.watch_machine,
