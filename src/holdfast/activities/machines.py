@@ -35,6 +35,9 @@ _NEVER_RUNS = (InstanceState.FAILED, InstanceState.GONE, InstanceState.INTERRUPT
 # After a start the provider's last word on the previous stop may linger.
 _MAY_LINGER = (InstanceState.STOPPED, InstanceState.EXITED)
 _LINGERS = timedelta(seconds=20)
+_AFTER_YOU = 0.7
+"""Seconds in which whoever rents the successor of a machine that is destroyed may ask for a listing first: a provider
+gives one in a second, and all that is destroyed by its id is gone without it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks at a machine that boots
 
 
@@ -124,6 +127,8 @@ class MachineActivities:
     @activity.defn
     async def reap(self, order: acts.ReapInput) -> int:
         lag = self._provider.capabilities.listing_lag if order.wait_out_lag else timedelta()
+        if not order.wait_out_lag:
+            await asyncio.sleep(_AFTER_YOU)
         until = time.monotonic() + lag.total_seconds()
         found: int = sum(
             activity.info().heartbeat_details
