@@ -10,7 +10,8 @@ import pytest
 from temporalio import activity
 
 from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
-from holdfast.activities.disks import DiskActivities, DiskRecords
+from holdfast.activities.disk_records import DiskRecords
+from holdfast.activities.disks import DiskActivities
 from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
@@ -20,6 +21,7 @@ from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import activities as contracts
 
@@ -38,6 +40,7 @@ ROOMS = (
     GarbageActivities,
     MirrorActivities,
     VerifyActivities,
+    ResumeActivities,
 )
 
 

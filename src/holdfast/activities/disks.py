@@ -1,4 +1,4 @@
-"""Copies of machines' disks: what is on record of them, and what their provider does."""
+"""Copies of machines' disks: what their provider does."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,60 +9,13 @@ from holdfast.activities.beating import beating
 from holdfast.activities.translation import translated
 from holdfast.contracts.disks import (
     CopyOutcome,
-    CopyPlan,
-    DiskCopy,
     DropCopyInput,
-    JudgeCopiesInput,
-    PlanCopyInput,
     TakeCopyInput,
     TakenCopy,
 )
 from holdfast.providers.base import DiskSnapshot, KeepsSnapshots, Provider, SnapshotState
-from holdfast.records.store import Records
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds between two looks at a copy that is being made or dropped
-
-
-class DiskRecords:
-    """What is on record. Every method may be repeated."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-
-    @activity.defn
-    def plan_disk_copy(self, order: PlanCopyInput) -> CopyPlan:
-        with translated():
-            return self._records.plan_disk_copy(order)
-
-    @activity.defn
-    def record_disk_copy(self, copy: DiskCopy) -> list[DiskCopy]:
-        with translated():
-            return self._records.record_disk_copy(copy)
-
-    @activity.defn
-    def open_disk_copies(self, workload: str) -> list[DiskCopy]:
-        with translated():
-            return self._records.open_disk_copies(workload)
-
-    @activity.defn
-    def close_disk_copy(self, name: str) -> None:
-        with translated():
-            self._records.close_disk_copy(name)
-
-    @activity.defn
-    def judge_disk_copies(self, order: JudgeCopiesInput) -> list[str]:
-        with translated():
-            return self._records.judge_disk_copies(order)
-
-    def all(self) -> Sequence[object]:
-        """Every method that a control worker registers."""
-        return (
-            self.plan_disk_copy,
-            self.record_disk_copy,
-            self.open_disk_copies,
-            self.close_disk_copy,
-            self.judge_disk_copies,
-        )
 
 
 class DiskActivities:

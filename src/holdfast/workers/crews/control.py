@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from temporalio.worker import Worker
 
-from holdfast.activities.disks import DiskRecords
+from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.records import RecordActivities
