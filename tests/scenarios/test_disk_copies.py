@@ -25,7 +25,7 @@ from tests.scenarios.story import Story
 
 pytestmark = pytest.mark.long
 
-ANOTHERS = "hf-leftdisk-1-zzzz"  # of an installation with another mark
+ANOTHERS = "hf-strange-1-zzzz"  # of an installation with another mark
 STEPS = 200
 BULK = 8_000_000
 WANTED: dict[str, Any] = {
