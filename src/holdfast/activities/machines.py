@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
@@ -112,7 +112,7 @@ class MachineActivities:
 
     @activity.defn
     async def inspect(self, order: acts.MachineInput) -> Instance:
-        with translated():
+        with translated(), hurried() if order.hurry else nullcontext():
             return await self._provider.inspect(order.instance_id)
 
     @activity.defn

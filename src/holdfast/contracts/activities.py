@@ -425,6 +425,7 @@ class LaunchInput:
 class MachineInput:
     provider: str
     instance_id: str
+    hurry: bool = False  # somebody's work stands still until the answer is there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -330,11 +330,11 @@ async def await_running(lease: Lease, patience: timedelta, *, restarted: bool, o
     )
 
 
-async def inspect(provider: str, instance_id: str, label: str) -> Instance:
-    """One look at the provider's word, soon or not at all."""
+async def inspect(provider: str, instance_id: str, label: str, *, hurry: bool = False) -> Instance:
+    """One look at the provider's word, soon or not at all; before others if somebody's work stands still meanwhile."""
     return await workflow.execute_activity(
         acts.inspect,
-        acts.MachineInput(provider=provider, instance_id=instance_id),
+        acts.MachineInput(provider=provider, instance_id=instance_id, hurry=hurry),
         task_queue=names.provider_queue(provider),
         schedule_to_close_timeout=timedelta(seconds=15),
         retry_policy=_BRISK,

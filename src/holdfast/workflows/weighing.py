@@ -77,7 +77,7 @@ async def _reach(lease: Lease) -> ReachResult | None:
 async def provider_word(lease: Lease) -> Instance | None:
     """What the provider says of the machine now; None when it gives no answer."""
     try:
-        return await steps.inspect(lease.provider, lease.instance_id, lease.label)
+        return await steps.inspect(lease.provider, lease.instance_id, lease.label, hurry=True)
     except ActivityError as err:
         if is_cancelled_exception(err):
             raise

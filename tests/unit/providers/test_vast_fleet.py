@@ -7,6 +7,7 @@ import pytest
 
 from holdfast.contracts.machines import InstanceState
 from holdfast.providers.errors import CredentialsRefused, ProviderUnavailable, RateLimited, RequestRejected
+from holdfast.providers.wrappers.pacing import hurried
 from tests.unit.providers.wire import HTML, INSTANCE, NOT_FOUND, YES, Wire, listing, no
 
 SHOWN = httpx.Response(200, json={"instances": INSTANCE})
@@ -36,18 +37,28 @@ async def test_anything_else_is_not_gone(answer: httpx.Response, error: type[Exc
         await Wire(show=answer).provider().inspect(ID)
 
 
-async def test_a_second_look_uses_the_call_that_may_leave_first() -> None:
+async def test_a_second_look_in_a_hurry_uses_the_call_that_may_leave_first() -> None:
     wire = Wire(show=SHOWN, list=listing(INSTANCE))
     provider = wire.provider()
-    assert [(await provider.inspect(ID)).state for _ in range(2)] == [InstanceState.RUNNING] * 2
+    with hurried():
+        assert [(await provider.inspect(ID)).state for _ in range(2)] == [InstanceState.RUNNING] * 2
     assert wire.calls() == ["show", "list"] and wire.time.slept == []
+
+
+async def test_who_is_in_no_hurry_leaves_lists_to_those_who_rent() -> None:
+    wire = Wire(show=SHOWN, list=listing(INSTANCE))
+    provider = wire.provider()
+    await provider.inspect(ID)
+    await provider.inspect(ID)
+    assert wire.calls() == ["show", "show"] and 0 < sum(wire.time.slept) <= 2.1
 
 
 async def test_an_empty_list_is_checked_by_asking_for_the_one() -> None:
     wire = Wire(show=SHOWN, list=listing())
     provider = wire.provider()
-    await provider.inspect(ID)
-    assert (await provider.inspect(ID)).state is InstanceState.RUNNING
+    with hurried():
+        await provider.inspect(ID)
+        assert (await provider.inspect(ID)).state is InstanceState.RUNNING
     assert wire.calls() == ["show", "list", "show"]
 
 

@@ -1,5 +1,6 @@
 """Vast.ai's HTTP API for one account: paced, with every failure told apart."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -55,6 +56,10 @@ class VastClient:
     def soonest(self, *endpoints: Endpoint) -> Endpoint:
         """The one that may be called first; on a tie, the one named first."""
         return min(endpoints, key=lambda endpoint: self._pacer.wait(endpoint.name))
+
+    def wait(self, endpoint: Endpoint) -> timedelta:
+        """How long a call would have to wait if it came now."""
+        return self._pacer.wait(endpoint.name)
 
     async def close(self) -> None:
         """Close the connections."""

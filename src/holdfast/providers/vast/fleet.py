@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from holdfast.providers.errors import ProviderUnavailable
@@ -9,8 +10,11 @@ from holdfast.providers.vast.answers import Refused
 from holdfast.providers.vast.client import VastClient
 from holdfast.providers.vast.endpoints import LIST, SHOW
 from holdfast.providers.vast.wire import InstanceRow, read_instance
+from holdfast.providers.wrappers.pacing import is_hurried
 
 PAGE = 25
+BEARABLE = timedelta(seconds=2.5)
+"""A wait that is no queue: `show` may be called every two seconds."""
 _IN_ORDER = json.dumps([{"col": "id", "dir": "asc"}])
 
 
@@ -21,8 +25,12 @@ class Fleet:
         self._client = client
 
     async def find(self, number: int) -> InstanceRow | None:
-        """One instance, by whichever call may leave first; None when Vast.ai does not know it."""
-        if self._client.soonest(SHOW, LIST) is LIST:
+        """One instance, by whichever call may leave first; None when Vast.ai does not know it.
+
+        Who is in no hurry leaves lists to those who rent, who need one to look for their label, and waits a little.
+        """
+        spares_lists = not is_hurried() and self._client.wait(SHOW) <= BEARABLE
+        if not spares_lists and self._client.soonest(SHOW, LIST) is LIST:
             body = await self._page({"id": {"eq": number}}, token=None)
             for row in map(read_instance, _rows(body)):
                 if row.id == number:

@@ -37,6 +37,11 @@ def hurried() -> Iterator[None]:
         _hurried.reset(before)
 
 
+def is_hurried() -> bool:
+    """Whether this call is from within such a block."""
+    return _hurried.get()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pace:
     """At most `calls` in any `per`."""
