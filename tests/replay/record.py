@@ -5,6 +5,7 @@ fails: that failure is the point. Patch the workflow (`workflow.patched`) so tha
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -23,15 +24,25 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.machines import InstanceState, Terms
 from holdfast.contracts.memory import StrategyRecord
-from holdfast.contracts.spec import CheckpointSpec, DeadlineSpec, FailoverSpec, Order, PolicySpec, Strategy, WhenStalled
+from holdfast.contracts.pools import PoolInput, PoolSpec, Size
+from holdfast.contracts.spec import (
+    CheckpointSpec,
+    DeadlineSpec,
+    FailoverSpec,
+    Order,
+    PolicySpec,
+    PriceSpec,
+    Strategy,
+    WhenStalled,
+)
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
 from tests.workflows.conftest import DYNAMIC_CONFIG
 from tests.workflows.stories import Story, run_story
-from tests.workflows.world import a_checkpoint, an_offer
+from tests.workflows.world import Machine, a_checkpoint, an_offer
 
 FOLDER = Path(__file__).parent / "histories"
-HERE = f"{Path(__file__).resolve().parents[2]}/"
-"""Stack traces name files; where this checkout lies is nobody's business."""
+PLACES = (f"{Path(__file__).resolve().parents[2]}/", f"{Path(contextlib.__file__).parent}/")
+"""Stack traces name files; where this checkout and this Python lie is nobody's business."""
 Handle = WorkflowHandle[Any, Any]
 
 
@@ -519,6 +530,47 @@ async def _lost_one(story: Story, *ladder: Strategy, slow: tuple[str, ...] = ("m
     return handle
 
 
+async def in_fewer_steps(story: Story) -> Handle:
+    """Outbid once; the first offer was refused, and the newest checkpoint cannot be read."""
+    handle = await story.begin()
+    await story.running(handle)
+    await story.save_now(handle)
+    story.world.rotten.add(story.world.heads[-1].manifest)
+    story.world.refusals[story.world.offers[1].offer_id] = "gone"
+    story.world.outbid(story.world.newest())
+    await story.running(handle, epoch=3)
+    await story.until(lambda: bool(story.world.incidents and story.world.incidents[0].recovered_at))
+    story.world.finish(story.world.newest())
+    return handle
+
+
+async def stood_by(story: Story) -> Handle:
+    """Outbid once; a stopped standby was started for the work, the pool filled again, and removed."""
+    name = f"p{story.name}"
+    handle = await story.begin(failover=FailoverSpec(silence=timedelta(seconds=2), pool=name))
+    await story.running(handle)
+    del story.world.offers[0]
+    spec = PoolSpec(
+        name=name, price=PriceSpec(max_hourly=Decimal(1)), sync=(story.name,), stopped=True, size=Size.DEMAND, maximum=3
+    )
+    pool = await story.client.start_workflow(
+        names.WARM_POOL, PoolInput(spec=spec), id=names.pool_id(name), task_queue=names.CONTROL_QUEUE
+    )
+    await story.until(lambda: "stop machine" in story.world.order)
+    story.world.outbid(_working(story))
+    await story.running(handle, epoch=2)
+    await story.until(lambda: story.world.order.count("stop machine") == 2)
+    story.world.finish(_working(story))
+    await pool.execute_update("remove")
+    await pool.result()
+    return handle
+
+
+def _working(story: Story) -> Machine:
+    """The machine on which the work runs."""
+    return next(machine for machine in story.world.machines.values() if machine.running)
+
+
 STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
     story.__name__: story
     for story in (
@@ -561,6 +613,8 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         drilled,
         told,
         due,
+        in_fewer_steps,
+        stood_by,
     )
 }
 
@@ -601,7 +655,9 @@ async def _keep(client: Client, story: str, workflow_id: str) -> None:
         history = await client.get_workflow_handle(workflow_id, run_id=run.run_id).fetch_history()
         path = FOLDER / f"{story}.{kind}{suffix}{f'-run{number}' if number else ''}.json"
         text = json.dumps(json.loads(history.to_json()), indent=1)
-        path.write_text(text.replace(HERE, "") + "\n")
+        for place in PLACES:
+            text = text.replace(place, "")
+        path.write_text(text + "\n")
 
 
 async def main(chosen: list[str]) -> None:

@@ -138,9 +138,9 @@ class Story:
 
 
 def a_story(client: Client, stage: Stage) -> Story:
-    """A workload named after nobody else's, in a world of its own."""
+    """A workload named after nobody else's, in a world of its own; so is a pool that is called p and its name."""
     name = f"w{uuid.uuid4().hex[:10]}"
-    stage.worlds[name] = World()
+    stage.worlds[name] = stage.worlds[f"p{name}"] = stage.worlds[names.pool_record(f"p{name}")] = World()
     return Story(client, stage.worlds[name], name)
 
 

@@ -87,7 +87,6 @@ async def pool(temporal: WorkflowEnvironment) -> AsyncIterator[Pool]:
     async with stage.activities(), stage.decisions():
         story = a_story(temporal.client, stage)
         pool = Pool(story, f"p{story.name}")
-        stage.worlds[pool.name] = stage.worlds[names.pool_record(pool.name)] = story.world
         yield pool
         for workflow_id in (names.pool_id(pool.name), names.workload_id(story.name), names.checkpoints_id(story.name)):
             with suppress(RPCError):

@@ -89,7 +89,10 @@ async def order(client: Client, name: str, update: str, *args: Any) -> PoolStatu
         NoWorker: nobody took the order in time.
     """
     handle = _handle(client, name)
-    return await send(handle, name, update, PoolStatus, args, explain=lambda err: _explained(client, name, err))
+    try:
+        return await send(handle, name, update, PoolStatus, args, explain=lambda err: _explained(client, name, err))
+    except InvalidState as err:
+        raise InvalidState(str(err), remedy=f"`holdfast pool show {name}` shows what it has") from err
 
 
 def _handle(client: Client, name: str) -> WorkflowHandle[Any, Any]:

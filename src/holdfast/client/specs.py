@@ -21,6 +21,9 @@ _PLAIN = {  # pydantic's kinds of mistakes, in words for somebody who writes YAM
     "too_short": "must not be empty",
     "string_type": "should be text",
     "model_type": "should be a mapping of fields",
+    "time_delta_type": "should be a time such as 90s, 15m or 2h",
+    "time_delta_parsing": "should be a time such as 90s, 15m or 2h",
+    "timezone_aware": "should say its time zone, such as 2026-12-01T08:00:00+01:00",
     "decimal_parsing": "should be a number, such as 0.45",
     "decimal_type": "should be a number, such as 0.45",
 }
@@ -119,7 +122,18 @@ def _without_python(message: str) -> str:
     """Pydantic's own words about a limit, without those on how it was found."""
     told = re.sub(r"^(Input|String|Dictionary|Tuple|Decimal input|Value) should", "should", message)
     told = re.sub(r" after validation, not .*$", "", told)
+    told = re.sub(r"datetime\.timedelta\(([^)]*)\)", lambda found: _span(found[1]), told)
     return told.replace("less than or equal to", "at most").replace("greater than or equal to", "at least")
+
+
+def _span(arguments: str) -> str:
+    """A time as the YAML would say it, from the way that Python writes one."""
+    parts = {unit: int(number) for unit, number in re.findall(r"(days|seconds)=(\d+)", arguments)}
+    seconds = parts.get("days", 0) * 86_400 + parts.get("seconds", 0)
+    size, unit = next(
+        (size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s")) if not seconds % size
+    )
+    return f"{seconds // size}{unit}"
 
 
 def _locate(root: MappingNode, location: Location) -> tuple[Node, Location]:

@@ -29,6 +29,7 @@ class MachineMemory:
     last_had: datetime | None = None
     banned_until: datetime | None = None  # None: it may be rented
     ban_reason: str = ""
+    resting: int = 0  # machines of ours that are stopped on it now: who rents it may take their GPU
 
 
 @dataclass(frozen=True, kw_only=True)

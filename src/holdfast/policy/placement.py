@@ -32,6 +32,8 @@ _NOTHING: Mapping[MachineKey, MachineMemory] = {}
 _UNKNOWN = MachineMemory(provider="", machine_id="")
 # Each step down the list of regions counts like this share of the price.
 _REGION_STEP = 0.05
+_RESTING_SHARE = 1.0
+"""Of the price: taking the GPU of a standby or of paused work costs another machine soon."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: date
         "download": _download_share(offer),
         "contract end": _contract_share(offer, now),
         "region": _REGION_STEP * _region_place(offer, regions),
+        "a machine of ours is stopped on it": _RESTING_SHARE * min(known.resting, 1),
     }
     score = round(float(offer.hourly) * (1 + sum(shares.values())), 6)
     added = ", ".join(f"{name} +{share:.1%}" for name, share in shares.items() if share >= 0.0005)

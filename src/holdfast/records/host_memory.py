@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlmodel import Session, col, or_, select
 
-from holdfast.contracts.machines import Conduct
+from holdfast.contracts.machines import Conduct, InstanceState
 from holdfast.contracts.memory import (
     BanInput,
     ListMachinesInput,
@@ -17,6 +18,7 @@ from holdfast.contracts.memory import (
     StayLine,
 )
 from holdfast.policy import host_memory
+from holdfast.records import meter
 from holdfast.records.tables import LeaseRow, MachineBanRow
 
 STAYS_TOLD = 50
@@ -86,7 +88,8 @@ def _memories(session: Session, keys: Sequence[_Key], now: datetime) -> list[Mac
     for key in keys:
         edit = session.get(MachineBanRow, key)
         if key in rows or edit is not None:
-            found.append(_memory(key, rows.get(key, []), edit, now))
+            resting = _resting(session, rows.get(key, []))
+            found.append(replace(_memory(key, rows.get(key, []), edit, now), resting=resting))
     return found
 
 
@@ -105,6 +108,13 @@ def _memory(key: _Key, rows: list[LeaseRow], edit: MachineBanRow | None, now: da
         banned_until=until,
         ban_reason=reason,
     )
+
+
+def _resting(session: Session, rows: Iterable[LeaseRow]) -> int:
+    """How many are open, and stopped by their meter. Of a kind of machine the next order may find another one."""
+    labels = [row.label for row in rows if row.closed_at is None and row.exclusive]
+    last = [stretches[-1].state for stretches in meter.of(session, labels).values() if stretches] if labels else []
+    return last.count(InstanceState.STOPPED)
 
 
 def _ban(rows: list[LeaseRow], edit: MachineBanRow | None, now: datetime) -> tuple[datetime | None, str]:

@@ -286,7 +286,7 @@ class Settler:
     async def _try_offer(self, offer: Offer, strategy: str, *, with_state: bool) -> Settled | None:
         began = workflow.now()
         self._say(f"trying {offer.gpu_count} x {offer.gpu} at {offer.provider}, {offer.place}, ${offer.hourly:.3f}/h")
-        outcome, conduct, failed_in = "did not boot in time", Conduct.NEUTRAL, ""
+        outcome, conduct, failed_in = "", Conduct.NEUTRAL, ""
         try:
             async with self._claiming:
                 self.epoch += 1
@@ -314,7 +314,7 @@ class Settler:
                 if isinstance(moved, MovedIn):
                     self._note(lease, strategy, offer.offer_id, began, outcome=_RUNNING)
                     return self._settled(moved, began, accepted)
-                conduct, failed_in = host_memory.conduct_of_boot(moved.state), "boot"
+                conduct, outcome, failed_in = host_memory.conduct_of_boot(moved.state), _why_not_up(moved.state), "boot"
         except ActivityError as err:
             outcome, conduct, failed_in = _why(err), conduct_in(err), step_of(err)
             if is_cancelled_exception(err) and self._race is not None:
@@ -445,6 +445,14 @@ def _lease_of(offer: Offer, workload: str, epoch: int, since: datetime) -> Lease
 def _labelled(lease: Lease, claimed: ClaimEpochResult) -> Lease:
     """The records say what the machine wears. Workers that knew no marks did not: then it is what we thought."""
     return replace(lease, label=claimed.label or lease.label)
+
+
+def _why_not_up(state: InstanceState) -> str:
+    if state is InstanceState.STARTING:
+        return "did not boot in time"
+    if state is InstanceState.RUNNING:
+        return "ran, and had no address in time"
+    return f"did not come up, it was {state} in the end"
 
 
 def _why(err: ActivityError) -> str:

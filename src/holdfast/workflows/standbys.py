@@ -48,6 +48,13 @@ class Renter(Settler):
         settled = await self.on_new_machine("standby", with_state=False, regions=regions)
         return settled.lease if settled else None
 
+    @property
+    def why_none(self) -> str:
+        """What came of the search, for people."""
+        if self.attempts:
+            return f"no machine could be had, the last: {self.attempts[-1].outcome}"
+        return "nothing fits" if self.market_answered else "no provider answers"
+
 
 def regions_for(pool: PoolSpec, standbys: Sequence[Standby]) -> tuple[str, ...]:
     """Where the next one is looked for: first where there are fewest; () for wherever is best."""

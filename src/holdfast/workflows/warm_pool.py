@@ -47,6 +47,8 @@ from holdfast.workflows.sizing import Sizer
 
 CLAIMS_KEPT = 100
 SHORTEST_WAIT = timedelta(seconds=1)
+FIRST_RENT_AGAIN, LONGEST_RENT_AGAIN = timedelta(seconds=15), timedelta(minutes=5)
+"""Between two searches of which the first found nothing, doubling: each search asks every provider."""
 
 
 @workflow.defn(name=names.WARM_POOL)
@@ -67,6 +69,9 @@ class WarmPoolWorkflow:
         self._over = False
         self._budget_due: datetime | None = None  # when the budgets are to be looked at again
         self._turning: set[str] = set()  # labels of standbys that are being stopped or started: nobody may claim them
+        self._failed = 0  # searches in a row that came to nothing
+        self._rent_due: datetime | None = None  # when the next may be; None: now
+        self._trouble = ""  # why there are not enough
         self._sizer = Sizer(order.spec, by_hand=past.by_hand)
 
     @workflow.run
@@ -76,7 +81,7 @@ class WarmPoolWorkflow:
             await self._open(order)
             while not self._over:
                 await self._round()
-                if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+                if self._may_continue_as_new():
                     workflow.continue_as_new(PoolInput(spec=self._spec, resume=self._state()))
                 await self._wait()
             await to_its_end(self._end("removed"))
@@ -86,6 +91,12 @@ class WarmPoolWorkflow:
             raise
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self.status()
+
+    def _may_continue_as_new(self) -> bool:
+        """Not when it is being removed: the next run would not know."""
+        if self._over and changes.fewer_steps():
+            return False
+        return workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished()
 
     # --- messages ------------------------------------------------------------------------------------------------
 
@@ -110,6 +121,7 @@ class WarmPoolWorkflow:
         self._sizer.by_hand = request.target is not None
         self._sizer.look_now()
         self._target = self._target if request.target is None else request.target
+        self._rent_due = None
         self._news = True
         return self.status()
 
@@ -117,7 +129,7 @@ class WarmPoolWorkflow:
     def _may_resize(self, request: ResizeRequest) -> None:
         if request.target is None:
             if self._spec.size is not Size.DEMAND:
-                message = "its spec does not say `size: demand`"
+                message = "the spec of this pool does not say `size: demand`"
                 raise ApplicationError(message, type=ErrorType.INVALID_STATE)
         elif not self._spec.minimum <= request.target <= self._spec.maximum:
             message = f"{request.target} is not between {self._spec.minimum} and {self._spec.maximum}"
@@ -201,9 +213,15 @@ class WarmPoolWorkflow:
     async def _fill(self) -> None:
         """One after the other: each epoch is claimed after the one before it."""
         while len(self._standbys) < self._target and not self._over:
+            if changes.fewer_steps() and self._rent_due is not None and workflow.now() < self._rent_due:
+                return
             self._show(PoolPhase.FILLING, f"{len(self._standbys)} of {self._target}")
             if not await self._rent():
+                wait = min(FIRST_RENT_AGAIN * 2 ** min(self._failed, 10), LONGEST_RENT_AGAIN)
+                self._failed += 1
+                self._rent_due = workflow.now() + wait
                 return
+            self._failed, self._rent_due, self._trouble = 0, None, ""
 
     async def _rent(self) -> bool:
         renter = care.Renter(self._rented_as, epoch=self._epoch, say=self._face.say)
@@ -213,11 +231,12 @@ class WarmPoolWorkflow:
         except ActivityError as err:
             if is_cancelled_exception(err):
                 raise
-            self._show(PoolPhase.FILLING, f"cannot rent: {words_of(err)}")
+            self._trouble = f"cannot rent: {words_of(err)}"
             return False
         finally:
             self._epoch = renter.epoch
         if lease is None:
+            self._trouble = renter.why_none
             return False
         serves = care.served_next(self._spec, self._standbys)
         standby = Standby(lease=lease, ready_at=workflow.now(), seen_at=workflow.now(), serves=serves)
@@ -287,6 +306,8 @@ class WarmPoolWorkflow:
         wait = self._spec.sync_every
         if self._budget_due is not None and self._standbys:
             wait = max(min(wait, self._budget_due - workflow.now()), SHORTEST_WAIT)
+        if self._rent_due is not None and len(self._standbys) < self._target and changes.fewer_steps():
+            wait = max(min(wait, self._rent_due - workflow.now()), SHORTEST_WAIT)
         wait = min(wait, self._sizer.until_due())
         try:
             await workflow.wait_condition(
@@ -363,6 +384,8 @@ class WarmPoolWorkflow:
             phase = PoolPhase.FILLING if len(self._standbys) < self._target else PoolPhase.READY
             phase = PoolPhase.DRAINED if not self._target and not self._standbys else phase
             detail = f"{len(self._standbys)} of {self._target}"
+            if phase is PoolPhase.FILLING and self._trouble:
+                detail += f": {self._trouble}"
         self._face.show(phase, detail, self._standbys)
 
 

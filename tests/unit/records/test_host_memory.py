@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from holdfast.contracts.activities import CloseLeaseInput
-from holdfast.contracts.machines import Conduct
+from holdfast.contracts.machines import Conduct, InstanceState
 from holdfast.contracts.memory import BanInput, ListMachinesInput, MachineKey, MachineMemory, RecallInput
+from holdfast.contracts.money import MeterInput
 from holdfast.records.store import Records
 from tests.unit.records.makers import NOON, Clock, claim, lease, offer, opening
 
@@ -97,3 +98,21 @@ def test_a_market_of_many_machines_is_recalled_at_once(records: Records) -> None
     lived(records, Conduct.GOOD)
     keys = tuple(MachineKey(provider="vast", machine_id=f"m{n}") for n in range(1_000))
     assert [each.machine_id for each in records.recall_machines(RecallInput(machines=keys))] == ["m1"]
+
+
+def test_a_machine_that_rests_on_it_is_told_for_as_long_as_it_is_stopped(records: Records, clock: Clock) -> None:
+    records.open_workload(opening())
+    records.claim_epoch(claim(1, of=offer(machine_id="m1", exclusive=True)))
+    records.record_lease(lease(1, machine_id="m1"))
+    label = lease(1).label
+    found = recalled(records)
+    assert found is not None and found.resting == 0
+    records.meter_lease(MeterInput(label=label, state=InstanceState.STOPPED, at=NOON + HOUR, charged=None))
+    found = recalled(records)
+    assert found is not None and found.resting == 1
+    clock.now = NOON + 2 * HOUR
+    records.close_lease(
+        CloseLeaseInput(label=label, closed_at=clock.now, reason="over", conduct=Conduct.GOOD, failed_in="")
+    )
+    found = recalled(records)
+    assert found is not None and found.resting == 0

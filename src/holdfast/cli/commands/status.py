@@ -12,6 +12,8 @@ from holdfast.cli import console, words
 from holdfast.cli.session import DataDir, Json, Name, with_holdfast
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from holdfast.client.holdfast import Holdfast
     from holdfast.client.status import SaveTrouble, WorkloadView
     from holdfast.contracts.activities import Telemetry
@@ -80,7 +82,7 @@ def describe(view: WorkloadView) -> dict[str, str]:
     if told.disk:
         facts["disk"] = f"a copy taken {words.age(told.disk.taken_at)} at {told.disk.provider}, {told.disk.name}"
     if told.deadline:
-        facts["deadline"] = _deadline(told.deadline)
+        facts["deadline"] = _deadline(told.deadline, told.since if told.phase.is_final else None)
     if view.save_trouble:
         facts["saving"] = _trouble(view.save_trouble)
     if view.live:
@@ -111,7 +113,11 @@ def _state(told: WorkloadStatus) -> str:
     return f"{told.phase.value} {since}" + (f": {reason}" if reason else "")
 
 
-def _deadline(told: DeadlineStatus) -> str:
+def _deadline(told: DeadlineStatus, ended_at: datetime | None) -> str:
+    if ended_at is not None:
+        left = told.ends_at - ended_at
+        verdict = "before it" if left.total_seconds() >= 0 else "after it"
+        return f"{words.clock(told.ends_at)}, and it ended {words.duration(abs(left))} {verdict}"
     late = told.slack.total_seconds() < 0
     slack = f"{words.duration(-told.slack)} too little" if late else f"{words.duration(told.slack)} of slack"
     return (

@@ -55,6 +55,11 @@ def why(
         return
     if not decisions:
         console.say("no decision is recorded" + (f" for epoch {epoch}" if epoch is not None else ""))
+    if decisions and epoch is not None and decisions[-1].epoch != epoch:
+        console.say(
+            f"no ranking began with epoch {epoch}; this is the one before it, whose offers were tried in turn. "
+            "A standby of a pool is taken without one"
+        )
     for decision in decisions:
         _show(decision)
     if len(decisions) < len(found):
