@@ -85,7 +85,7 @@ _IN_PLACE = Rung(
 
 BACK = Rung(
     strategy=Strategy.COLDSTART,
-    reason="the drill found no other machine: the work goes on where it was",
+    reason="no other machine took the work within the drill's time and budget: it goes on where it was",
     in_place=True,
     new_machine=False,
 )

@@ -39,7 +39,7 @@ class Compared:
 
 def drift(provider: str, compared: Sequence[Compared], *, unknown: int, now: datetime) -> Drift:
     """All machines together. A difference that one machine hides of another's is still beyond what is tolerated."""
-    worst = max(compared, key=lambda each: abs(each.difference(now)), default=None)
+    worst = max(compared, key=lambda each: abs(each.difference(now)) - each.tolerance(), default=None)
     beyond = any(abs(each.difference(now)) > each.tolerance() for each in compared)
     return Drift(
         provider=provider,

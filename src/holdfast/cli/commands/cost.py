@@ -67,7 +67,7 @@ def _told(drift: Drift) -> str:
         f"its bill says {words.money(drift.charged)} for {words.count(drift.machines, 'machine')}, "
         f"our meter {words.money(drift.metered)}"
     )
-    strangers = f"; {words.count(drift.unknown, 'machine')} on it that are not in the records" if drift.unknown else ""
+    strangers = f"; not in the records: {words.count(drift.unknown, 'machine')} on it" if drift.unknown else ""
     if drift.beyond:
         return f"{drift.provider}: DRIFT: {bill}; {drift.worst} differs most{strangers}"
     return f"{drift.provider}: {bill}{strangers}"

@@ -48,7 +48,7 @@ def drill(
         if (pays := limit) is None:
             lease = (await holdfast.status(name)).status.lease
             pays = lease.hourly if lease is not None else Decimal(1)
-        console.say(f"a drill of {name}, for ${pays:f} at most; Ctrl-C ends the watching, not the drill")
+        console.say(f"a drill of {name}, for ${pays:.6f} at most; Ctrl-C ends the watching, not the drill")
         with only_watching(name, "rehearsing a loss of"):
             return await holdfast.drill(
                 name, budget=pays, strategy=strategy, told=lambda step: console.say(f"  {step}")
