@@ -24,9 +24,9 @@ async def rehearsed(story: Story, request: FailoverRequest = DRILL, **failover: 
 
 
 async def test_the_work_moves_and_its_machine_is_let_go_only_then(story: Story):
-    story.world.moments.hold("start_work 2 is done")
+    story.world.moments.hold("resume_work 2 is done")
     handle = await rehearsed(story)
-    await story.moment("start_work 2 is done")
+    await story.moment("resume_work 2 is done")
     assert story.world.alive == ["i1", "i2"], "the machine that was left is kept until the work runs elsewhere"
     story.world.moments.go_on()
     await story.running(handle, epoch=2)

@@ -21,7 +21,7 @@ async def nothing_bills(story: Story) -> None:
 
 
 @pytest.mark.parametrize(
-    "moment", ["launch 1 begins", "launch 1 is done", "settle_in 1 begins", "start_work 1 is done"]
+    "moment", ["launch 1 begins", "launch 1 is done", "settle_in 1 begins", "resume_work 1 is done"]
 )
 async def test_a_cancel_while_a_workload_is_placed_lets_go_of_what_was_rented(story: Story, moment: str):
     story.world.moments.hold(moment)
@@ -38,9 +38,10 @@ async def test_a_cancel_during_a_failover_lets_go_of_both_machines(story: Story,
     """The work is being started on the new one, and the provider takes its time to destroy the old one."""
     handle = await story.begin(workdir=has_checkpoint)
     await story.running(handle)
-    story.world.moments.hold("destroy 1 begins", "start_work 2 begins")
+    starting = "resume_work 2 begins" if has_checkpoint else "start_work 2 begins"
+    story.world.moments.hold("destroy 1 begins", starting)
     story.world.outbid(story.world.newest())
-    await story.moment("start_work 2 begins")
+    await story.moment(starting)
     await handle.cancel()
     story.world.moments.go_on()
     await ended(handle)

@@ -110,7 +110,7 @@ async def test_nothing_is_started_in_place_on_a_machine_that_is_being_destroyed(
     await story.until(lambda: story.world.calls["search"] >= 2)
     story.world.gpu_is_taken = False
     story.world.offers = [an_offer(9)]
-    await story.moment("start_work 2 is done")
+    await story.moment("resume_work 2 is done")
     assert not story.world.moments.reached("start_instance 2 begins")
     story.world.moments.go_on()
     await story.until(lambda: story.world.alive == ["i2"])
