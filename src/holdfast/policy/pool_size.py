@@ -22,14 +22,14 @@ SHRINKS_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class Need:
     """The answer, with its reason for people."""
 
     target: int
     reason: str
 
 
-def size(demand: PoolDemand, *, minimum: int, maximum: int) -> Size:
+def size(demand: PoolDemand, *, minimum: int, maximum: int) -> Need:
     """As many as are needed, between the limits."""
     refill = max(demand.refill or FIRST_REFILL, SHORTEST_REFILL)
     hazard = (demand.losses + PRIOR_LOSSES) / (demand.machine_hours + PRIOR_HOURS)
@@ -43,7 +43,7 @@ def size(demand: PoolDemand, *, minimum: int, maximum: int) -> Size:
     target = min(max(wanted, minimum), maximum)
     if target != wanted:
         reason += f"; the {'minimum' if target > wanted else 'maximum'} is {target}"
-    return Size(target=target, reason=reason)
+    return Need(target=target, reason=reason)
 
 
 def _enough(load: float) -> int:

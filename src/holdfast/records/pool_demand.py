@@ -10,11 +10,10 @@ from holdfast.contracts.incidents import LOSSES
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.names import pool_record
 from holdfast.contracts.pools import PoolDemand
+from holdfast.records.pools import TAKEN
 from holdfast.records.tables import GenerationRow, IncidentRow, LeaseRow, MeterRow
 
 DAYS = 7
-TAKEN = "taken as "
-"""How the cost line of a standby that was taken says so."""
 
 
 def of(session: Session, pool: str, now: datetime) -> PoolDemand:

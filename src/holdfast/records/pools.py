@@ -8,9 +8,10 @@ from holdfast.contracts.names import is_pool_record, label
 from holdfast.contracts.pools import HandOverInput, HandOverResult
 from holdfast.records import budgets, installation, leases, meter, workloads
 from holdfast.records.errors import Fenced, OfferTaken
-from holdfast.records.pool_demand import TAKEN
 from holdfast.records.tables import GenerationRow, LeaseRow, WorkloadRow
 
+TAKEN = "taken as "
+"""How the cost line of a standby that was taken says so."""
 _CARRIED = (
     "provider",
     "offer_id",

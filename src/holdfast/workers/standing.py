@@ -41,19 +41,14 @@ async def ensure_standing(client: Client, settings: Settings) -> None:
 async def ensure_mirrored(client: Client, settings: Settings) -> None:
     """Keep each mirror filled. For host workers, who alone need to know of mirrors. Idempotent as well."""
     for mirror in settings.mirrors:
-        name = names.mirror_id(mirror)
         action = ScheduleActionStartWorkflow(
             names.MIRROR,
             FillMirrorInput(mirror=mirror),
-            id=name,
+            id=names.mirror_id(mirror),
             task_queue=names.CONTROL_QUEUE,
             static_summary=f"copy to mirror {mirror} what it lacks",
         )
-        spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=MIRRORED_EVERY)])
-        try:
-            await client.create_schedule(name, Schedule(action=action, spec=spec))
-        except ScheduleAlreadyRunningError:
-            log.info("mirror %s is filled already", mirror)
+        await _keep(client, action, every=MIRRORED_EVERY, already=f"mirror {mirror} is filled")
 
 
 async def _watch(client: Client, provider: str, every: timedelta) -> None:
@@ -89,19 +84,14 @@ async def _sweep(client: Client, provider: str, settings: SweepSettings) -> None
 
 
 async def _reconcile(client: Client, provider: str) -> None:
-    name = names.reconcile_id(provider)
     action = ScheduleActionStartWorkflow(
         names.RECONCILE,
         provider,
-        id=name,
+        id=names.reconcile_id(provider),
         task_queue=names.CONTROL_QUEUE,
         static_summary=f"our meter beside the bill of {provider}",
     )
-    spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILED_EVERY)])
-    try:
-        await client.create_schedule(name, Schedule(action=action, spec=spec))
-    except ScheduleAlreadyRunningError:
-        log.info("the bill of %s is compared already", provider)
+    await _keep(client, action, every=RECONCILED_EVERY, already=f"the bill of {provider} is compared")
 
 
 async def _collect_garbage(client: Client) -> None:
@@ -111,8 +101,13 @@ async def _collect_garbage(client: Client) -> None:
         task_queue=names.CONTROL_QUEUE,
         static_summary="delete what no checkpoint needs any more",
     )
-    spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=GARBAGE_EVERY)])
+    await _keep(client, action, every=GARBAGE_EVERY, already="garbage is collected")
+
+
+async def _keep(client: Client, action: ScheduleActionStartWorkflow, *, every: timedelta, already: str) -> None:
+    """A schedule with the name of the workflow that it starts. One that exists stays as it is."""
+    schedule = Schedule(action=action, spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]))
     try:
-        await client.create_schedule(names.GARBAGE, Schedule(action=action, spec=spec))
+        await client.create_schedule(action.id, schedule)
     except ScheduleAlreadyRunningError:
-        log.info("garbage is collected already")
+        log.info("%s already", already)

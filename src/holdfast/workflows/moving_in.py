@@ -72,9 +72,8 @@ class Mover:
         if instance.state is InstanceState.RUNNING:
             lease = replace(lease, running_since=runs_since(instance, ordered_at, booted))
             if changes.knows("metered-by-state"):
-                await steps.record_lease(
-                    lease, known=instance.recorded
-                )  # whatever comes of it, it is charged for from here on
+                # Whatever comes of it, it is charged for from here on.
+                await steps.record_lease(lease, known=instance.recorded)
         if instance.state is not InstanceState.RUNNING or instance.ssh is None:
             return NeverUp(state=instance.state)
         met = await self._persist(steps.settle_in, self._as_spoken_to(lease), self.spec)
@@ -102,29 +101,23 @@ class Mover:
         self, lease: Lease, saved: Sequence[CheckpointRef], phases: Phases, connected: datetime
     ) -> MovedIn:
         """Restore what was saved, and start the work."""
+        restored: CheckpointRef | None = None
         if saved and changes.fewer_steps():
-            return await self._resume(lease, saved, phases, connected)
-        restored = await self._restore(lease, saved) if saved else None
-        ready = workflow.now()
-        self.say(f"starting the work on {lease.label}")
-        started_at = await self._persist(steps.start_work, lease, self.spec, restored)
-        return _moved_in(lease, phases, restored, connected, ready, started_at)
-
-    async def _resume(
-        self, lease: Lease, saved: Sequence[CheckpointRef], phases: Phases, connected: datetime
-    ) -> MovedIn:
-        """From the newest checkpoint that is sound."""
-        done, checkpoint = await self._newest_sound(steps.resume_work, lease, saved)
-        return _moved_in(lease, phases, checkpoint, connected, done.restored_at, done.started_at)
+            done, restored = await self._newest_sound(steps.resume_work, lease, saved)
+            ready, started_at = done.restored_at, done.started_at
+        else:
+            if saved:
+                _, restored = await self._newest_sound(steps.restore, lease, saved)
+            ready = workflow.now()
+            self.say(f"starting the work on {lease.label}")
+            started_at = await self._persist(steps.start_work, lease, self.spec, restored)
+        nothing = timedelta()  # clocks of workers differ
+        phases = replace(phases, restore=max(ready - connected, nothing), start=max(started_at - ready, nothing))
+        return MovedIn(lease=lease, phases=phases, started_at=started_at, restored=restored)
 
     def _as_spoken_to(self, lease: Lease) -> Lease:
         """A standby is not fenced with its pool's epoch, which may be above that of the workload that takes it over."""
         return replace(lease, epoch=HOST_EPOCH) if self.stands_by else lease
-
-    async def _restore(self, lease: Lease, saved: Sequence[CheckpointRef]) -> CheckpointRef:
-        """Restore the newest checkpoint that is sound, and return which it was."""
-        _, checkpoint = await self._newest_sound(steps.restore, lease, saved)
-        return checkpoint
 
     async def _newest_sound(
         self,
@@ -157,18 +150,6 @@ class Mover:
                 self.say(f"{lease.label} answers again: {step_of(err)} goes on")
         self.go_on()
         return await step(lease, *more)
-
-
-def _moved_in(  # noqa: PLR0917 (private)
-    lease: Lease,
-    phases: Phases,
-    restored: CheckpointRef | None,
-    connected: datetime,
-    ready: datetime,
-    started_at: datetime,
-) -> MovedIn:
-    took = replace(phases, restore=max(ready - connected, timedelta()), start=max(started_at - ready, timedelta()))
-    return MovedIn(lease=lease, phases=took, started_at=started_at, restored=restored)
 
 
 def is_rotten(err: ActivityError) -> bool:
