@@ -12,6 +12,7 @@ from temporalio import activity
 from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.disks import DiskActivities
+from holdfast.activities.endpoints import EndpointActivities
 from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
@@ -22,6 +23,7 @@ from holdfast.activities.pools import PoolActivities
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
 from holdfast.activities.resuming import ResumeActivities
+from holdfast.activities.services import ServiceActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import activities as contracts
 
@@ -41,6 +43,8 @@ ROOMS = (
     MirrorActivities,
     VerifyActivities,
     ResumeActivities,
+    ServiceActivities,
+    EndpointActivities,
 )
 
 

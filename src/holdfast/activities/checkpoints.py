@@ -100,8 +100,9 @@ class VerifyActivities:
 
     @activity.defn
     async def verify_checkpoint(self, order: acts.VerifyInput) -> VerifySummary:
-        async with timed(self._metrics, "verify") as moved:
-            summary = await self._engine.verify(order.manifest)
+        async with beating(), timed(self._metrics, "verify") as moved:
+            with translated():
+                summary = await self._engine.verify(order.manifest)
             moved.append(summary.bytes_read)
         return summary
 

@@ -16,6 +16,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
+from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, ServiceSpec, Wake
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.machines import (
@@ -744,6 +745,26 @@ async def read_logs(order: ReadLogsInput) -> ReadLogsResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AwaitServiceInput:
+    lease: Lease
+    service: ServiceSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceReady:
+    """The work answers its health check with 2xx."""
+
+    after: timedelta  # since the first question
+    first_byte: timedelta  # from the last question to the first byte of its answer
+
+
+@activity.defn
+async def await_service(order: AwaitServiceInput) -> ServiceReady:
+    """Ask the health check, through SSH, until it is answered with 2xx. Fails with `ServiceNotReady`."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CollectGarbageInput:
     live: list[str]
     grace: timedelta  # longer than the longest save
@@ -794,6 +815,57 @@ class FillMirrorResult:
 @activity.defn
 async def fill_mirror(order: FillMirrorInput) -> FillMirrorResult:
     """Ask the records which checkpoints live, and copy to the mirror those that it lacks."""
+    raise _stub()
+
+
+# --- endpoints (queue: holdfast) ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordEndpointInput:
+    spec: EndpointSpec
+    token_hashes: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadWakesInput:
+    endpoint: str
+    newest: int = 1000
+
+
+@activity.defn
+async def record_endpoint(order: RecordEndpointInput) -> None:
+    """From now on gateways know it, by these words."""
+    raise _stub()
+
+
+@activity.defn
+async def close_endpoint(name: str) -> None:
+    """Gateways know it no more. What it did stays on record."""
+    raise _stub()
+
+
+@activity.defn
+async def list_endpoints() -> list[EndpointCard]:
+    """Every endpoint that gateways may know."""
+    raise _stub()
+
+
+@activity.defn
+async def record_wake(wake: Wake) -> None:
+    raise _stub()
+
+
+@activity.defn
+async def read_wakes(order: ReadWakesInput) -> list[Wake]:
+    """The newest wakes of an endpoint, oldest first, also after its end."""
+    raise _stub()
+
+
+@activity.defn
+async def until_ended(workflow_ids: list[str]) -> None:
+    """Return when none of these workflows runs any more."""
     raise _stub()
 
 

@@ -12,6 +12,7 @@ class SaveReason(StrEnum):
     CADENCE = "cadence"
     REQUESTED = "requested"
     PAUSE = "pause"
+    BEFORE_PAUSE = "before_pause"  # while it still works: where that fails, nothing is paused
     FINISH = "finish"
     STOP = "stop"
     NOTICE = "notice"  # its machine is about to be taken

@@ -1,7 +1,7 @@
-"""An endpoint: what its owner writes in YAML, what its workflow carries, and what gateways and workflow tell each other.
+"""An endpoint: what its owner writes in YAML, what its workflow carries, and what it and the gateways tell each other.
 
-An endpoint is a front for workloads, its replicas: each is a workload like any other, with its failover, its checkpoints
-and its bill. The endpoint decides how many of them are awake.
+It is a front for workloads, its replicas: each is a workload like any other, with its failover, its checkpoints and
+its bill. The endpoint decides how many of them are awake.
 """
 
 import re
@@ -15,24 +15,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.spec import DAY, HOUR, MONTH, Duration, Line, Strict, WorkloadSpec
+from holdfast.contracts.spec import DAY, HOUR, MONTH, Duration, Line, PauseMode, Strict, WorkloadSpec
+from holdfast.contracts.workload import Phase
 
 ENDPOINT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
 MOST_REPLICAS = 50
 RESERVED = ("v1", "healthz", "metrics")
 """First parts of a path that the gateway keeps for itself."""
 PASS_FOR = timedelta(minutes=5)
-"""How long a gateway may send requests to replicas after it last asked. A gateway that dies keeps them awake so long."""
+"""How long a gateway may send requests to replicas after it last asked. One that dies keeps them awake so long."""
 LINGER = timedelta(seconds=5)
 """How long a gateway without requests keeps its pass before it gives it back."""
-
-
-class PauseMode(StrEnum):
-    """How a machine sleeps."""
-
-    STOP = "stop"  # stopped at its provider: its disk is kept and billed; its GPU may be taken by somebody else
-    CHECKPOINT = "checkpoint"  # saved, verified and let go: nothing is billed but the store
 
 
 class ServiceSpec(Strict):
@@ -70,7 +65,7 @@ class SleepSpec(Strict):
         default=None,
         ge=timedelta(seconds=1),
         le=MONTH,
-        description="time without requests; leave out to have it computed from what a pause costs and how requests come",
+        description="time without requests; leave out: computed from what a pause costs and how requests come",
     )
     least: Duration = Field(
         default=timedelta(minutes=1), ge=timedelta(), le=DAY, description="awake at least so long after each wake"
@@ -147,7 +142,9 @@ class EndpointSpec(Strict):
     scale: ScaleSpec = Field(default_factory=ScaleSpec)
     sleep: SleepSpec = Field(default_factory=SleepSpec)
     awake: tuple[HoursSpec, ...] = Field(
-        default=(), max_length=20, description="hours in which the minimum, or one, is kept awake; it wakes before calls"
+        default=(),
+        max_length=20,
+        description="hours in which the minimum, or one, is kept awake; it wakes before calls",
     )
     door: DoorSpec = Field(default_factory=DoorSpec)
 
@@ -227,7 +224,15 @@ class EndpointCard:
     models: tuple[str, ...]
     token_hashes: tuple[str, ...]  # SHA-256 of each, in hex
     door: DoorSpec
-    phase: EndpointPhase
+
+
+class WokenFrom(StrEnum):
+    """What a replica had when it was asked to wake."""
+
+    COLD = "cold"  # nothing but its files in the store
+    STOP = "stop"  # a machine that was stopped
+    CHECKPOINT = "checkpoint"  # its last checkpoint
+    FAILOVER = "failover"  # it was awake, and lost its machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,8 +243,8 @@ class WakePhases:
     boot: timedelta = timedelta()  # → the machine can be reached
     connect: timedelta = timedelta()  # → agent in place and machine probed
     fetch: timedelta = timedelta()  # → its files are there, verified
-    load: timedelta = timedelta()  # the process runs → it says that it can serve
-    first_byte: timedelta = timedelta()  # of the answer to the health check that said so
+    load: timedelta = timedelta()  # → its process says that it can serve
+    first_byte: timedelta = timedelta()  # of the answer that said so
 
     def total(self) -> timedelta:
         return sum((self.place, self.boot, self.connect, self.fetch, self.load, self.first_byte), timedelta())
@@ -252,10 +257,80 @@ class Wake:
     endpoint: str
     replica: str
     epoch: int
-    how: str  # cold | stop | checkpoint | failover
+    woken_from: WokenFrom
     asked_at: datetime
     ready_at: datetime
     phases: WakePhases
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """One workload behind an endpoint, as it last said how it is."""
+
+    name: str
+    phase: Phase | None = None  # None: there is no such workload
+    reason: str = ""
+    wanted: bool = False  # awake
+    lease: Lease | None = None
+    started_at: datetime | None = None  # its process
+    ready_at: datetime | None = None  # None: it cannot serve, by all that is known
+    asked_at: datetime | None = None  # when it was last wanted awake and was not
+    woken_from: WokenFrom = WokenFrom.COLD
+    leaving_since: datetime | None = None  # gets no new requests since then
+    slept_from: datetime | None = None  # when it was last told to sleep
+    failures: int = 0  # in a row
+    not_before: datetime | None = None  # it is not tried again until then
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A gateway that may send requests."""
+
+    gateway: str
+    asked_at: datetime
+    until: datetime
+    in_flight: dict[str, int]  # by replica
+    waiting: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What was measured of pauses and wakes, newest last."""
+
+    pauses: tuple[timedelta, ...] = ()
+    wakes: tuple[timedelta, ...] = ()
+    gaps: tuple[timedelta, ...] = ()  # from the end of the last request to the next
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointState:
+    """What an endpoint carries from run to run."""
+
+    phase: EndpointPhase
+    since: datetime
+    replicas: tuple[Replica, ...] = ()
+    holders: tuple[Holder, ...] = ()
+    last_call: datetime | None = None
+    wakes: int = 0
+    costs: Costs = Costs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointInput:
+    """Start an endpoint. Only `spec` is needed; the rest is Holdfast's own."""
+
+    spec: EndpointSpec
+    token_hashes: tuple[str, ...] = ()
+    workdir: CheckpointRef | None = None  # the files of its replicas, already in the store
+    resume: EndpointState | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleRequest:
+    """Update `scale`. What is None stays."""
+
+    minimum: int | None = None
+    maximum: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,10 +341,12 @@ class EndpointStatus:
     phase: EndpointPhase
     reason: str
     since: datetime
-    awake: tuple[Route, ...]
+    replicas: tuple[Replica, ...]
     wanted: int
     in_flight: int
-    sleeps_after: timedelta | None  # without requests
+    waiting: int
+    sleeps_after: timedelta  # without requests
     why_after: str  # given, or how it was computed
-    hourly: Decimal  # USD, now
+    hourly: Decimal  # USD, of what runs now
     wakes: int
+    tokens: int

@@ -20,6 +20,7 @@ class ErrorType(StrEnum):
     HOST_KEY_CHANGED = "HostKeyChanged"
     AGENT_FAILED = "AgentFailed"
     LEASE_RAN_OUT = "LeaseRanOut"  # nobody could renew it in time, and the machine stopped what had been started
+    SERVICE_NOT_READY = "ServiceNotReady"  # its process runs, and its health check was not answered with 2xx in time
     SETUP_FAILED = "SetupFailed"  # the spec's setup command ended with an error
 
     # Not retried: a person or a different input is needed.

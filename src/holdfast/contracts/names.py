@@ -20,6 +20,7 @@ RECONCILE: Final = "reconcile"
 MIRROR: Final = "mirror"
 WARM_POOL: Final = "warm_pool"
 DISK_COPIES: Final = "disk_copies"
+ENDPOINT: Final = "endpoint"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -82,6 +83,10 @@ def release_id(label: str) -> str:
 
 def pool_id(pool: str) -> str:
     return f"pool/{pool}"
+
+
+def endpoint_id(endpoint: str) -> str:
+    return f"endpoint/{endpoint}"
 
 
 def pool_record(pool: str) -> str:

@@ -178,6 +178,13 @@ class WhenStalled(StrEnum):
     MOVE = "move"
 
 
+class PauseMode(StrEnum):
+    """How a machine sleeps."""
+
+    STOP = "stop"  # stopped at its provider: its disk is kept and billed; its GPU may be taken by somebody else
+    CHECKPOINT = "checkpoint"  # saved, verified and let go: nothing is billed but the store
+
+
 class FailoverSpec(Strict):
     """What may be done when the machine is lost."""
 

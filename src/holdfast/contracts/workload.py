@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.disks import DiskCopy
-from holdfast.contracts.incidents import Incident
+from holdfast.contracts.incidents import Incident, Phases
 from holdfast.contracts.machines import InstanceState, Lease
-from holdfast.contracts.spec import Strategy, WorkloadSpec
+from holdfast.contracts.spec import PauseMode, Strategy, WorkloadSpec
 
 
 class Phase(StrEnum):
@@ -74,6 +74,36 @@ class DeadlineStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PauseRequest:
+    """Update `pause`."""
+
+    mode: PauseMode = PauseMode.STOP
+    reason: str = "asked to pause"
+    careful: bool = False  # save first while it still works; where that fails it is not paused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Want:
+    """Signal `want`, from whoever owns a workload: be awake, or asleep, from now on, whatever comes between."""
+
+    awake: bool
+    mode: PauseMode = PauseMode.STOP  # how it sleeps
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaWord:
+    """Signal `replica_said`, from a workload to the workflow that owns it."""
+
+    workload: str
+    phase: Phase
+    reason: str
+    lease: Lease | None
+    started_at: datetime | None = None  # when the work's process last started
+    phases: Phases | None = None  # where the time went before that
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkloadState:
     """What a workload carries from run to run when it continues as new."""
 
@@ -96,6 +126,7 @@ class WorkloadState:
     stalled_since: datetime | None = None  # since when the work gets nowhere, as its owner was told
     deadline: DeadlineState | None = None
     disk: DiskCopy | None = None
+    want: Want | None = None  # its owner's, not yet fulfilled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +136,7 @@ class WorkloadInput:
     spec: WorkloadSpec
     workdir: CheckpointRef | None = None  # checkpoint zero, already in the store
     resume: WorkloadState | None = None
+    owner: str = ""  # id of the workflow that is told of each phase, and whose word `want` counts; "": nobody's
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,13 @@ from holdfast.contracts.activities import (
     ListLiveResult,
     OpenWorkloadInput,
     OpenWorkloadResult,
+    ReadWakesInput,
+    RecordEndpointInput,
     ReportInput,
 )
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.disks import CopyPlan, DiskCopy, JudgeCopiesInput, PlanCopyInput
+from holdfast.contracts.endpoints import EndpointCard, Wake
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import Lease
@@ -62,6 +65,7 @@ from holdfast.records import (
     checkpoints,
     costs,
     disks,
+    endpoints,
     experience,
     host_memory,
     installation,
@@ -229,6 +233,33 @@ class Records:
         """Which copies without an owner are to be dropped now; the others are remembered for the next sweep."""
         with self._writing() as session:
             return disks.judge(session, order)
+
+    # --- endpoints ---
+
+    def record_endpoint(self, order: RecordEndpointInput) -> None:
+        """Gateways may know an endpoint, by these words; what comes late does not replace what is newer."""
+        with self._writing() as session:
+            endpoints.record(session, order)
+
+    def close_endpoint(self, name: str) -> None:
+        """Gateways know it no more."""
+        with self._writing() as session:
+            endpoints.close(session, name, self._clock())
+
+    def endpoints(self) -> list[EndpointCard]:
+        """Those that gateways may know, by name."""
+        with self._reading() as session:
+            return endpoints.cards(session)
+
+    def record_wake(self, wake: Wake) -> None:
+        """How a replica woke; the same wake again changes nothing."""
+        with self._writing() as session:
+            endpoints.record_wake(session, wake)
+
+    def wakes(self, order: ReadWakesInput) -> list[Wake]:
+        """The newest wakes of an endpoint, oldest first."""
+        with self._reading() as session:
+            return endpoints.read_wakes(session, order)
 
     # --- machines ---
 

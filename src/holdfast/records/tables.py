@@ -242,6 +242,29 @@ class DiskCopyRow(Table, table=True):
     left_since: datetime | None = Field(default=None, sa_type=UtcDateTime)  # since when sweeps find no owner of it
 
 
+class EndpointRow(Table, table=True):
+    """What gateways know of an endpoint."""
+
+    __tablename__ = "endpoints"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    spec: dict[str, Any] = Field(sa_type=Document)
+    token_hashes: dict[str, Any] = Field(sa_type=Document)  # {"sha256": […]}: never a token
+    set_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class WakeRow(Table, table=True):
+    """One wake of one replica. What is searched has its column; the rest is in `document`."""
+
+    __tablename__ = "wakes"
+
+    replica: str = Field(primary_key=True, sa_type=Text)
+    asked_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    endpoint: str = Field(sa_type=Text, index=True)
+    document: dict[str, Any] = Field(sa_type=Document)
+
+
 class NotificationRow(Table, table=True):
     """An event that is told by webhook, and how the telling goes."""
 

@@ -4,6 +4,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
 from holdfast.workflows.disk_copies import DiskCopiesWorkflow
+from holdfast.workflows.endpoint import EndpointWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.mirror import MirrorWorkflow
@@ -26,6 +27,7 @@ WORKFLOWS = (
     WarmPoolWorkflow,
     MirrorWorkflow,
     DiskCopiesWorkflow,
+    EndpointWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

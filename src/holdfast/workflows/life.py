@@ -13,13 +13,15 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.disks import DiskWord
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.incidents import Incident
+from holdfast.contracts.incidents import Incident, Phases
 from holdfast.contracts.machines import Conduct, Instance, InstanceState, Lease
 from holdfast.contracts.workload import (
     AttachMessage,
     DeadlineState,
     DeadlineStatus,
+    PauseRequest,
     Phase,
+    Want,
     WorkloadInput,
     WorkloadResult,
     WorkloadState,
@@ -46,6 +48,9 @@ class Life:
         past = order.resume
         self.spec = order.spec
         self.workdir = order.workdir
+        self.owner = order.owner
+        self.want: Want | None = past.want if past else None  # of the owner, until it has come true
+        self.phases: Phases | None = None  # where the time went before the work last began to run
         self.lease: Lease | None = past.lease if past else None
         self.epoch = past.epoch if past else 0
         self.head: CheckpointRef | None = past.head if past else None
@@ -89,6 +94,30 @@ class Life:
 
     def enter(self, phase: Phase, reason: str) -> None:
         self.face.enter(phase, reason, self.lease)
+        self.heed_want()
+
+    def heed_want(self) -> None:
+        """Turn what the owner wants into a wish, as soon as the phase can grant it; what anybody asked for goes first.
+
+        A pause that fails, or a machine that cannot be had, is the owner's to think about: it is not tried for ever.
+        """
+        if self.want is None or self.wishes.current is not None:
+            return
+        if self.want.awake and self.face.phase is Phase.PAUSED:
+            self.wishes.make(Wish.RESUME)
+        elif not self.want.awake and self.face.phase in (Phase.RUNNING, Phase.WAITING):
+            self.wishes.pause = PauseRequest(mode=self.want.mode, reason=self.want.reason, careful=True)
+            self.wishes.make(Wish.PAUSE)
+        elif self.face.phase is not (Phase.RUNNING if self.want.awake else Phase.PAUSED):
+            return
+        self.want = None
+
+    def take_want(self, want: Want) -> None:
+        """The owner has made up its mind. A sleep that it does not want any more, and that has not begun, is off."""
+        self.want = want
+        if want.awake and self.wishes.current is Wish.PAUSE:
+            self.wishes.drop()
+        self.heed_want()
 
     def suspect(self, reason: str) -> None:
         """Something is odd with the machine: look before anything is believed."""
@@ -129,6 +158,7 @@ class Life:
         *,
         head: CheckpointRef | None,
         base: CheckpointRef | None,
+        phases: Phases,
     ) -> None:
         """A machine has taken the work. Saves build on `base`, which is sound: a rotten head would pass on its rot."""
         if self.deadline is not None:
@@ -136,6 +166,7 @@ class Life:
             self.deadline = replace(self.deadline, earned=earned)
         self.lease, self.epoch, self.head = lease, max(self.epoch, lease.epoch), head
         self.started_at = self.last_sign = started_at
+        self.phases = phases
         self.word = self.loss = self.stalled_since = None
         self.failed_saves = 0
         self.metered = InstanceState.RUNNING
@@ -251,8 +282,10 @@ class Life:
             stalled_since=self.stalled_since,
             deadline=self.deadline,
             disk=self.disk,
+            want=self.want,
         )
-        workflow.continue_as_new(WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state))
+        again = WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state, owner=self.owner)
+        workflow.continue_as_new(again)
 
 
 def _attachment(past: WorkloadState) -> AttachMessage | None:

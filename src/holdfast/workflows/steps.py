@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError
 
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
@@ -28,6 +29,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
+from holdfast.contracts.endpoints import EndpointSpec, ServiceSpec, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.incidents import Incident
@@ -65,6 +67,7 @@ _HOST_ANSWERS = [
     ErrorType.HOST_REFUSED,
     ErrorType.HOST_KEY_CHANGED,
     ErrorType.AGENT_FAILED,
+    ErrorType.SERVICE_NOT_READY,
 ]
 _FOR_EVER = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30))
 _BRISK = RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5))
@@ -271,6 +274,34 @@ async def close_disk_copy(name: str) -> None:
 
 async def judge_disk_copies(order: JudgeCopiesInput) -> list[str]:
     return await _on_record(acts.judge_disk_copies, order, summary=f"judge {len(order.names)} copies of disks")
+
+
+async def record_endpoint(spec: EndpointSpec, token_hashes: tuple[str, ...]) -> None:
+    order = acts.RecordEndpointInput(spec=spec, token_hashes=token_hashes, at=workflow.now())
+    await _on_record(acts.record_endpoint, order, summary=f"gateways may know {spec.name}")
+
+
+async def close_endpoint(name: str) -> None:
+    await _on_record(acts.close_endpoint, name, summary=f"{name} is no more")
+
+
+async def record_wake(wake: Wake) -> None:
+    await _on_record(
+        acts.record_wake, wake, summary=f"{wake.replica} woke in {wake.phases.total().total_seconds():.1f} s"
+    )
+
+
+async def until_ended(workflow_ids: tuple[str, ...]) -> None:
+    """However long that takes: each of them ends when its machine is gone."""
+    await workflow.execute_activity(
+        acts.until_ended,
+        list(workflow_ids),
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(days=30),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_FOR_EVER,
+        summary=f"until {len(workflow_ids)} replicas have ended",
+    )
 
 
 # --- providers ---------------------------------------------------------------------------------------------------
@@ -633,11 +664,11 @@ async def stop_work(lease: Lease, grace: timedelta) -> None:
 def save_checkpoint(
     lease: Lease, spec: WorkloadSpec, *, reason: SaveReason, base: CheckpointRef | None, sequence: int
 ) -> workflow.ActivityHandle[CheckpointRef]:
-    """Upload a checkpoint. A save on the clock is given up after three tries; the others wait for the store.
+    """Upload a checkpoint. A save for which nobody waits is given up after three tries; the others wait for the store.
 
     A workspace that never held still is not waited for: each try has read it several times.
     """
-    patient = reason is not SaveReason.CADENCE
+    patient = reason not in (SaveReason.CADENCE, SaveReason.BEFORE_PAUSE)
     return workflow.start_activity(
         acts.save_checkpoint,
         acts.SaveInput(lease=lease, spec=spec, reason=reason, base=base, sequence=sequence),
@@ -651,6 +682,48 @@ def save_checkpoint(
             non_retryable_error_types=[*_HOST_ANSWERS, ErrorType.SOURCE_UNSTABLE],
         ),
         summary=f"save checkpoint {sequence} ({reason})",
+    )
+
+
+async def require_sound(workload: str, checkpoint: CheckpointRef) -> None:
+    """Read a checkpoint back from the store, whole.
+
+    Raises:
+        ApplicationError: some of it is not what was saved.
+        ActivityError: nobody could read it in a day.
+    """
+    read = await workflow.execute_activity(
+        acts.verify_checkpoint,
+        acts.VerifyInput(workload=workload, manifest=checkpoint.manifest),
+        task_queue=names.ANALYSIS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        schedule_to_close_timeout=timedelta(days=1),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_BRISK,
+        summary=f"read checkpoint {checkpoint.sequence} back",
+    )
+    if read.corrupt:
+        message = (
+            f"checkpoint {checkpoint.sequence} cannot be read back: {len(read.corrupt)} of its chunks are not sound"
+        )
+        raise ApplicationError(message, type=ErrorType.CHECKPOINT_CORRUPT)
+
+
+async def await_service(lease: Lease, service: ServiceSpec) -> acts.ServiceReady:
+    """Until the work on a machine answers its health check.
+
+    Raises:
+        ActivityError: it does not within `service.ready_within`, or its machine cannot be reached.
+    """
+    return await workflow.execute_activity(
+        acts.await_service,
+        acts.AwaitServiceInput(lease=lease, service=service),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=service.ready_within + timedelta(minutes=1),
+        schedule_to_close_timeout=service.ready_within + timedelta(minutes=2),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_HOST,
+        summary=f"until port {service.port} of {lease.label} can serve",
     )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.spec import Strategy
-from holdfast.contracts.workload import FailoverRequest, StopRequest
+from holdfast.contracts.workload import FailoverRequest, PauseRequest, StopRequest
 
 
 class Wish(StrEnum):
@@ -38,6 +38,7 @@ class Wishes:
         self.current: Wish | None = None
         self.stop: StopRequest | None = None
         self.failover = FailoverRequest()
+        self.pause = PauseRequest()
 
     def make(self, wish: Wish) -> None:
         if self.current is not Wish.STOP:

@@ -34,9 +34,11 @@ from holdfast.contracts.workload import (
     Ack,
     Event,
     FailoverRequest,
+    PauseRequest,
     Phase,
     SaveAnswer,
     StopRequest,
+    Want,
     WorkloadInput,
     WorkloadResult,
     WorkloadStatus,
@@ -46,6 +48,7 @@ from holdfast.workflows import changes
 from holdfast.workflows.budgeting import keep_budget
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
+from holdfast.workflows.owner import keep_owner_told, tell_owner
 from holdfast.workflows.phases import ending, guarding, moving, pausing, placing
 from holdfast.workflows.wishes import Wish
 
@@ -73,6 +76,7 @@ class WorkloadWorkflow:
         changes.begin()
         life = self._life
         keeping = asyncio.create_task(keep_budget(life)) if changes.knows("budgets-are-kept") else None
+        telling = asyncio.create_task(keep_owner_told(life)) if life.owner else None
         try:
             if order.resume is None:
                 await placing.open_record(life)
@@ -86,14 +90,19 @@ class WorkloadWorkflow:
         finally:
             if keeping is not None:
                 keeping.cancel()
+            if telling is not None:
+                telling.cancel()
+                if life.face.phase.is_final:
+                    await tell_owner(life)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return life.result()
 
     # --- messages ------------------------------------------------------------------------------------------------
 
     @workflow.update
-    async def pause(self) -> Ack:
-        """Save, stop the work, and stop the machine at its provider; its disk is kept and billed."""
+    async def pause(self, request: PauseRequest | None = None) -> Ack:
+        """Save, stop the work, and stop the machine at its provider, whose disk is kept and billed; or let it go."""
+        self._life.wishes.pause = request or PauseRequest()
         return await self._wish(Wish.PAUSE)
 
     @workflow.update
@@ -120,7 +129,7 @@ class WorkloadWorkflow:
         return await self._life.saver.save(SaveReason.REQUESTED)
 
     @pause.validator
-    def _can_pause(self) -> None:
+    def _can_pause(self, request: PauseRequest | None = None) -> None:
         self._expect("pause", Phase.RUNNING)
         self._expect_no_other_wish("pause")
 
@@ -165,6 +174,11 @@ class WorkloadWorkflow:
         """The watch over the provider saw a change of our machine. It wakes us; it is not believed unasked."""
         if self._life.lease and instance.instance_id == self._life.lease.instance_id:
             self._life.word = instance if instance.state not in NO_NEWS else None
+
+    @workflow.signal
+    def want(self, want: Want) -> None:
+        """What the owner wants from now on; the newest counts."""
+        self._life.take_want(want)
 
     @workflow.signal
     async def progressed(self, at: datetime) -> None:

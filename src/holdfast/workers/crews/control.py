@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from temporalio.worker import Worker
 
 from holdfast.activities.disk_records import DiskRecords
+from holdfast.activities.endpoints import EndpointActivities
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.records import RecordActivities
@@ -34,6 +35,7 @@ async def crew(shop: Shop) -> list[Worker]:
     acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
     money = MoneyActivities(records, metrics=shop.metrics)
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
+    endpoints = EndpointActivities(records, shop.client)
     pools = PoolActivities(records, shop.client)
     disks = DiskRecords(records)
     return [
@@ -72,6 +74,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 stock.take_stock,
                 stock.judge_strangers,
                 *disks.all(),
+                *endpoints.all(),
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,

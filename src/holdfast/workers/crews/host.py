@@ -11,6 +11,7 @@ from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.mirroring import MirrorActivities
 from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.secrets import SecretSource
+from holdfast.activities.services import ServiceActivities
 from holdfast.activities.sightings import Sightings
 from holdfast.contracts import names
 from holdfast.hosts.keys import load_or_create_key
@@ -30,6 +31,7 @@ async def crew(shop: Shop) -> list[Worker]:
     watch = MachineWatch(pool, engine, shop.client, sightings=sightings, interval=hosts.heartbeat_interval)
     state = CheckpointActivities(pool, engine, metrics=shop.metrics)
     resuming = ResumeActivities(state, acts)
+    services = ServiceActivities(pool)
     garbage = GarbageActivities(engine)
     mirrors = MirrorActivities(engine, metrics=shop.metrics)
     return [
@@ -45,6 +47,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 watch.watch_machine,
                 state.save_checkpoint,
                 state.restore_checkpoint,
+                services.await_service,
                 state.read_logs,
                 state.collect_garbage,
                 garbage.collect_unneeded,

@@ -15,7 +15,7 @@ from holdfast.policy import verdicts
 from holdfast.workflows import changes, steps
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
-from holdfast.workflows.phases import cheaper, granting, leaving, meeting, stalling
+from holdfast.workflows.phases import cheaper, granting, leaving, meeting, serving, stalling
 from holdfast.workflows.phases.ending import work_ended
 from holdfast.workflows.weighing import FIRST_LOOK_AGAIN, gather_evidence, longest_wait
 from holdfast.workflows.wishes import Loss, Wish
@@ -50,6 +50,8 @@ async def guard(life: Life) -> None:
 
 async def _heed(life: Life, report: MachineReport) -> None:
     """What the watch over the machine came back with."""
+    if report.finished and life.owner and serving.starts_again(life, report):
+        return
     if report.finished:
         await work_ended(life, report)
     elif report.taken_at is not None:

@@ -52,7 +52,7 @@ async def fail_over(life: Life) -> None:
     await steps.record_incident(life.pending)
     how = f"{result.strategy} after {loss.cause}"
     base = result.head if result.kept_state else result.restored_from
-    return await life.work_runs(result.lease, result.started_at, how, head=result.head, base=base)
+    return await life.work_runs(result.lease, result.started_at, how, head=result.head, base=base, phases=result.phases)
 
 
 def _asks_deadline(life: Life, loss: Loss) -> bool:

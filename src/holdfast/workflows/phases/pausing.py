@@ -1,4 +1,4 @@
-"""PAUSING, PAUSED and RESUMING: stop the machine at its provider and start it again, state untouched."""
+"""PAUSING, PAUSED and RESUMING: stop the machine at its provider, or let it go, and go on later, state untouched."""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -9,13 +9,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.incidents import Cause
-from holdfast.contracts.machines import InstanceState
-from holdfast.contracts.workload import Phase
-from holdfast.workflows import changes, steps
+from holdfast.contracts.machines import Conduct, InstanceState, Lease
+from holdfast.contracts.spec import PauseMode
+from holdfast.contracts.workload import PauseRequest, Phase
+from holdfast.workflows import changes, disks, steps
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.life import Life
 from holdfast.workflows.phases.granting import grant
 from holdfast.workflows.phases.searching import unless_stopped
+from holdfast.workflows.releasing import release
 from holdfast.workflows.weighing import provider_word
 from holdfast.workflows.wishes import Loss
 
@@ -25,20 +27,51 @@ _FOR_A_PERSON = (ErrorType.CREDENTIALS_REFUSED, ErrorType.OUT_OF_CREDIT, ErrorTy
 
 
 async def pause(life: Life) -> None:
-    lease = life.machine()
+    """Save, and stop the machine or let it go. Nothing goes before what it holds is committed, and read back."""
+    if life.lease is None:
+        return life.enter(Phase.PAUSED, "there was no machine")
+    request = life.wishes.pause
     try:
-        if changes.knows("asks-before-it-pauses"):
-            await steps.require_pausing(lease.provider)
-        await steps.stop_work(lease, life.spec.stop_grace)
-        await life.saver.save(SaveReason.PAUSE)
-        await life.saver.detach()
-        await steps.stop_instance(lease)
-        await life.meter(InstanceState.STOPPED)
+        if request.mode is PauseMode.STOP and changes.knows("asks-before-it-pauses"):
+            await steps.require_pausing(life.lease.provider)
+        if request.careful:
+            await life.saver.save(SaveReason.BEFORE_PAUSE)
     except (ApplicationError, ActivityError) as err:
         if is_cancelled_exception(err):
             raise
-        return life.suspect(f"could not be paused: {words_of(err)}")
-    return life.enter(Phase.PAUSED, "its disk is kept and billed")
+        return _goes_on(life, err, untouched=request.careful)
+    try:
+        await _fall_asleep(life, life.lease, request)
+    except (ApplicationError, ActivityError) as err:
+        if is_cancelled_exception(err):
+            raise
+        life.suspect(f"could not be paused: {words_of(err)}")
+
+
+def _goes_on(life: Life, err: ApplicationError | ActivityError, *, untouched: bool) -> None:
+    """It was not paused, and its work has not been touched."""
+    why = f"could not be paused: {words_of(err)}"
+    if untouched:
+        life.enter(Phase.RUNNING, why)
+    else:
+        life.suspect(why)
+
+
+async def _fall_asleep(life: Life, lease: Lease, request: PauseRequest) -> None:
+    await steps.stop_work(lease, life.spec.stop_grace)
+    saved = await life.saver.save(SaveReason.BEFORE_PAUSE if request.careful else SaveReason.PAUSE)
+    if request.mode is PauseMode.STOP:
+        await life.saver.detach()
+        await steps.stop_instance(lease)
+        await life.meter(InstanceState.STOPPED)
+        return life.enter(Phase.PAUSED, "its disk is kept and billed")
+    await steps.require_sound(life.spec.name, saved)
+    await life.saver.detach()
+    await disks.finish(life.spec)
+    life.disk = None
+    await release(lease, f"paused, with checkpoint {saved.sequence}", Conduct.GOOD)
+    life.lease = None
+    return life.enter(Phase.PAUSED, f"saved as checkpoint {saved.sequence}, and its machine let go")
 
 
 async def sleep(life: Life) -> None:
@@ -50,7 +83,13 @@ async def sleep(life: Life) -> None:
 
 
 async def resume(life: Life) -> None:
-    """The same machine if its GPU is still free, else the ladder, from the checkpoint made at the pause."""
+    """The same machine if its GPU is still free, else the ladder, from the checkpoint made at the pause.
+
+    Where the machine was let go, a new one is looked for, for as long as it takes.
+    """
+    if life.lease is None:
+        life.searches = max(life.searches, 1)  # it has had a machine: that there is none at the moment is no error
+        return life.enter(Phase.PLACING, "looking for a machine to go on")
     lease, asked = life.machine(), workflow.now()
     settler = life.settler("resume", asked)
     try:
@@ -63,7 +102,9 @@ async def resume(life: Life) -> None:
         life.wishes.take()
         return life.enter(Phase.STOPPING, "stopped while it was being resumed")
     if settled:
-        return await life.work_runs(settled.lease, settled.started_at, "resumed", head=settled.head, base=settled.head)
+        return await life.work_runs(
+            settled.lease, settled.started_at, "resumed", head=settled.head, base=settled.head, phases=settled.phases
+        )
     if settler.obstacle is None:
         why = "its GPU was taken while it was paused"
         return life.lose(_loss(life, Cause.OUTBID, why, asked))

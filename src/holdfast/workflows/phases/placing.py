@@ -53,7 +53,12 @@ async def place(life: Life) -> None:
         return life.enter(Phase.STOPPING, "stopped before it ran")
     if settled:
         return await life.work_runs(
-            settled.lease, settled.started_at, "placed", head=settled.head, base=settled.restored
+            settled.lease,
+            settled.started_at,
+            "placed",
+            head=settled.head,
+            base=settled.restored,
+            phases=settled.phases,
         )
     if life.searches == 1 and life.epoch == before and settler.market_answered:
         await life.end(Phase.FAILED, "no offer meets the spec")

@@ -1,0 +1,47 @@
+"""Activities on what a workload serves: wait until it can."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from holdfast.activities.beating import beating, waiting_since
+from holdfast.activities.translation import translated
+from holdfast.contracts import activities as acts
+from holdfast.contracts.errors import ErrorType
+from holdfast.hosts.health import ask_health
+from holdfast.hosts.pool import HostPool
+
+_ONE_ANSWER = timedelta(seconds=10)
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between two questions; a model loads for minutes
+
+
+class ServiceActivities:
+    """Stateless but for the pool of connections, which is an optimisation."""
+
+    def __init__(self, pool: HostPool) -> None:
+        self._pool = pool
+
+    @activity.defn
+    async def await_service(self, order: acts.AwaitServiceInput) -> acts.ServiceReady:
+        service, began, wait = order.service, waiting_since(), _FIRST_WAIT
+        async with beating():
+            while True:
+                with translated():
+                    session = await self._pool.session(order.lease)
+                    health = await ask_health(session, port=service.port, path=service.health, within=_ONE_ANSWER)
+                took = timedelta(seconds=time.monotonic() - began)
+                if health.fine:
+                    return acts.ServiceReady(
+                        after=max(took - health.first_byte, timedelta()), first_byte=health.first_byte
+                    )
+                if took > service.ready_within:
+                    within = f"{service.ready_within.total_seconds():g} s"
+                    message = (
+                        f"GET {service.health} on port {service.port} was not answered well in {within}: {health.said}"
+                    )
+                    raise ApplicationError(message, type=ErrorType.SERVICE_NOT_READY, non_retryable=True)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)

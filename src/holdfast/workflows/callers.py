@@ -1,0 +1,73 @@
+"""Who may send requests to an endpoint at this moment, and how long ago anybody did."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+from holdfast.contracts.endpoints import PASS_FOR, Holder, IdleNotice, WakeRequest
+
+GAPS_KEPT = 200
+_MOST_HOLDERS = 100
+"""Gateways have new names after each start: those of the dead are forgotten when their passes end."""
+
+
+class Callers:
+    """A gateway counts as calling until its pass is given back or has run out."""
+
+    def __init__(self, holders: Iterable[Holder], last_call: datetime | None, gaps: Iterable[timedelta]) -> None:
+        self._holders = {each.gateway: each for each in holders}
+        self.last_call = last_call  # when the last request ended, as far as is known; None: there was none
+        self.gaps = list(gaps)
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        return tuple(self._holders.values())
+
+    @property
+    def in_flight(self) -> int:
+        return sum(sum(each.in_flight.values()) for each in self._holders.values())
+
+    @property
+    def waiting(self) -> int:
+        return sum(each.waiting for each in self._holders.values())
+
+    def asked(self, request: WakeRequest) -> None:
+        """A gateway asks for a pass, or goes on with the one that it has."""
+        now = workflow.now()
+        if not self._holders and self.last_call is not None:
+            self.gaps = [*self.gaps, max(now - self.last_call, timedelta())][-GAPS_KEPT:]
+        if request.gateway not in self._holders and len(self._holders) >= _MOST_HOLDERS:
+            self._holders.pop(next(iter(self._holders)))
+        self._holders[request.gateway] = Holder(
+            gateway=request.gateway,
+            asked_at=now,
+            until=now + PASS_FOR,
+            in_flight=dict(request.in_flight),
+            waiting=request.waiting,
+        )
+
+    def gave_back(self, notice: IdleNotice) -> None:
+        if self._holders.pop(notice.gateway, None) is not None:
+            self._ended(workflow.now() - notice.quiet_for)
+
+    def forget_expired(self) -> None:
+        """A gateway that died has given nothing back."""
+        now = workflow.now()
+        for each in self.holders:
+            if each.until <= now:
+                del self._holders[each.gateway]
+                self._ended(each.until)
+
+    def next_expiry(self) -> datetime | None:
+        return min((each.until for each in self._holders.values()), default=None)
+
+    def are_off(self, replica: str, since: datetime) -> bool:
+        """No gateway has requests at this replica, and each has been told since then to send it no more."""
+        return all(each.asked_at > since and not each.in_flight.get(replica) for each in self._holders.values())
+
+    def load_of(self, replica: str) -> int:
+        return sum(each.in_flight.get(replica, 0) for each in self._holders.values())
+
+    def _ended(self, at: datetime) -> None:
+        self.last_call = at if self.last_call is None else max(self.last_call, at)

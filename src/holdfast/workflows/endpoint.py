@@ -1,0 +1,374 @@
+"""An HTTP service that sleeps while nobody calls, and wakes for the first who does.
+
+    COLD ──▶ WAKING ──▶ READY ──▶ DRAINING ──▶ PAUSED ──▶ WAKING …      any phase ──▶ STOPPED
+
+1. Gateways ask for passes; a pass says which replicas answer. While any gateway holds one, somebody may be calling.
+2. Decide how many replicas are wanted, and tell each of them what it is to be: awake or asleep. They are workloads, and
+   know by themselves how to come by a machine and how not to lose work.
+3. A replica whose process runs is asked until it can serve; then it stands in the passes.
+
+Holds throughout: a replica is told to sleep only when no gateway may send it anything, nor has anything there; each
+change of a replica is told by itself, and nothing is concluded from silence.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+
+from holdfast.contracts import names
+from holdfast.contracts.endpoints import (
+    PASS_FOR,
+    Costs,
+    EndpointInput,
+    EndpointPhase,
+    EndpointState,
+    EndpointStatus,
+    IdleNotice,
+    Pass,
+    Replica,
+    Route,
+    ScaleRequest,
+    Wake,
+    WakeRequest,
+    replica_name,
+)
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.workload import Phase, ReplicaWord
+from holdfast.workflows import replicas, steps
+from holdfast.workflows.callers import Callers
+from holdfast.workflows.cancelling import heed_cancel, to_its_end
+from holdfast.workflows.endpoint_face import EndpointFace
+from holdfast.workflows.failures import words_of
+from holdfast.workflows.sleepiness import Sleepiness
+
+ANSWER_WITHIN = timedelta(seconds=20)
+"""A gateway that waits for a wake is answered after so long at the latest, and asks again."""
+_SOON = timedelta(milliseconds=100)
+
+
+@workflow.defn(name=names.ENDPOINT)
+class EndpointWorkflow:
+    @workflow.init
+    def __init__(self, order: EndpointInput) -> None:
+        past = order.resume
+        self._spec = order.spec
+        self._workdir = order.workdir
+        self._tokens = order.token_hashes
+        self._replicas: dict[str, Replica] = {each.name: each for each in (past.replicas if past else ())}
+        costs = past.costs if past else Costs()
+        self._callers = Callers(past.holders if past else (), past.last_call if past else None, costs.gaps)
+        self._sleepiness = Sleepiness(order.spec, costs)
+        self._wakes = past.wakes if past else 0
+        self._face = EndpointFace(order.spec.name, past)
+        self._news = False
+        self._over = False
+        self._greetings: dict[str, asyncio.Task[None]] = {}
+
+    @workflow.run
+    async def run(self, order: EndpointInput) -> EndpointStatus:
+        try:
+            if order.resume is None:
+                await steps.record_endpoint(self._spec, self._tokens)
+            self._greet_whoever_runs()
+            while not self._over:
+                await self._turn()
+                if self._is_tired():
+                    workflow.continue_as_new(self._next_run())
+                await self._wait()
+            await to_its_end(self._end("removed"))
+        except (asyncio.CancelledError, FailureError) as err:
+            self._over = True  # whatever it was that nobody foresaw, no machine is left behind
+            await to_its_end(self._end("cancelled" if is_cancelled_exception(err) else str(err)))
+            raise
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.status()
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    @workflow.update
+    async def wake(self, request: WakeRequest) -> Pass:
+        """A gateway has requests, or keeps its pass. Answers as soon as a replica can serve, or after a while."""
+        self._callers.asked(request)
+        self._doubt(request.broken)
+        self._news = True
+        await _until(lambda: bool(self._routes()) or self._over, ANSWER_WITHIN)
+        return Pass(phase=self._face.phase, reason=self._face.reason, routes=self._routes(), valid_for=PASS_FOR)
+
+    @workflow.update
+    def scale(self, request: ScaleRequest) -> EndpointStatus:
+        given = {
+            key: value
+            for key, value in (("minimum", request.minimum), ("maximum", request.maximum))
+            if value is not None
+        }
+        self._spec = self._spec.model_copy(update={"scale": self._spec.scale.model_copy(update=given)})
+        self._news = True
+        return self.status()
+
+    @scale.validator
+    def _can_scale(self, request: ScaleRequest) -> None:
+        scale = self._spec.scale
+        low = scale.minimum if request.minimum is None else request.minimum
+        high = scale.maximum if request.maximum is None else request.maximum
+        if not (0 <= low <= high and high >= 1):
+            raise ApplicationError(f"cannot keep {low} to {high} replicas", type=ErrorType.INVALID_STATE)
+
+    @workflow.update
+    def sleep(self) -> EndpointStatus:
+        """Do not wait for the idle time. Who calls is served first, and whoever calls later wakes it again."""
+        self._sleepiness.hurry()
+        self._news = True
+        return self.status()
+
+    @workflow.update
+    async def set_tokens(self, token_hashes: tuple[str, ...]) -> EndpointStatus:
+        """Who may call from now on: SHA-256 of each token, in hex."""
+        self._tokens = tuple(token_hashes)
+        await steps.record_endpoint(self._spec, self._tokens)
+        return self.status()
+
+    @workflow.update
+    def remove(self) -> EndpointStatus:
+        """Let every replica go, and end."""
+        self._over = self._news = True
+        return self.status()
+
+    @workflow.signal
+    def idle(self, notice: IdleNotice) -> None:
+        """A gateway has no more requests."""
+        self._callers.gave_back(notice)
+        self._news = True
+
+    @workflow.signal
+    def replica_said(self, word: ReplicaWord) -> None:
+        """A workload of ours is in another phase."""
+        if (before := self._replicas.get(word.workload)) is None:
+            return
+        after = replicas.heard(before, word, workflow.now())
+        self._replicas[after.name] = after
+        if before.slept_from is not None and after.phase is Phase.PAUSED:
+            self._sleepiness.paused(workflow.now() - before.slept_from)
+        if after.phase is Phase.RUNNING and after.ready_at is None:
+            self._greet(after, word)
+        if before.phase is not after.phase:
+            self._face.note(f"{word.workload} is {word.phase}: {word.reason}")
+        self._news = True
+
+    @workflow.query
+    def status(self) -> EndpointStatus:
+        known = tuple(self._replicas.values())
+        after, why = self._sleepiness.after(known)
+        return EndpointStatus(
+            name=self._spec.name,
+            phase=self._face.phase,
+            reason=self._face.reason,
+            since=self._face.since,
+            replicas=known,
+            wanted=sum(each.wanted for each in known),
+            in_flight=self._callers.in_flight,
+            waiting=self._callers.waiting,
+            sleeps_after=after,
+            why_after=why,
+            hourly=self._face.hourly_of(known),
+            wakes=self._wakes,
+            tokens=len(self._tokens),
+        )
+
+    # --- phases --------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        """Decide, and tell the replicas. What is heard while they are told is for the next turn."""
+        self._news = False
+        self._callers.forget_expired()
+        awake = [each for each in self._replicas.values() if each.wanted]
+        wanted = self._sleepiness.wanted(self._callers, awake)
+        to_wake = self._whom_to_wake(wanted - len(awake))
+        to_sleep = self._who_may_sleep(awake, len(awake) - wanted)
+        self._show()
+        for each in to_wake:
+            await replicas.order_awake(each, self._spec, self._workdir)
+        for each in to_sleep:
+            if not await replicas.order_asleep(each, self._spec):
+                self._replicas[each.name] = Replica(name=each.name, failures=each.failures)
+        heed_cancel()
+
+    def _who_may_sleep(self, awake: list[Replica], too_many: int) -> list[Replica]:
+        """Those of the superfluous that have no callers left; the others get no new ones."""
+        now, asleep = workflow.now(), []
+        for each in self._whom_to_retire(awake, too_many):
+            leaving = each if each.leaving_since else replace(each, leaving_since=now)
+            if self._callers.are_off(each.name, leaving.leaving_since or now):
+                leaving = replace(leaving, wanted=False, slept_from=now, ready_at=None)
+                asleep.append(leaving)
+            self._replicas[each.name] = leaving
+        return asleep
+
+    def _whom_to_wake(self, missing: int) -> list[Replica]:
+        """Whoever has a disk first, then by number; one that just failed is left alone for a while."""
+        if missing <= 0:
+            return []
+        all_names = [replica_name(self._spec.name, number) for number in range(self._spec.scale.maximum)]
+        asleep = [each for name in all_names if not (each := self._replicas.get(name) or Replica(name=name)).wanted]
+        now = workflow.now()
+        fit = [each for each in asleep if each.not_before is None or each.not_before <= now]
+        best = sorted(fit, key=lambda each: (each.phase is None, each.lease is None))[:missing]
+        chosen = [replicas.wanted_awake(each, now) for each in best]
+        self._replicas.update((each.name, each) for each in chosen)
+        return chosen
+
+    def _whom_to_retire(self, awake: list[Replica], too_many: int) -> list[Replica]:
+        """Those that are leaving already, then those with the least to do. Who is wanted again stays."""
+        leaving = sorted(awake, key=lambda each: (each.leaving_since is None, self._callers.load_of(each.name)))
+        for each in leaving[max(too_many, 0) :]:
+            if each.leaving_since is not None:
+                self._replicas[each.name] = replace(each, leaving_since=None)
+        now = workflow.now()
+        return [each for each in leaving[: max(too_many, 0)] if each.not_before is None or each.not_before <= now]
+
+    async def _put_to_sleep(self, replica: Replica) -> None:
+        if not await replicas.order_asleep(replica, self._spec):
+            self._replicas[replica.name] = Replica(name=replica.name, failures=replica.failures)
+
+    def _greet_whoever_runs(self) -> None:
+        for each in self._replicas.values():
+            if each.wanted and each.phase is Phase.RUNNING and each.ready_at is None:
+                self._greet(each, None)
+
+    def _greet(self, replica: Replica, word: ReplicaWord | None) -> None:
+        """Ask a replica whose process has begun to run until it can serve. A process that is no more is not asked."""
+        if (earlier := self._greetings.pop(replica.name, None)) is not None:
+            earlier.cancel()
+        self._greetings[replica.name] = asyncio.create_task(self._until_it_serves(replica, word))
+
+    async def _until_it_serves(self, greeted: Replica, word: ReplicaWord | None) -> None:
+        assert greeted.lease is not None, "what runs has a machine"
+        try:
+            ready = await steps.await_service(greeted.lease, self._spec.service)
+        except ActivityError as err:
+            if not is_cancelled_exception(err) and self._is_still(greeted):
+                await self._cannot_serve(greeted, words_of(err))
+            return
+        if not self._is_still(greeted):
+            return
+        now, replica = workflow.now(), self._replicas[greeted.name]
+        self._replicas[greeted.name] = replace(replica, ready_at=now, failures=0, not_before=None)
+        self._wakes += 1
+        self._news = True
+        if word is not None and replica.asked_at is not None:
+            load = max(now - (replica.started_at or now) - ready.first_byte, timedelta())
+            phases = replicas.phases_of_wake(replica, word.phases, load=load, first_byte=ready.first_byte)
+            self._sleepiness.woke(now - replica.asked_at)
+            await steps.record_wake(
+                Wake(
+                    endpoint=self._spec.name,
+                    replica=replica.name,
+                    epoch=greeted.lease.epoch,
+                    woken_from=replica.woken_from,
+                    asked_at=replica.asked_at,
+                    ready_at=now,
+                    phases=phases,
+                )
+            )
+
+    async def _cannot_serve(self, replica: Replica, why: str) -> None:
+        """Nothing is paid for what does not serve: it goes, and is tried again later if somebody still calls."""
+        self._face.note(f"{replica.name} cannot serve and is ended: {why}")
+        self._replicas[replica.name] = replicas.failed(
+            replace(self._replicas[replica.name], wanted=False, reason=f"it cannot serve: {why}"), workflow.now()
+        )
+        self._news = True
+        await replicas.end(replica)
+
+    def _is_still(self, greeted: Replica) -> bool:
+        """Whether the same process is still meant to serve."""
+        now = self._replicas.get(greeted.name)
+        return now is not None and now.wanted and (now.lease, now.started_at) == (greeted.lease, greeted.started_at)
+
+    def _doubt(self, broken: tuple[str, ...]) -> None:
+        """A gateway got no answer from these machines: each is asked again before it gets more requests."""
+        for each in list(self._replicas.values()):
+            if each.lease is not None and each.lease.label in broken and each.ready_at is not None:
+                self._replicas[each.name] = replace(each, ready_at=None)
+                self._greet(self._replicas[each.name], None)
+
+    def _routes(self) -> tuple[Route, ...]:
+        return tuple(
+            Route(replica=each.name, lease=each.lease, port=self._spec.service.port)
+            for each in self._replicas.values()
+            if each.wanted and each.ready_at and each.leaving_since is None and each.lease is not None
+        )
+
+    async def _wait(self) -> None:
+        moments = [
+            *self._sleepiness.moments(self._callers, tuple(self._replicas.values())),
+            *(each.not_before for each in self._replicas.values() if each.not_before is not None),
+        ]
+        now = workflow.now()
+        left = min((each - now for each in moments if each > now), default=None)
+        await _until(lambda: self._news, None if left is None else left + _SOON)
+
+    async def _end(self, reason: str) -> None:
+        """Every replica is ended, and said so itself; then there is nothing that could be billed."""
+        for greeting in self._greetings.values():
+            greeting.cancel()
+        known = [each for each in self._replicas.values() if each.phase is not None or each.wanted]
+        self._replicas = {each.name: replace(each, wanted=False, ready_at=None) for each in known}
+        for each in known:
+            await replicas.end(each)
+        self._show(f"ending: {reason}")
+        await steps.until_ended(tuple(names.workload_id(each.name) for each in known))
+        self._replicas = {}
+        await steps.close_endpoint(self._spec.name)
+        self._face.show(EndpointPhase.STOPPED, reason, (), 0)
+
+    def _show(self, reason: str = "") -> None:
+        self._face.show(self._phase(), reason or self._why(), tuple(self._replicas.values()), self._callers.in_flight)
+
+    def _phase(self) -> EndpointPhase:
+        known = self._replicas.values()
+        if self._routes():
+            return EndpointPhase.READY
+        if any(each.wanted and each.leaving_since is None for each in known):
+            return EndpointPhase.WAKING
+        if any(each.wanted or each.phase not in (None, Phase.PAUSED) for each in known):
+            return EndpointPhase.DRAINING
+        return EndpointPhase.PAUSED if any(each.phase is Phase.PAUSED for each in known) else EndpointPhase.COLD
+
+    def _why(self) -> str:
+        """What a caller who waits would like to know: of the replica that does not come, its own words."""
+        known = self._replicas.values()
+        if serving := sum(each.ready_at is not None for each in known):
+            return f"{serving} of {self._spec.scale.maximum} serve"
+        of_interest = [each for each in known if each.wanted or each.failures]
+        return "; ".join(f"{each.name}: {each.reason}" for each in of_interest if each.reason) or "nobody calls"
+
+    def _is_tired(self) -> bool:
+        return (
+            workflow.info().is_continue_as_new_suggested()
+            and workflow.all_handlers_finished()
+            and not self._news
+            and not self._over
+        )
+
+    def _next_run(self) -> EndpointInput:
+        state = EndpointState(
+            phase=self._face.phase,
+            since=self._face.since,
+            replicas=tuple(self._replicas.values()),
+            holders=self._callers.holders,
+            last_call=self._callers.last_call,
+            wakes=self._wakes,
+            costs=self._sleepiness.costs(self._callers.gaps),
+        )
+        return EndpointInput(spec=self._spec, token_hashes=self._tokens, workdir=self._workdir, resume=state)
+
+
+async def _until(happened: Callable[[], bool], within: timedelta | None) -> None:
+    try:
+        await workflow.wait_condition(happened, timeout=within, timeout_summary="before it is looked at again")
+    except TimeoutError:
+        return

@@ -1,0 +1,129 @@
+"""What an endpoint does with the workloads behind it: start one, wake it, put it to sleep, end it."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
+
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.endpoints import EndpointSpec, Replica, WakePhases, WokenFrom
+from holdfast.contracts.incidents import Phases
+from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.workload import Phase, ReplicaWord, Want, WorkloadInput
+from holdfast.workflows import steps
+from holdfast.workflows.cancelling import heed_cancel
+
+FIRST_TRY_AGAIN, LONGEST_TRY_AGAIN = timedelta(seconds=15), timedelta(hours=1)
+
+
+def spec_of(endpoint: EndpointSpec, name: str) -> WorkloadSpec:
+    return endpoint.workload.model_copy(update={"name": name})
+
+
+async def order_awake(replica: Replica, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> None:
+    """Tell it, or start it where there is none."""
+    want = Want(awake=True, reason="somebody calls")
+    if replica.phase is None or not await _told(replica.name, want):
+        await _start(replica.name, endpoint, workdir)
+
+
+async def order_asleep(replica: Replica, endpoint: EndpointSpec) -> bool:
+    """False: there is no such workload any more."""
+    return await _told(replica.name, Want(awake=False, mode=endpoint.sleep.mode, reason="nobody calls"))
+
+
+async def end(replica: Replica) -> None:
+    """It has nothing that is worth a last save: cancelled, it lets its machine go."""
+    with suppress(FailureError):
+        await workflow.get_external_workflow_handle(names.workload_id(replica.name)).cancel()
+
+
+async def _told(name: str, want: Want) -> bool:
+    try:
+        await workflow.get_external_workflow_handle(names.workload_id(name)).signal("want", want)
+    except FailureError:
+        heed_cancel()
+        return False
+    heed_cancel()
+    return True
+
+
+async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> None:
+    order = WorkloadInput(
+        spec=spec_of(endpoint, name),
+        workdir=replace(workdir, workload=name) if workdir else None,
+        owner=names.endpoint_id(endpoint.name),
+    )
+    try:
+        started = await workflow.start_child_workflow(
+            names.WORKLOAD,
+            order,
+            id=names.workload_id(name),
+            task_queue=names.CONTROL_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"replica of {endpoint.name}",
+            search_attributes=workflow.info().typed_search_attributes,
+        )
+        steps.unheard(started)
+    except WorkflowAlreadyStartedError:
+        workflow.logger.info("%s is there already, and says of itself how it is", name)
+
+
+def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:
+    """What is known of a replica after a word of its own."""
+    gone = word.phase.is_final
+    known = replace(
+        replica,
+        phase=None if gone else word.phase,
+        reason=word.reason,
+        lease=None if gone else word.lease,
+        started_at=word.started_at,
+    )
+    if word.phase is Phase.RUNNING and replica.wanted and _same_process(replica, word):
+        return known
+    known = replace(known, ready_at=None)
+    match word.phase:
+        case Phase.RUNNING if not replica.wanted:  # it could not be put to sleep, and goes on
+            return failed(replace(known, wanted=True, leaving_since=None, slept_from=None), now)
+        case Phase.FAILING_OVER if replica.ready_at is not None:
+            return replace(known, asked_at=now, woken_from=WokenFrom.FAILOVER)
+        case Phase.PAUSED if replica.wanted:
+            return failed(replace(known, wanted=False), now)
+        case _ if gone and replica.wanted:
+            return failed(replace(known, wanted=False), now)
+    return known
+
+
+def failed(replica: Replica, now: datetime) -> Replica:
+    """It did not do what was wanted: not to be tried again for a while, a longer one each time."""
+    wait = min(FIRST_TRY_AGAIN * 2 ** min(replica.failures, 20), LONGEST_TRY_AGAIN)
+    return replace(replica, failures=replica.failures + 1, not_before=now + wait)
+
+
+def wanted_awake(replica: Replica, now: datetime) -> Replica:
+    came_from = WokenFrom.COLD
+    if replica.phase is Phase.PAUSED:
+        came_from = WokenFrom.STOP if replica.lease is not None else WokenFrom.CHECKPOINT
+    return replace(replica, wanted=True, leaving_since=None, slept_from=None, asked_at=now, woken_from=came_from)
+
+
+def phases_of_wake(replica: Replica, phases: Phases | None, *, load: timedelta, first_byte: timedelta) -> WakePhases:
+    """The workload tells where the time went until its process ran."""
+    before = phases or Phases()
+    return WakePhases(
+        place=before.detect + before.decide + before.provision,
+        boot=before.boot,
+        connect=before.connect,
+        fetch=before.restore + before.start,
+        load=load,
+        first_byte=first_byte,
+    )
+
+
+def _same_process(replica: Replica, word: ReplicaWord) -> bool:
+    return replica.started_at == word.started_at and replica.lease == word.lease
