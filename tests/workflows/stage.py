@@ -41,6 +41,7 @@ class Stage(Interceptor):
                 (names.CONTROL_QUEUE, any_world.control_activities()),
                 (names.provider_queue(PROVIDER), any_world.provider_activities()),
                 (names.HOSTS_QUEUE, any_world.host_activities()),
+                (names.ANALYSIS_QUEUE, any_world.analysis_activities()),
             ):
                 await stack.enter_async_context(
                     Worker(self._client, task_queue=queue, activities=bodies, **self._common)

@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.endpoints import replica_name
 from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, PriceSpec, WorkloadSpec
 from holdfast.contracts.workload import FailoverRequest, Phase, StopRequest, WorkloadInput, WorkloadStatus
 from tests.workflows.stage import Stage
@@ -29,6 +30,7 @@ PATIENCE = 120.0
 """Seconds before a condition that never comes true fails its test; says nothing about speed."""
 
 
+REPLICAS = 3
 SUGGESTS_CONTINUE_AS_NEW = 150
 """Events; see the servers in `conftest.py`."""
 
@@ -138,9 +140,14 @@ class Story:
 
 
 def a_story(client: Client, stage: Stage) -> Story:
-    """A workload named after nobody else's, in a world of its own; so is a pool that is called p and its name."""
+    """A workload named after nobody else's, in a world of its own; so is a pool that is called p and its name.
+
+    Of an endpoint of this name the first replica lives in the same world.
+    """
     name = f"w{uuid.uuid4().hex[:10]}"
     stage.worlds[name] = stage.worlds[f"p{name}"] = stage.worlds[names.pool_record(f"p{name}")] = World()
+    for replica in range(REPLICAS):  # of an endpoint of this name: each has a market of its own, for itself
+        stage.worlds[replica_name(name, replica)] = stage.worlds[name] if replica == 0 else World()
     return Story(client, stage.worlds[name], name)
 
 

@@ -6,12 +6,14 @@ and read from it what the story did. Nothing in it decides anything that the pro
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from temporalio import activity
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.machines import put_on_record
@@ -20,7 +22,7 @@ from holdfast.activities.recording import recorded
 from holdfast.activities.resuming import restore_then_start
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
-from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
 from holdfast.contracts.disks import (
     CopyOutcome,
     CopyPlan,
@@ -30,6 +32,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
+from holdfast.contracts.endpoints import Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
@@ -99,6 +102,7 @@ class World:
         self.search_is_down = False
         self.save_fails = False
         self.saves_hang = False
+        self.saves_rot = False  # what is saved cannot be read back
         self.restless = ""  # a file that changes whenever it is read
         self.api_is_down = False
         self.key_is_refused = False
@@ -110,6 +114,9 @@ class World:
         self.firm_too = False  # a provider that knows no spot offers what it has, whatever terms are asked for
         self.store_is_down = False
         self.boots = True
+        self.serves = True  # what runs answers its health check
+        self.endpoint: acts.RecordEndpointInput | None = None  # as gateways know it
+        self.wakes: list[Wake] = []
         self.slow_to_boot: set[str] = set()  # machine ids
         self.age = timedelta()  # of work that starts: it may have started long ago, and be watched since
         self.work_takes: list[int] = []  # exit codes: a started work that ends at once, in order
@@ -260,6 +267,24 @@ class World:
     @activity.defn
     async def strategy_records(self) -> list[StrategyRecord]:
         return list(self.recoveries)
+
+    @activity.defn
+    async def record_endpoint(self, order: acts.RecordEndpointInput) -> None:
+        self.endpoint = order
+
+    @activity.defn
+    async def close_endpoint(self, name: str) -> None:
+        self.endpoint = None
+
+    @activity.defn
+    async def record_wake(self, wake: Wake) -> None:
+        self.wakes.append(wake)
+
+    @activity.defn
+    async def until_ended(self, workflow_ids: list[str]) -> None:
+        for each in workflow_ids:
+            with suppress(WorkflowFailureError):
+                await activity.client().get_workflow_handle(each).result()
 
     @activity.defn
     async def record_lease(self, lease: Lease) -> None:
@@ -558,6 +583,19 @@ class World:
         return acts.ReachResult(reach=reach, at=datetime.now(UTC))
 
     @activity.defn
+    async def await_service(self, order: acts.AwaitServiceInput) -> acts.ServiceReady:
+        if not self.serves:
+            raise ApplicationError("port 8000 is not open yet", type=ErrorType.SERVICE_NOT_READY, non_retryable=True)
+        self._converse("await_service", order.lease)
+        return acts.ServiceReady(after=timedelta(), first_byte=timedelta(milliseconds=3))
+
+    @activity.defn
+    async def verify_checkpoint(self, order: acts.VerifyInput) -> VerifySummary:
+        corrupt = ("chunk 17",) if order.manifest in self.rotten or self.saves_rot else ()
+        self.order.append(f"verify {order.manifest}")
+        return VerifySummary(manifest=order.manifest, chunks=1, bytes_read=1, corrupt=corrupt, duration=timedelta())
+
+    @activity.defn
     async def stop_work(self, order: acts.StopWorkInput) -> None:
         self._converse("stop_work", order.lease).running = False
         self.order.append("stop work")
@@ -618,6 +656,10 @@ class World:
             self.claim_standby,
             self.pool_demand,
             self.hand_over_standby,
+            self.record_endpoint,
+            self.close_endpoint,
+            self.record_wake,
+            self.until_ended,
             self.commit_checkpoint,
             self.read_head,
             self.plan_disk_copy,
@@ -654,7 +696,11 @@ class World:
             self.try_reach,
             self.stop_work,
             self.save_checkpoint,
+            self.await_service,
         ]
+
+    def analysis_activities(self) -> list[Any]:
+        return [self.verify_checkpoint]
 
 
 def a_checkpoint(workload: str, epoch: int, sequence: int, reason: SaveReason) -> CheckpointRef:

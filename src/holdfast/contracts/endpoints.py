@@ -24,8 +24,6 @@ ENDPOINT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
 MOST_REPLICAS = 50
 RESERVED = ("v1", "healthz", "metrics")
 """First parts of a path that the gateway keeps for itself."""
-PASS_FOR = timedelta(minutes=5)
-"""How long a gateway may send requests to replicas after it last asked. One that dies keeps them awake so long."""
 LINGER = timedelta(seconds=5)
 """How long a gateway without requests keeps its pass before it gives it back."""
 
@@ -121,6 +119,12 @@ class DoorSpec(Strict):
         le=HOUR,
         description="how long a request is held before it is answered with 503",
     )
+    pass_for: Duration = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=5),
+        le=HOUR,
+        description="how long a gateway may send after it last asked; one that dies keeps replicas awake so long",
+    )
     body_mb: float = Field(default=32, gt=0, le=4096, description="the largest request")
     patience: Duration = Field(
         default=timedelta(minutes=10),
@@ -205,7 +209,7 @@ class Pass:
     phase: EndpointPhase
     reason: str = ""
     routes: tuple[Route, ...] = ()  # empty: none is awake yet; ask again
-    valid_for: timedelta = PASS_FOR
+    valid_for: timedelta
 
 
 @dataclass(frozen=True, kw_only=True)

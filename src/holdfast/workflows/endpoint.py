@@ -21,7 +21,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
-    PASS_FOR,
     Costs,
     EndpointInput,
     EndpointPhase,
@@ -38,8 +37,8 @@ from holdfast.contracts.endpoints import (
 )
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.workload import Phase, ReplicaWord
+from holdfast.policy.callers import Callers
 from holdfast.workflows import replicas, steps
-from holdfast.workflows.callers import Callers
 from holdfast.workflows.cancelling import heed_cancel, to_its_end
 from holdfast.workflows.endpoint_face import EndpointFace
 from holdfast.workflows.failures import words_of
@@ -76,7 +75,7 @@ class EndpointWorkflow:
             self._greet_whoever_runs()
             while not self._over:
                 await self._turn()
-                if self._is_tired():
+                if await self._is_tired():
                     workflow.continue_as_new(self._next_run())
                 await self._wait()
             await to_its_end(self._end("removed"))
@@ -92,11 +91,15 @@ class EndpointWorkflow:
     @workflow.update
     async def wake(self, request: WakeRequest) -> Pass:
         """A gateway has requests, or keeps its pass. Answers as soon as a replica can serve, or after a while."""
-        self._callers.asked(request)
+        news = self._callers.asked(request, workflow.now(), pass_for=self._spec.door.pass_for)
+        tired = workflow.info().is_continue_as_new_suggested()
+        self._news = news or tired or bool(request.broken) or self._news
         self._doubt(request.broken)
-        self._news = True
-        await _until(lambda: bool(self._routes()) or self._over, ANSWER_WITHIN)
-        return Pass(phase=self._face.phase, reason=self._face.reason, routes=self._routes(), valid_for=PASS_FOR)
+        if not self._routes():
+            await _until(lambda: bool(self._routes()) or self._over, ANSWER_WITHIN)
+        return Pass(
+            phase=self._face.phase, reason=self._face.reason, routes=self._routes(), valid_for=self._spec.door.pass_for
+        )
 
     @workflow.update
     def scale(self, request: ScaleRequest) -> EndpointStatus:
@@ -140,7 +143,7 @@ class EndpointWorkflow:
     @workflow.signal
     def idle(self, notice: IdleNotice) -> None:
         """A gateway has no more requests."""
-        self._callers.gave_back(notice)
+        self._callers.gave_back(notice, workflow.now())
         self._news = True
 
     @workflow.signal
@@ -183,7 +186,7 @@ class EndpointWorkflow:
     async def _turn(self) -> None:
         """Decide, and tell the replicas. What is heard while they are told is for the next turn."""
         self._news = False
-        self._callers.forget_expired()
+        self._callers.forget_expired(workflow.now())
         awake = [each for each in self._replicas.values() if each.wanted]
         wanted = self._sleepiness.wanted(self._callers, awake)
         to_wake = self._whom_to_wake(wanted - len(awake))
@@ -346,13 +349,12 @@ class EndpointWorkflow:
         of_interest = [each for each in known if each.wanted or each.failures]
         return "; ".join(f"{each.name}: {each.reason}" for each in of_interest if each.reason) or "nobody calls"
 
-    def _is_tired(self) -> bool:
-        return (
-            workflow.info().is_continue_as_new_suggested()
-            and workflow.all_handlers_finished()
-            and not self._news
-            and not self._over
-        )
+    async def _is_tired(self) -> bool:
+        """What is news by then is looked at by the next run, which begins with a look."""
+        if self._over or not workflow.info().is_continue_as_new_suggested():
+            return False
+        await _until(workflow.all_handlers_finished, _SOON)  # they end in the same moment, and after us
+        return workflow.all_handlers_finished() and not self._over
 
     def _next_run(self) -> EndpointInput:
         state = EndpointState(

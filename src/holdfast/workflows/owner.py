@@ -7,8 +7,6 @@ from holdfast.contracts.workload import Phase, ReplicaWord
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 
-_PASSED_OVER = (Phase.SUSPECT,)
-"""A machine of which nothing is known yet goes on serving: only what comes of it is told."""
 Stand = tuple[Phase, str, int, object]
 
 
@@ -16,7 +14,7 @@ async def keep_owner_told(life: Life) -> None:
     """For ever; to be cancelled with the workload's end, of which the owner must be told last."""
     told: list[Stand] = []
     while True:
-        await workflow.wait_condition(lambda: _stand(life) not in told and life.face.phase not in _PASSED_OVER)
+        await workflow.wait_condition(lambda: _is_to_be_told(life) and _stand(life) not in told)
         told[:] = [_stand(life)]
         await tell_owner(life)
 
@@ -36,6 +34,12 @@ async def tell_owner(life: Life) -> None:
     except FailureError:
         heed_cancel()
         workflow.logger.info("nobody answers as %s, who owns %s", life.owner, life.spec.name)
+
+
+def _is_to_be_told(life: Life) -> bool:
+    """Not that a machine is doubted: it goes on serving until something comes of that. Nor what is half done."""
+    half_done = life.face.phase is Phase.RUNNING and life.lease is None
+    return life.face.phase is not Phase.SUSPECT and not half_done
 
 
 def _stand(life: Life) -> Stand:

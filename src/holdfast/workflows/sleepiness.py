@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 from holdfast.contracts.endpoints import Costs, EndpointSpec, Replica
-from holdfast.workflows.callers import Callers
+from holdfast.policy.callers import Callers
 
 _KEPT = 20
 _UNMEASURED = timedelta(minutes=5)

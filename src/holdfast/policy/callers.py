@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from temporalio import workflow
-
-from holdfast.contracts.endpoints import PASS_FOR, Holder, IdleNotice, WakeRequest
+from holdfast.contracts.endpoints import Holder, IdleNotice, WakeRequest
 
 GAPS_KEPT = 200
 _MOST_HOLDERS = 100
@@ -32,9 +30,9 @@ class Callers:
     def waiting(self) -> int:
         return sum(each.waiting for each in self._holders.values())
 
-    def asked(self, request: WakeRequest) -> None:
-        """A gateway asks for a pass, or goes on with the one that it has."""
-        now = workflow.now()
+    def asked(self, request: WakeRequest, now: datetime, *, pass_for: timedelta) -> bool:
+        """A gateway asks for a pass, or goes on with the one that it has; whether that is any news."""
+        before = self._holders.get(request.gateway)
         if not self._holders and self.last_call is not None:
             self.gaps = [*self.gaps, max(now - self.last_call, timedelta())][-GAPS_KEPT:]
         if request.gateway not in self._holders and len(self._holders) >= _MOST_HOLDERS:
@@ -42,18 +40,18 @@ class Callers:
         self._holders[request.gateway] = Holder(
             gateway=request.gateway,
             asked_at=now,
-            until=now + PASS_FOR,
+            until=now + pass_for,
             in_flight=dict(request.in_flight),
             waiting=request.waiting,
         )
+        return before is None or (before.in_flight, before.waiting) != (dict(request.in_flight), request.waiting)
 
-    def gave_back(self, notice: IdleNotice) -> None:
+    def gave_back(self, notice: IdleNotice, now: datetime) -> None:
         if self._holders.pop(notice.gateway, None) is not None:
-            self._ended(workflow.now() - notice.quiet_for)
+            self._ended(now - notice.quiet_for)
 
-    def forget_expired(self) -> None:
+    def forget_expired(self, now: datetime) -> None:
         """A gateway that died has given nothing back."""
-        now = workflow.now()
         for each in self.holders:
             if each.until <= now:
                 del self._holders[each.gateway]

@@ -1,0 +1,231 @@
+"""An endpoint sleeps while nobody calls, wakes for whoever does, and never leaves a machine behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import pytest_asyncio
+from temporalio.service import RPCError
+
+from holdfast.contracts import names
+from holdfast.contracts.endpoints import DoorSpec, EndpointPhase, EndpointStatus, ScaleSpec, SleepSpec, WokenFrom
+from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.spec import PauseMode
+from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status
+from tests.workflows.stories import Story
+
+LETS_GO = SleepSpec(after=timedelta(seconds=1), least=timedelta(), mode=PauseMode.CHECKPOINT)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def leftovers(story: Story) -> AsyncIterator[None]:
+    """What a failed test left running ends with it."""
+    yield
+    for workflow_id in [names.endpoint_id(story.name), *(names.workload_id(f"{story.name}-r{n}") for n in range(3))]:
+        with suppress(RPCError):  # over already, or never begun: either is what we want
+            await story.client.get_workflow_handle(workflow_id).terminate("the test is over")
+
+
+pytestmark = pytest.mark.usefixtures("leftovers")
+
+
+async def asleep(story: Story, handle: Handle) -> EndpointStatus:
+    """Called once, and left alone until it sleeps."""
+    await call(handle)
+    await hang_up(handle)
+    return await comes_to(handle, EndpointPhase.PAUSED)
+
+
+async def woke(story: Story, *woken_from: WokenFrom) -> None:
+    """These wakes are on record, and no more."""
+    await story.until(lambda: len(story.world.wakes) >= len(woken_from))
+    assert [each.woken_from for each in story.world.wakes] == list(woken_from)
+
+
+async def test_nothing_is_rented_until_somebody_calls(story: Story):
+    handle = await begin(story)
+    assert (await comes_to(handle, EndpointPhase.COLD)).hourly == 0
+    assert story.world.machines == {}
+    given = await call(handle)
+    assert [each.replica for each in given.routes] == [f"{story.name}-r0"]
+    assert given.routes[0].lease.instance_id == "i1"
+    await woke(story, WokenFrom.COLD)
+
+
+async def test_it_sleeps_when_nobody_calls_and_wakes_on_its_own_machine(story: Story):
+    handle = await begin(story)
+    found = await asleep(story, handle)
+    assert story.world.newest().instance.state is InstanceState.STOPPED
+    assert found.wanted == 0
+    given = await call(handle)
+    assert (given.routes[0].lease.instance_id, given.routes[0].lease.epoch) == ("i1", 2)
+    await woke(story, WokenFrom.COLD, WokenFrom.STOP)
+
+
+async def test_asleep_by_checkpoint_nothing_is_billed_and_the_next_machine_has_the_state(story: Story):
+    handle = await begin(story, sleep=LETS_GO)
+    found = await asleep(story, handle)
+    await story.until(lambda: story.world.alive == [])
+    assert found.hourly == Decimal(0)
+    last = story.world.heads[-1].manifest
+    assert story.world.order.index(f"verify {last}") < story.world.order.index("destroy i1")
+    given = await call(handle)
+    assert given.routes[0].lease.instance_id == "i2"
+    assert story.world.newest().restored == last
+    await woke(story, WokenFrom.COLD, WokenFrom.CHECKPOINT)
+
+
+async def test_a_checkpoint_that_cannot_be_read_back_keeps_the_machine(story: Story):
+    handle = await begin(story, sleep=LETS_GO)
+    await call(handle)
+    story.world.saves_rot = True
+    await hang_up(handle)
+    await story.until(lambda: any(each.startswith("verify") for each in story.world.order))
+    given = await call(handle)
+    assert given.routes[0].lease.instance_id == "i1"
+    assert "destroy i1" not in story.world.order
+
+
+async def test_a_store_that_is_down_keeps_it_awake_and_serving(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    story.world.store_is_down = True
+    await hang_up(handle)
+    async with asyncio.timeout(60):
+        while "store does not answer" not in (found := await status(handle)).replicas[0].reason:
+            await asyncio.sleep(0.05)
+    assert found.replicas[0].wanted
+    assert "stop work" not in story.world.order
+    assert (await call(handle)).routes[0].lease.epoch == 1
+
+
+async def test_whoever_holds_a_pass_is_never_put_to_sleep_under(story: Story):
+    handle = await begin(story)
+    await call(handle, gateway="g1")
+    await call(handle, gateway="g2")
+    await hang_up(handle, gateway="g1")
+    await asyncio.sleep(2.5)  # more than the idle time: nothing that could be waited for happens
+    assert (await status(handle)).phase is EndpointPhase.READY
+    await hang_up(handle, gateway="g2")
+    await comes_to(handle, EndpointPhase.PAUSED)
+
+
+async def test_a_gateway_that_died_keeps_it_awake_no_longer_than_its_pass(story: Story):
+    handle = await begin(story, door=DoorSpec(pass_for=timedelta(seconds=5)))
+    await call(handle)
+    await comes_to(handle, EndpointPhase.PAUSED)
+
+
+async def test_many_calls_at_once_are_one_wake(story: Story):
+    handle = await begin(story)
+    await asleep(story, handle)
+    given = await asyncio.gather(*(call(handle, gateway=f"g{n}", waiting=20) for n in range(5)))
+    assert {each.routes[0].lease.epoch for each in given} == {2}
+    await woke(story, WokenFrom.COLD, WokenFrom.STOP)
+
+
+async def test_a_call_while_it_falls_asleep_wakes_it_again(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    story.world.moments.hold("stop_instance 1 begins")
+    await hang_up(handle)
+    await story.moment("stop_instance 1 begins")
+    calling = asyncio.create_task(call(handle))
+    story.world.moments.go_on()
+    assert (await calling).routes[0].lease.epoch == 2
+
+
+async def test_a_gpu_that_was_taken_meanwhile_is_replaced_and_the_state_is_kept(story: Story):
+    handle = await begin(story)
+    await asleep(story, handle)
+    story.world.gpu_is_taken = True
+    given = await call(handle)
+    assert given.routes[0].lease.instance_id == "i2"
+    assert story.world.newest().restored == story.world.saves[-1].manifest
+    await story.until(lambda: story.world.alive == ["i2"])
+
+
+async def test_a_machine_that_is_lost_stands_in_no_pass_until_another_one_serves(story: Story):
+    handle = await begin(story)
+    first = await call(handle)
+    story.world.moments.hold("await_service 2 begins")
+    story.world.outbid(story.world.newest())
+    await story.moment("await_service 2 begins")
+    assert (await status(handle)).phase is EndpointPhase.WAKING
+    story.world.moments.go_on()
+    after = await call(handle)
+    assert after.routes[0].lease.instance_id != first.routes[0].lease.instance_id
+    await woke(story, WokenFrom.COLD, WokenFrom.FAILOVER)
+
+
+async def test_what_a_gateway_cannot_reach_is_asked_again_before_it_gets_requests(story: Story):
+    handle = await begin(story)
+    label = (await call(handle)).routes[0].lease.label
+    given = await call(handle, broken=(label,))
+    assert given.routes[0].lease.label == label
+    assert story.world.moments.reached("await_service 2 is done")
+
+
+async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_says_why(story: Story):
+    story.world.serves = False
+    handle = await begin(story)
+    calling = asyncio.create_task(call(handle))
+    async with asyncio.timeout(60):
+        while "cannot serve" not in (await status(handle)).reason:
+            await asyncio.sleep(0.05)
+    await story.until(lambda: bool(story.world.machines) and story.world.alive == [])
+    assert "port 8000 is not open yet" in (await status(handle)).reason
+    calling.cancel()
+
+
+async def test_removed_it_leaves_no_machine_and_no_replica(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    await handle.execute_update("remove")
+    ended: EndpointStatus = await story.client.get_workflow_handle(handle.id, result_type=EndpointStatus).result()
+    assert ended.phase is EndpointPhase.STOPPED
+    assert story.world.alive == []
+    assert story.world.endpoint is None
+
+
+async def test_cancelled_it_leaves_no_machine_either(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    await handle.cancel()
+    await story.until(lambda: story.world.machines != {} and story.world.alive == [])
+
+
+async def test_more_callers_than_one_replica_serves_wake_another(story: Story):
+    handle = await begin(story, scale=ScaleSpec(in_flight=2, maximum=2))
+    await call(handle)
+    async with asyncio.timeout(60):
+        while len((given := await call(handle, in_flight={f"{story.name}-r0": 2}, waiting=2)).routes) < 2:
+            await asyncio.sleep(0.1)
+    assert {each.replica for each in given.routes} == {f"{story.name}-r0", f"{story.name}-r1"}
+
+
+async def test_a_server_that_ends_at_once_is_tried_again_later_and_not_for_ever_at_once(story: Story):
+    story.world.work_takes = [1]
+    handle = await begin(story)
+    calling = asyncio.create_task(call(handle))
+    async with asyncio.timeout(60):
+        while not (found := await status(handle)).replicas or not found.replicas[0].failures:
+            await asyncio.sleep(0.05)
+    assert "the command ended with code 1" in found.replicas[0].reason
+    await story.until(lambda: story.world.alive == [])
+    await calling  # after a pause it is tried again, and serves
+
+
+async def test_a_long_life_goes_on_in_new_runs_and_forgets_nothing(long_story: Story):
+    handle = await begin(long_story)
+    first = (await handle.describe()).run_id
+    given = await call(handle)
+    async with asyncio.timeout(120):
+        while (await handle.describe()).run_id == first:
+            assert (await call(handle)).routes == given.routes
+    assert (await status(handle)).wakes == 1
+    await handle.execute_update("remove")
+    await handle.result()
