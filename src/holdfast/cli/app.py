@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "resume": ("resume", "resume", "Start a paused workload again."),
     "stop": ("stop", "stop", "End a workload and let its machine go."),
     "pool": ("pool", "app", "Keep machines ready to take over."),
+    "endpoint": ("endpoint", "app", "Serve HTTP from machines that sleep while nobody calls."),
     "checkpoint": ("checkpoint", "app", "Save, list, verify, restore and forget checkpoints."),
     "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),
     "why": ("why", "why", "Explain why a machine was chosen, and why others were not."),

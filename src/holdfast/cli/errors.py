@@ -40,6 +40,7 @@ TABLE: Final = (
     Row("holdfast.client.errors.UnknownWorkload", 4, "no workload of this name"),
     Row("holdfast.client.errors.UnknownIncident", 4, "no incident of this epoch"),
     Row("holdfast.client.errors.UnknownPool", 4, "no pool of this name"),
+    Row("holdfast.client.errors.UnknownEndpoint", 4, "no endpoint of this name"),
     Row("holdfast.client.errors.UnknownMachine", 4, "no machine of this id is remembered"),
     Row("holdfast.client.errors.NoOffers", 5, "no machine fits within the limits; nothing was rented"),
     Row("holdfast.client.errors.SecretMissing", 6, "a secret that the spec names is not there; nothing was rented"),

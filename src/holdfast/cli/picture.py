@@ -1,15 +1,16 @@
-"""Pictures of recoveries: one bar for each incident, with its phases in colours.
+"""Pictures of recoveries and of wakes: one bar for each, with its phases in colours.
 
 matplotlib is imported when a picture is drawn: it takes longer to load than most commands take to run.
 """
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from holdfast.cli.errors import UsageProblem
+from holdfast.contracts.endpoints import Wake, WakePhases
 from holdfast.contracts.incidents import Incident, Phases
 
 SUFFIXES: Final = (".png", ".svg")
@@ -26,6 +27,14 @@ _COLOURS: Final = {
     "restore": "#009e73",
     "start": "#cc79a7",
     "progress": "#999999",
+}
+_WAKING: Final = {
+    "place": "#e69f00",
+    "boot": "#56b4e9",
+    "connect": "#0072b2",
+    "fetch": "#009e73",
+    "load": "#cc79a7",
+    "first_byte": "#999999",
 }
 _INK: Final = "#2e3440"
 _LEGEND_BELOW: Final = 0.55  # inches
@@ -48,48 +57,78 @@ def draw(path: Path, incidents: Sequence[Incident], *, title: str, objective: ti
     Raises:
         OSError: the file cannot be written.
     """
+    shown = incidents[-MOST:]
+    bars = [_Bar(_label(each), _parts(each.phases, _COLOURS), _told(each)) for each in shown]
+    _draw(path, bars, _COLOURS, title=title, axis="seconds since the last sign of life", objective=objective)
+
+
+def draw_wakes(path: Path, wakes: Sequence[Wake], *, title: str) -> None:
+    """The same for the wakes of an endpoint. Raises OSError: the file cannot be written."""
+    bars = [
+        _Bar(f"{each.asked_at:%d %b %H:%M:%S}  {each.woken_from.value}", _parts(each.phases, _WAKING), "")
+        for each in wakes[-MOST:]
+    ]
+    _draw(path, bars, _WAKING, title=title, axis="seconds since somebody called", objective=None)
+
+
+@dataclass(frozen=True)
+class _Bar:
+    label: str
+    parts: Mapping[str, float]  # seconds
+    told: str  # after the sum
+
+
+def _parts(phases: Phases | WakePhases, colours: Mapping[str, str]) -> dict[str, float]:
+    return {name: getattr(phases, name).total_seconds() for name in colours}
+
+
+def _draw(
+    path: Path,
+    bars: Sequence[_Bar],
+    colours: Mapping[str, str],
+    *,
+    title: str,
+    axis: str,
+    objective: timedelta | None,
+) -> None:
     from matplotlib import rc_context  # noqa: PLC0415 (see above)
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    shown = incidents[-MOST:]
-    figure = Figure(figsize=(11, 1.7 + 0.42 * len(shown) + _LEGEND_BELOW), layout="constrained")
+    figure = Figure(figsize=(11, 1.7 + 0.42 * len(bars) + _LEGEND_BELOW), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for row, incident in enumerate(shown):
-        _bar(axes, row, incident)
-    longest = max((each.phases.total().total_seconds() for each in shown), default=0.0)
+    for row, each in enumerate(bars):
+        _draw_bar(axes, row, each, colours)
+    longest = max((sum(each.parts.values()) for each in bars), default=0.0)
     if objective is not None:
         seconds = objective.total_seconds()
         axes.axvline(seconds, color=_INK, linestyle="--", linewidth=1, zorder=2)
         axes.text(seconds, -0.72, f" objective {seconds:g} s", color=_INK, fontsize=9, va="bottom", ha="left")
         longest = max(longest, seconds)
     axes.set_xlim(0, (longest or 1.0) * 1.16)
-    axes.set_ylim(len(shown) - 0.4, -1.0)
-    axes.set_yticks(range(len(shown)), [_label(each) for each in shown])
-    axes.set_xlabel("seconds since the last sign of life")
+    axes.set_ylim(len(bars) - 0.4, -1.0)
+    axes.set_yticks(range(len(bars)), [each.label for each in bars])
+    axes.set_xlabel(axis)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", color="#e5e9f0", linewidth=0.8)
     axes.set_axisbelow(True)
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    _legend(figure, shown)
+    _legend(figure, bars, colours)
     # Without a date and with a fixed salt equal records give equal files.
     fixed: dict[str, Any] = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
     with rc_context({"svg.hashsalt": "holdfast"}):
         figure.savefig(path, dpi=120, **fixed)
 
 
-def _bar(axes: Any, row: int, incident: Incident) -> None:
+def _draw_bar(axes: Any, row: int, bar: _Bar, colours: Mapping[str, str]) -> None:
     since = 0.0
-    for name, colour in _COLOURS.items():
-        took = getattr(incident.phases, name).total_seconds()
-        if took:
+    for name, colour in colours.items():
+        if took := bar.parts[name]:
             axes.barh(row, took, left=since, height=0.62, color=colour, edgecolor="white", linewidth=0.6)
         since += took
-    told = incident.strategy if incident.recovery_time is not None else f"{incident.strategy}, no progress seen yet"
-    label = f"{since:.1f} s by {told}"
     axes.annotate(
-        label,
+        f"{since:.1f} s {bar.told}".rstrip(),
         (since, row),
         xytext=(5, 0),
         textcoords="offset points",
@@ -101,12 +140,17 @@ def _bar(axes: Any, row: int, incident: Incident) -> None:
     )
 
 
-def _legend(figure: Any, shown: Sequence[Incident]) -> None:
+def _told(incident: Incident) -> str:
+    seen = "" if incident.recovery_time is not None else ", no progress seen yet"
+    return f"by {incident.strategy}{seen}"
+
+
+def _legend(figure: Any, bars: Sequence[_Bar], colours: Mapping[str, str]) -> None:
     from matplotlib.patches import Patch  # noqa: PLC0415
 
-    known = [name for name in _COLOURS if any(getattr(each.phases, name) for each in shown)]
-    handles = [Patch(facecolor=_COLOURS[name], label=name) for name in known]
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(_COLOURS), frameon=False, fontsize=9)
+    known = [name for name in colours if any(each.parts[name] for each in bars)]
+    handles = [Patch(facecolor=colours[name], label=name.replace("_", " ")) for name in known]
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(colours), frameon=False, fontsize=9)
 
 
 def _label(incident: Incident) -> str:
@@ -114,3 +158,4 @@ def _label(incident: Incident) -> str:
 
 
 assert _COLOURS.keys() == {each.name for each in fields(Phases)}
+assert _WAKING.keys() == {each.name for each in fields(WakePhases)}

@@ -74,6 +74,12 @@ class UnknownPool(HoldfastError):
     remedy_by_default = "`holdfast pool ls` lists the pools"
 
 
+class UnknownEndpoint(HoldfastError):
+    """There is no endpoint of this name."""
+
+    remedy_by_default = "`holdfast endpoint ls` lists the endpoints"
+
+
 class UnknownMachine(HoldfastError):
     """Nothing is remembered of such a machine."""
 

@@ -35,6 +35,7 @@ from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
+from holdfast.client.serving import Endpoints
 from holdfast.client.status import (
     SaveTrouble,
     WorkloadView,
@@ -71,6 +72,11 @@ class Holdfast:
         """Use a connection that exists; it must have the pydantic data converter."""
         self._client = client
         self._settings = settings
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """HTTP services that sleep while nobody calls."""
+        return Endpoints(self._client, self._settings)
 
     @property
     def temporal(self) -> Client:

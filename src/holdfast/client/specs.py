@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from holdfast.client.errors import SpecInvalid, SpecProblem
+from holdfast.contracts.endpoints import EndpointSpec
 from holdfast.contracts.pools import PoolSpec
 from holdfast.contracts.spec import NAME_PATTERN, SECRET_PATTERN, WorkloadSpec
 
@@ -45,6 +46,11 @@ def read_spec(text: str, *, source: str = "spec") -> WorkloadSpec:
 def read_pool_spec(text: str, *, source: str = "pool") -> PoolSpec:
     """The same for a warm pool."""
     return _read(PoolSpec, text, source)
+
+
+def read_endpoint_spec(text: str, *, source: str = "endpoint") -> EndpointSpec:
+    """The same for an endpoint."""
+    return _read(EndpointSpec, text, source)
 
 
 def _read(model: type[Model], text: str, source: str) -> Model:

@@ -1,0 +1,258 @@
+"""Endpoints, for other services: deploy one, ask it, wake it, change who may call, let it go."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.client import market, money, shortage, starting
+from holdfast.client.calls import ask
+from holdfast.client.errors import (
+    AlreadyRunning,
+    HoldfastError,
+    InvalidState,
+    NoWorker,
+    OperationFailed,
+    SpecInvalid,
+    SpecProblem,
+    UnknownEndpoint,
+)
+from holdfast.client.messages import TAKEN_WITHIN, send, shortened
+from holdfast.client.translation import from_rpc, is_timeout
+from holdfast.contracts import activities as acts
+from holdfast.contracts import names
+from holdfast.contracts.endpoints import (
+    ENDPOINT_PATTERN,
+    EndpointInput,
+    EndpointPhase,
+    EndpointSpec,
+    EndpointStatus,
+    IdleNotice,
+    Pass,
+    ScaleRequest,
+    Wake,
+    WakeRequest,
+    replica_name,
+)
+from holdfast.contracts.spec import PauseMode
+from holdfast.settings import Settings
+
+Answer = TypeVar("Answer")
+
+_RUNNING = f"WorkflowType = '{names.ENDPOINT}' AND ExecutionStatus = 'Running'"
+_TOKEN = "hfe_"  # noqa: S105 - how all of them begin, so that scanners for leaked secrets know them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """An endpoint that is the server's own now."""
+
+    name: str
+    run_id: str
+    token: str  # told once, and kept nowhere; "" where callers need none
+
+
+class Endpoints:
+    """The operations on endpoints, over one connection to Temporal."""
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+
+    async def deploy(self, spec: EndpointSpec, *, workdir: Path | None = None) -> Deployed:
+        """Start an endpoint; it rents nothing until somebody calls, unless its minimum says so.
+
+        `workdir` is saved to the store first: what each replica finds in its workspace. The token that callers need
+        is in the answer, and nowhere else.
+
+        Raises:
+            AlreadyRunning: there is an endpoint of this name.
+            SpecInvalid: no provider that it may use can stop a machine and start it again, as `sleep.mode: stop` wants.
+            NoOffers, BudgetExceeded, SecretMissing, NoProvider, CredentialsRefused, ProviderUnavailable,
+            StoreUnavailable, NoWorker, TemporalUnavailable.
+        """
+        await self._refuse_running(spec.name)
+        asked = market.providers_for(spec.workload.providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        if spec.sleep.mode is PauseMode.STOP:
+            asked = await self._that_pause(spec, asked)
+        work = spec.workload.model_copy(update={"providers": asked, "name": replica_name(spec.name, 0)})
+        found = await shortage.require_offers(self._client, asked, work.requirements(), words=shortage.IN_A_SPEC)
+        await money.refuse_spent_budget(self._client, work, found.offers[0])
+        await starting.refuse_missing_secrets(self._client, work)
+        saved = await starting.save_workdir(work, workdir, self._settings) if workdir else None
+        token = "" if spec.door.open else new_token()
+        order = EndpointInput(
+            spec=spec.model_copy(update={"workload": work}),
+            token_hashes=(hash_of(token),) if token else (),
+            workdir=saved,
+        )
+        return Deployed(name=spec.name, run_id=await self._start(order), token=token)
+
+    async def all(self) -> tuple[EndpointStatus, ...]:
+        """Every endpoint that exists, by name."""
+        try:
+            found = sorted([each.id async for each in self._client.list_workflows(_RUNNING)])
+        except RPCError as err:
+            raise from_rpc(err, self._client.service_client.config.target_host) from err
+        return tuple([await self.status(each.removeprefix(names.endpoint_id(""))) for each in found])
+
+    async def status(self, name: str) -> EndpointStatus:
+        """What an endpoint does, also after its end while the server remembers it. Raises `UnknownEndpoint`."""
+        handle = self._handle(name)
+        try:
+            told: EndpointStatus = await handle.query("status", result_type=EndpointStatus, rpc_timeout=TAKEN_WITHIN)
+        except WorkflowQueryFailedError as err:
+            raise OperationFailed(f"the endpoint {name!r} cannot answer: {err}") from err
+        except RPCError as err:
+            raise await self._explained(name, err) from err
+        return told
+
+    async def wake(self, name: str) -> Pass:
+        """Wake it as a caller would, and wait until a replica can serve; the idle time begins with the answer.
+
+        Raises:
+            UnknownEndpoint, InvalidState, NoWorker.
+        """
+        caller = f"client-{secrets.token_hex(4)}"
+        request = WakeRequest(gateway=caller, waiting=1)
+        while not (given := await self._order(name, "wake", Pass, request)).routes:
+            if given.phase is EndpointPhase.STOPPED:
+                raise InvalidState(f"the endpoint {name!r} has ended")
+        await self._handle(name).signal("idle", IdleNotice(gateway=caller, quiet_for=timedelta()))
+        return replace(given, valid_for=timedelta())
+
+    async def sleep(self, name: str) -> EndpointStatus:
+        """Do not wait for the idle time: sleep as soon as nobody calls."""
+        return await self._order(name, "sleep", EndpointStatus)
+
+    async def scale(self, name: str, *, minimum: int | None = None, maximum: int | None = None) -> EndpointStatus:
+        """Keep other numbers of replicas from now on."""
+        return await self._order(name, "scale", EndpointStatus, ScaleRequest(minimum=minimum, maximum=maximum))
+
+    async def new_token(self, name: str) -> str:
+        """A token that callers need from now on, in place of all before it. It is told once, and kept nowhere."""
+        token = new_token()
+        await self._order(name, "set_tokens", EndpointStatus, (hash_of(token),))
+        return token
+
+    async def wakes(self, name: str, *, newest: int = 1000) -> list[Wake]:
+        """How an endpoint woke, oldest first, also after its end."""
+        order = acts.ReadWakesInput(endpoint=name, newest=newest)
+        queue = names.CONTROL_QUEUE
+        return await ask(self._client, acts.read_wakes, order, queue=queue, summary=f"how {name} woke")
+
+    async def remove(self, name: str) -> EndpointStatus:
+        """End an endpoint and let every machine of it go. Answers when that has begun; `ended` waits for it."""
+        return await self._order(name, "remove", EndpointStatus)
+
+    async def ended(self, name: str) -> None:
+        """Wait until an endpoint that was removed has let everything go."""
+        try:
+            await self._handle(name).result()
+        except RPCError as err:
+            raise await self._explained(name, err) from err
+
+    async def _order(self, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
+        try:
+            return await send(
+                self._handle(name), name, update, answer, args, explain=lambda err: self._explained(name, err)
+            )
+        except InvalidState as err:
+            raise InvalidState(str(err), remedy=f"`holdfast endpoint show {name}` shows how it is") from err
+
+    async def _start(self, order: EndpointInput) -> str:
+        spec = order.spec
+        pairs: list[SearchAttributePair[Any]] = [SearchAttributePair(names.SA_STATE, EndpointPhase.COLD.value)]
+        try:
+            handle = await self._client.start_workflow(
+                names.ENDPOINT,
+                order,
+                id=names.endpoint_id(spec.name),
+                task_queue=names.CONTROL_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                search_attributes=TypedSearchAttributes(pairs),
+                static_summary=f"endpoint {spec.name}: {spec.scale.minimum} to {spec.scale.maximum} replicas",
+            )
+        except WorkflowAlreadyStartedError as err:
+            raise _exists(spec.name) from err
+        except RPCError as err:
+            raise from_rpc(err, self._client.service_client.config.target_host) from err
+        return handle.first_execution_run_id or handle.result_run_id or ""
+
+    async def _refuse_running(self, name: str) -> None:
+        try:
+            found = await self._handle(name).describe()
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+                return
+            raise from_rpc(err, self._client.service_client.config.target_host) from err
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            raise _exists(name)
+
+    async def _that_pause(self, spec: EndpointSpec, providers: Sequence[str]) -> tuple[str, ...]:
+        """Those that can stop a machine and start it again: on others it would never sleep."""
+        able, why = [], []
+        for provider in providers:
+            queue = names.provider_queue(provider)
+            try:
+                await ask(self._client, acts.require_pausing, provider, queue=queue, summary=f"can {provider} pause")
+            except InvalidState as err:
+                why.append(str(err))
+            else:
+                able.append(provider)
+        if not able:
+            told = f"stop is not possible: {'; '.join(why)}. checkpoint is"
+            raise SpecInvalid(spec.name, (SpecProblem(path="sleep.mode", message=told, line=1, column=1),))
+        return tuple(able)
+
+    def _handle(self, name: str) -> WorkflowHandle[Any, Any]:
+        if not re.fullmatch(ENDPOINT_PATTERN, name):
+            raise UnknownEndpoint(f"there is no endpoint {shortened(name)!r}")
+        return self._client.get_workflow_handle(names.endpoint_id(name))
+
+    async def _explained(self, name: str, err: RPCError) -> HoldfastError:
+        if is_timeout(err):
+            return NoWorker(f"no worker answered for the endpoint {name!r} in time")
+        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+            return await self._gone(name)
+        return from_rpc(err, self._client.service_client.config.target_host)
+
+    async def _gone(self, name: str) -> HoldfastError:
+        try:
+            found = await self._handle(name).describe()
+        except RPCError:
+            return UnknownEndpoint(f"there is no endpoint {name!r}")
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            return NoWorker(f"no worker answers for the endpoint {name!r}")
+        return InvalidState(f"the endpoint {name!r} has ended", remedy="`holdfast endpoint deploy FILE` starts it anew")
+
+
+def new_token() -> str:
+    """256 random bits; nobody guesses them, so a plain hash of them may lie in a database."""
+    return _TOKEN + secrets.token_urlsafe(32)
+
+
+def hash_of(token: str) -> str:
+    """As gateways compare it: SHA-256, in hex."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _exists(name: str) -> AlreadyRunning:
+    remedy = f"`holdfast endpoint rm {name}` ends it; or choose another name"
+    return AlreadyRunning(f"an endpoint named {name!r} exists already", remedy=remedy)
