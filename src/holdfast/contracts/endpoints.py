@@ -1,38 +1,31 @@
-"""An endpoint: what its owner writes in YAML, what its workflow carries, and what gateways and workflow tell each other.
+"""An endpoint: what its owner writes in YAML, what its workflow carries, and what gateways and workflow say.
 
-An endpoint is a front for workloads, its replicas: each is a workload like any other, with its failover, its checkpoints
-and its bill. The endpoint decides how many of them are awake.
+An endpoint is a front for workloads, its replicas: each is a workload like any other, with its failover, its
+checkpoints and its bill. The endpoint decides how many of them are awake.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from holdfast.contracts.hours import HoursSpec
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.spec import DAY, HOUR, MONTH, Duration, Line, Strict, WorkloadSpec
+from holdfast.contracts.spec import PauseMode, WorkloadSpec
+from holdfast.contracts.written import DAY, HOUR, MONTH, Duration, Line, Strict
 
 ENDPOINT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
 MOST_REPLICAS = 50
 RESERVED = ("v1", "healthz", "metrics")
 """First parts of a path that the gateway keeps for itself."""
 PASS_FOR = timedelta(minutes=5)
-"""How long a gateway may send requests to replicas after it last asked. A gateway that dies keeps them awake so long."""
+"""How long a gateway may send requests to replicas after it last asked. One that dies keeps them awake so long."""
 LINGER = timedelta(seconds=5)
 """How long a gateway without requests keeps its pass before it gives it back."""
-
-
-class PauseMode(StrEnum):
-    """How a machine sleeps."""
-
-    STOP = "stop"  # stopped at its provider: its disk is kept and billed; its GPU may be taken by somebody else
-    CHECKPOINT = "checkpoint"  # saved, verified and let go: nothing is billed but the store
 
 
 class ServiceSpec(Strict):
@@ -70,49 +63,11 @@ class SleepSpec(Strict):
         default=None,
         ge=timedelta(seconds=1),
         le=MONTH,
-        description="time without requests; leave out to have it computed from what a pause costs and how requests come",
+        description="time without requests; leave out: computed from what a pause costs and how requests come",
     )
     least: Duration = Field(
         default=timedelta(minutes=1), ge=timedelta(), le=DAY, description="awake at least so long after each wake"
     )
-
-
-class Day(StrEnum):
-    MON, TUE, WED, THU, FRI, SAT, SUN = "mon", "tue", "wed", "thu", "fri", "sat", "sun"
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin or UTC") from None
-    return name
-
-
-def _clock(text: object) -> object:
-    if isinstance(text, str) and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(f"{text!r} is not a time of day such as 08:30")
-    return text
-
-
-class HoursSpec(Strict):
-    """A stretch of the week in local time, daylight saving included. One that ends before it begins ends next day."""
-
-    days: tuple[Day, ...] = Field(default=tuple(Day), min_length=1, description="on which it begins: mon … sun")
-    begins: time = Field(description="such as 08:00")
-    ends: time = Field(description="such as 18:30")
-    zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="such as Europe/Berlin")
-
-    @field_validator("begins", "ends", mode="before")
-    @classmethod
-    def _time_of_day(cls, given: object) -> object:
-        return _clock(given)
-
-    @model_validator(mode="after")
-    def _has_a_length(self) -> Self:
-        if self.begins == self.ends:
-            raise ValueError("begins and ends are the same time; leave hours out for always")
-        return self
 
 
 class DoorSpec(Strict):
@@ -147,7 +102,9 @@ class EndpointSpec(Strict):
     scale: ScaleSpec = Field(default_factory=ScaleSpec)
     sleep: SleepSpec = Field(default_factory=SleepSpec)
     awake: tuple[HoursSpec, ...] = Field(
-        default=(), max_length=20, description="hours in which the minimum, or one, is kept awake; it wakes before calls"
+        default=(),
+        max_length=20,
+        description="hours in which the minimum, or one, is kept awake; it wakes before calls",
     )
     door: DoorSpec = Field(default_factory=DoorSpec)
 

@@ -1,0 +1,49 @@
+"""Hours of the week, as people write them: in local time."""
+
+import re
+from datetime import time
+from enum import StrEnum
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from holdfast.contracts.written import Strict
+
+
+class Day(StrEnum):
+    MON, TUE, WED, THU, FRI, SAT, SUN = "mon", "tue", "wed", "thu", "fri", "sat", "sun"
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin or UTC") from None
+    return name
+
+
+def _clock(text: object) -> object:
+    if isinstance(text, str) and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f"{text!r} is not a time of day such as 08:30")
+    return text
+
+
+class HoursSpec(Strict):
+    """A stretch of the week in local time, daylight saving included. One that ends before it begins ends next day."""
+
+    days: tuple[Day, ...] = Field(default=tuple(Day), min_length=1, description="on which it begins: mon … sun")
+    begins: time = Field(description="such as 08:00")
+    ends: time = Field(description="such as 18:30")
+    zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="such as Europe/Berlin")
+
+    @field_validator("begins", "ends", mode="before")
+    @classmethod
+    def _time_of_day(cls, given: object) -> object:
+        return _clock(given)
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.begins == self.ends:
+            raise ValueError("begins and ends are the same time; leave hours out for always")
+        return self
