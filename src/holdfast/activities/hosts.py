@@ -90,6 +90,7 @@ class HostActivities:
             "setup": spec.setup,
             "workspace": spec.workspace,
             "env": self._secrets.resolve(spec.environment),
+            "service_port": order.service_port,
         }
         async with beating():
             with translated():

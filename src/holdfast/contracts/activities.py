@@ -580,6 +580,7 @@ class StartWorkInput:
     lease: Lease
     spec: WorkloadSpec
     sequence: int | None  # the checkpoint that was restored, None for an empty workspace
+    service_port: int | None = None  # on which the work answers, if it is a service: the agent counts its connections
 
 
 @dataclass(frozen=True, kw_only=True)

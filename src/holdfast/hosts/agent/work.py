@@ -51,6 +51,11 @@ class Work:
             "token": known.token,
         }
 
+    def service_port(self) -> Optional[int]:
+        """On which the work answers; None: it is no service, or there is no work."""
+        known = self.record()
+        return None if known is None else known.service_port
+
     def start(self, order: Json, note: Note) -> Json:
         """Run the setup, then the command. Repeated with the same token it only waits for the first call's outcome."""
         with self._starting:
@@ -69,6 +74,7 @@ class Work:
             "workspace": workspace,
             "setup": order.get("setup"),
             "command": order["command"],
+            "service_port": _port(order.get("service_port")),
             "env": {**order.get("env", {}), **self._our_variables(order, workspace)},
         }
         self._forget_progress()
@@ -220,6 +226,14 @@ class Work:
         if process.returncode != 0:
             raise AgentFailure("hook_failed", f"the hook ended with code {process.returncode}:\n{text}")
         return {"output": text}
+
+
+def _port(given: Any) -> Optional[int]:
+    if given is None:
+        return None
+    if not 0 < int(given) < 65_536:
+        raise AgentFailure("start_failed", f"{given} is no port")
+    return int(given)
 
 
 def _spawn_runner(home: Home, order: Json) -> "subprocess.Popen[str]":
