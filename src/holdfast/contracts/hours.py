@@ -1,7 +1,7 @@
 """Hours of the week, as people write them: in local time."""
 
 import re
-from datetime import time
+from datetime import time, tzinfo
 from enum import StrEnum
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,6 +36,10 @@ class HoursSpec(Strict):
     begins: time = Field(description="such as 08:00")
     ends: time = Field(description="such as 18:30")
     zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="such as Europe/Berlin")
+
+    def time_zone(self) -> tzinfo:
+        """The rules of its zone. Durable code may not look them up itself: they change."""
+        return ZoneInfo(self.zone)
 
     @field_validator("begins", "ends", mode="before")
     @classmethod

@@ -1,5 +1,8 @@
 """Whether a moment lies in hours of the week that people wrote down in local time, and until when that stays so.
 
+The rules of a zone may change from one worker to the next. A workflow that replays asks again of the same moment; of
+the answer only `until` may differ then, and no history tells how long a timer was meant to take.
+
 Daylight saving: a stretch covers every moment at which its clock reads a time within it, and what lies between such
 moments. So an hour that happens twice belongs to it both times; where the clock jumps over the beginning or the end,
 the jump stands for it; and a stretch that is jumped over as a whole does not happen.
@@ -9,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from holdfast.contracts.hours import Day, HoursSpec
 
@@ -63,7 +65,7 @@ def _united(stretches: Iterable[tuple[datetime, datetime]]) -> Iterator[tuple[da
 
 def _stretches(spec: HoursSpec, now: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Those that may matter at `now`, in UTC."""
-    zone = ZoneInfo(spec.zone)
+    zone = spec.time_zone()
     today = now.astimezone(zone).date()
     for offset in range(-_BEHIND, _AHEAD + 1):
         day = today + offset * _DAY

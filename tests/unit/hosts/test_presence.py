@@ -6,6 +6,7 @@ import pty
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -95,6 +96,26 @@ def test_the_kernel_tells_the_terminal_of_a_real_process() -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(terminal)
+
+
+def test_a_login_that_really_is_one_is_counted_until_it_ends(tmp_path: Path) -> None:
+    """Real processes under one that is called sshd: with a terminal, and then without."""
+    server = tmp_path / "sshd"
+    server.write_text(
+        f"#!{sys.executable}\nimport pty, subprocess, sys\n"
+        "shell = ['/bin/sh', '-c', 'echo here; read line']\n"
+        "pty.spawn(shell) if sys.argv[1] == 'terminal' else subprocess.run(shell, start_new_session=True)\n"
+    )
+    server.chmod(0o755)
+    before = count_logins(all_stats())
+    assert before is not None, "this system hides processes"
+    for kind, more in (("terminal", 1), ("none", 0)):
+        with subprocess.Popen([server, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as login:
+            assert login.stdout is not None
+            assert login.stdout.read(4) == b"here"
+            assert count_logins(all_stats()) == before + more
+            login.communicate(b"\n")
+        assert count_logins(all_stats()) == before
 
 
 def test_names_with_blanks_and_brackets_are_read_whole(tmp_path: Path) -> None:
