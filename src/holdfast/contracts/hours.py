@@ -23,10 +23,16 @@ def _zone(name: str) -> str:
     return name
 
 
-def _clock(text: object) -> object:
-    if isinstance(text, str) and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(f"{text!r} is not a time of day such as 08:30")
-    return text
+def _clock(given: object) -> object:
+    """Also as it stands in JSON, with its seconds."""
+    if isinstance(given, time):
+        return given
+    if isinstance(given, int):  # YAML 1.1 counts in sixties: 18:30 is 1110
+        raise ValueError("a time of day needs quotes, such as '18:30': YAML reads it as a number without them")
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)(:00)?", given) if isinstance(given, str) else None
+    if found is None:
+        raise ValueError(f"{given!r} is not a time of day such as 08:30")
+    return time(int(found[1]), int(found[2]))
 
 
 class HoursSpec(Strict):

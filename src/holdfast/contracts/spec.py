@@ -244,7 +244,7 @@ class HibernateSpec(Strict):
 
     after: Duration | None = Field(
         default=timedelta(minutes=30),
-        ge=timedelta(minutes=1),
+        ge=timedelta(seconds=5),
         le=MONTH,
         description="without use for so long; null: only by the hours of awake",
     )
@@ -258,7 +258,10 @@ class HibernateSpec(Strict):
         default=10, description="percent of all cores together, as the heartbeat tells it; 100: not looked at"
     )
     warn: Duration = Field(
-        default=timedelta(minutes=5), ge=timedelta(), le=DAY, description="how long before it sleeps that is told"
+        default=timedelta(minutes=5),
+        ge=timedelta(),
+        le=DAY,
+        description="how long before it sleeps that is told; at most half of after",
     )
     awake: tuple[HoursSpec, ...] = Field(
         default=(), max_length=20, description="hours outside of which it sleeps, used or not; none: no such hours"
@@ -268,9 +271,11 @@ class HibernateSpec(Strict):
     def _sleeps_some_time(self) -> Self:
         if self.after is None and not self.awake:
             raise ValueError("give after, or the hours in which it is awake; without both it never sleeps")
-        if self.after is not None and self.warn >= self.after:
-            raise ValueError("warn must be shorter than after: what is told beforehand must still be true")
         return self
+
+    def warned_after(self) -> timedelta | None:
+        """Without use for so long that it is told; None: it sleeps by its hours only."""
+        return None if self.after is None else self.after - min(self.warn, self.after / 2)
 
 
 class ObjectivesSpec(Strict):

@@ -51,6 +51,23 @@ async def test_settling_in_again_under_the_same_epoch_leaves_its_work_alone(
         assert (await anext(channel.heartbeats())).state is WorkState.RUNNING
 
 
+@pytest.mark.parametrize(("port", "connections"), [(None, None), (9, 0)])
+async def test_the_agent_counts_connections_at_the_port_that_the_order_names(
+    env: ActivityEnvironment,
+    hosts: HostActivities,
+    pool: HostPool,
+    lease: Lease,
+    spec: Spec,
+    port: int | None,
+    connections: int | None,
+) -> None:
+    await settle(env, hosts, lease)
+    order = StartWorkInput(lease=lease, spec=spec("sleep 1000"), sequence=None, service_port=port)
+    await env.run(hosts.start_work, order)
+    async with pool.channel(lease) as channel:
+        assert (await anext(channel.heartbeats())).connections == connections
+
+
 async def test_who_speaks_for_an_older_epoch_is_refused_over_old_connections_and_new_ones(
     env: ActivityEnvironment, hosts: HostActivities, client_key: asyncssh.SSHKey, pool: HostPool, at_epoch: At
 ) -> None:

@@ -219,6 +219,9 @@ def drawn(dice: random.Random, zone: str) -> HoursSpec:
     [
         ({"begins": "8"}, "is not a time of day such as 08:30"),
         ({"begins": "25:00"}, "is not a time of day"),
+        ({"begins": "08:00:30"}, "is not a time of day"),
+        ({"begins": None}, "is not a time of day"),
+        ({"ends": 1110}, "needs quotes, such as '18:30'"),
         ({"zone": "Berlin"}, "is not a time zone such as Europe/Berlin"),
         ({"zone": "../../etc/passwd"}, "is not a time zone"),
         ({"ends": "08:00"}, "the same time"),
@@ -228,3 +231,11 @@ def drawn(dice: random.Random, zone: str) -> HoursSpec:
 def test_hours_that_make_no_sense_are_refused(wrong: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         HoursSpec.model_validate({"begins": "08:00", "ends": "18:00", "zone": "Europe/Berlin", **wrong})
+
+
+def test_hours_come_through_a_history_as_they_were() -> None:
+    assert HoursSpec.model_validate_json(OFFICE.model_dump_json()) == OFFICE
+
+
+def test_an_hour_may_have_one_digit() -> None:
+    assert hours("8:05", "18:30", "UTC") == hours("08:05", "18:30", "UTC")
