@@ -15,11 +15,11 @@ from holdfast.contracts.endpoints import (
     IdleNotice,
     Pass,
     ScaleSpec,
-    ServiceSpec,
     SleepSpec,
     WakeRequest,
     replica_name,
 )
+from holdfast.contracts.spec import ServiceSpec
 from tests.workflows.stories import PATIENCE, Story
 
 SLEEPS = SleepSpec(after=timedelta(seconds=1), least=timedelta())

@@ -587,7 +587,7 @@ class World:
         if not self.serves:
             raise ApplicationError("port 8000 is not open yet", type=ErrorType.SERVICE_NOT_READY, non_retryable=True)
         self._converse("await_service", order.lease)
-        return acts.ServiceReady(after=timedelta(), first_byte=timedelta(milliseconds=3))
+        return acts.ServiceReady(port=8000, after=timedelta(), first_byte=timedelta(milliseconds=3))
 
     @activity.defn
     async def verify_checkpoint(self, order: acts.VerifyInput) -> VerifySummary:

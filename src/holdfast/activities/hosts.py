@@ -90,6 +90,8 @@ class HostActivities:
             "setup": spec.setup,
             "workspace": spec.workspace,
             "env": self._secrets.resolve(spec.environment),
+            # 0: one that is free; none: it is no service.
+            "service_port": None if spec.service is None else spec.service.port or 0,
         }
         async with beating():
             with translated():

@@ -11,6 +11,7 @@ from holdfast.activities.beating import beating, waiting_since
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
 from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.machines import Lease
 from holdfast.hosts.health import ask_health
 from holdfast.hosts.pool import HostPool
 
@@ -28,20 +29,28 @@ class ServiceActivities:
     async def await_service(self, order: acts.AwaitServiceInput) -> acts.ServiceReady:
         service, began, wait = order.service, waiting_since(), _FIRST_WAIT
         async with beating():
+            port = service.port or await self._port(order.lease)
             while True:
                 with translated():
                     session = await self._pool.session(order.lease)
-                    health = await ask_health(session, port=service.port, path=service.health, within=_ONE_ANSWER)
+                    health = await ask_health(session, port=port, path=service.health, within=_ONE_ANSWER)
                 took = timedelta(seconds=time.monotonic() - began)
                 if health.fine:
-                    return acts.ServiceReady(
-                        after=max(took - health.first_byte, timedelta()), first_byte=health.first_byte
-                    )
+                    after = max(took - health.first_byte, timedelta())
+                    return acts.ServiceReady(port=port, after=after, first_byte=health.first_byte)
                 if took > service.ready_within:
                     within = f"{service.ready_within.total_seconds():g} s"
-                    message = (
-                        f"GET {service.health} on port {service.port} was not answered well in {within}: {health.said}"
-                    )
+                    message = f"GET {service.health} on port {port} was not answered well in {within}: {health.said}"
                     raise ApplicationError(message, type=ErrorType.SERVICE_NOT_READY, non_retryable=True)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def _port(self, lease: Lease) -> int:
+        """Which one the machine's agent has found free, and told the work."""
+        with translated():
+            async with self._pool.channel(lease, start=False) as channel:
+                port = (await channel.heartbeat(within=_ONE_ANSWER)).service_port
+        if port is None:
+            message = "the agent knows of no port: the work was not started as a service"
+            raise ApplicationError(message, type=ErrorType.SERVICE_NOT_READY, non_retryable=True)
+        return port

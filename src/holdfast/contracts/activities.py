@@ -16,7 +16,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
-from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, ServiceSpec, Wake
+from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, Wake
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.machines import (
@@ -57,7 +57,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import Part, WorkloadReport
-from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.spec import ServiceSpec, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
 
@@ -754,6 +754,7 @@ class AwaitServiceInput:
 class ServiceReady:
     """The work answers its health check with 2xx."""
 
+    port: int  # on which it does
     after: timedelta  # since the first question
     first_byte: timedelta  # from the last question to the first byte of its answer
 

@@ -4,21 +4,21 @@ It is a front for workloads, its replicas: each is a workload like any other, wi
 its bill. The endpoint decides how many of them are awake.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.hours import HoursSpec
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.spec import DAY, HOUR, MONTH, Duration, Line, PauseMode, Strict, WorkloadSpec
+from holdfast.contracts.spec import PauseMode, ServiceSpec, WorkloadSpec
 from holdfast.contracts.workload import Phase
+from holdfast.contracts.written import DAY, HOUR, MONTH, Duration, Line, Strict
 
 ENDPOINT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
 MOST_REPLICAS = 50
@@ -26,19 +26,6 @@ RESERVED = ("v1", "healthz", "metrics")
 """First parts of a path that the gateway keeps for itself."""
 LINGER = timedelta(seconds=5)
 """How long a gateway without requests keeps its pass before it gives it back."""
-
-
-class ServiceSpec(Strict):
-    """Where the work answers, on its machine. It is reached through SSH only, so that no port is open to strangers."""
-
-    port: int = Field(ge=1, le=65_535, description="on which it listens, at 127.0.0.1")
-    health: Line = Field(default="/health", pattern=r"^/", description="answers GET with 2xx once it can serve")
-    ready_within: Duration = Field(
-        default=timedelta(minutes=10),
-        ge=timedelta(seconds=1),
-        le=DAY,
-        description="how long it may take from its start to its first 2xx",
-    )
 
 
 class ScaleSpec(Strict):
@@ -68,44 +55,6 @@ class SleepSpec(Strict):
     least: Duration = Field(
         default=timedelta(minutes=1), ge=timedelta(), le=DAY, description="awake at least so long after each wake"
     )
-
-
-class Day(StrEnum):
-    MON, TUE, WED, THU, FRI, SAT, SUN = "mon", "tue", "wed", "thu", "fri", "sat", "sun"
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin or UTC") from None
-    return name
-
-
-def _clock(text: object) -> object:
-    if isinstance(text, str) and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(f"{text!r} is not a time of day such as 08:30")
-    return text
-
-
-class HoursSpec(Strict):
-    """A stretch of the week in local time, daylight saving included. One that ends before it begins ends next day."""
-
-    days: tuple[Day, ...] = Field(default=tuple(Day), min_length=1, description="on which it begins: mon … sun")
-    begins: time = Field(description="such as 08:00")
-    ends: time = Field(description="such as 18:30")
-    zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", description="such as Europe/Berlin")
-
-    @field_validator("begins", "ends", mode="before")
-    @classmethod
-    def _time_of_day(cls, given: object) -> object:
-        return _clock(given)
-
-    @model_validator(mode="after")
-    def _has_a_length(self) -> Self:
-        if self.begins == self.ends:
-            raise ValueError("begins and ends are the same time; leave hours out for always")
-        return self
 
 
 class DoorSpec(Strict):
@@ -141,7 +90,7 @@ class EndpointSpec(Strict):
     models: tuple[Line, ...] = Field(
         default=(), max_length=100, description="names under which /v1/… reaches it; its own name always does"
     )
-    service: ServiceSpec
+    service: ServiceSpec = Field(default_factory=ServiceSpec)
     workload: WorkloadSpec = Field(description="what a replica runs; its name is given by the endpoint")
     scale: ScaleSpec = Field(default_factory=ScaleSpec)
     sleep: SleepSpec = Field(default_factory=SleepSpec)
@@ -158,6 +107,13 @@ class EndpointSpec(Strict):
         if isinstance(given, Mapping) and isinstance(work := given.get("workload"), Mapping) and "name" not in work:
             return {**given, "workload": {**work, "name": replica_name(str(given.get("name"))[:42], 0)}}
         return given
+
+    @field_validator("workload")
+    @classmethod
+    def _served_by_the_endpoint(cls, workload: WorkloadSpec) -> WorkloadSpec:
+        if workload.service is not None or workload.hibernate is not None:
+            raise ValueError("service and sleep stand in the endpoint, not in its workload")
+        return workload
 
     @field_validator("name")
     @classmethod
@@ -278,6 +234,7 @@ class Replica:
     lease: Lease | None = None
     started_at: datetime | None = None  # its process
     ready_at: datetime | None = None  # None: it cannot serve, by all that is known
+    port: int = 0  # on which it does
     asked_at: datetime | None = None  # when it was last wanted awake and was not
     woken_from: WokenFrom = WokenFrom.COLD
     leaving_since: datetime | None = None  # gets no new requests since then
@@ -307,6 +264,14 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Needed:
+    """So many replicas were needed until that moment."""
+
+    replicas: int
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointState:
     """What an endpoint carries from run to run."""
 
@@ -317,6 +282,7 @@ class EndpointState:
     last_call: datetime | None = None
     wakes: int = 0
     costs: Costs = Costs()
+    needed: tuple[Needed, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

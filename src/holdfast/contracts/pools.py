@@ -12,19 +12,15 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.names import pool_record
 from holdfast.contracts.spec import (
-    DAY,
     DEFAULT_IMAGE,
     NAME_PATTERN,
-    Duration,
     FailoverSpec,
-    Line,
     PriceSpec,
     ResourcesSpec,
-    Strict,
-    Word,
     WorkloadSpec,
     inside_home,
 )
+from holdfast.contracts.written import DAY, Duration, Line, Strict, Word
 
 POOL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
 WorkloadName = Annotated[str, Field(pattern=NAME_PATTERN)]

@@ -7,53 +7,26 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from holdfast.contracts.hours import HoursSpec
 from holdfast.contracts.machines import Requirements, Terms
+from holdfast.contracts.written import DAY, HOUR, MONTH, Duration, Line, Strict, Text, Word, parse_duration
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 SECRET_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"  # noqa: S105 (how one is called, not what it is)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(value: Any) -> Any:
-    """Read `90s`, `5m`, `1h30m`, `2d`; a bare number is refused because its unit would be a guess.
-
-    Raises:
-        ValueError: the text is not a duration.
-    """
-    if isinstance(value, bool | int | float):
-        raise ValueError(f"a duration needs its unit, for example {value}s or {value}m")
-    if isinstance(value, str) and not value.startswith("P"):
-        parts = _DURATION.findall(value)
-        if not parts or _DURATION.sub("", value).strip():
-            raise ValueError(f"{value!r} is not a duration; write it like 90s, 5m, 1h30m or 2d")
-        try:
-            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
-        except OverflowError:
-            raise ValueError(f"{value!r} is longer than anything lasts") from None
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-# Limits far above every use: what is longer is a slip of the pen, and no clock can be set to it.
-HOUR, DAY, MONTH = timedelta(hours=1), timedelta(days=1), timedelta(days=30)
 Objective = Annotated[timedelta, Field(gt=timedelta(), le=MONTH), BeforeValidator(parse_duration)]
 DEFAULT_IMAGE = "pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime"
-LONGEST_TEXT = 32_768  # characters of a command or a variable's value: some systems pass no longer ones on
 MOST_VARIABLES = 200
 MOST_TOGETHER = 131_072  # characters of all variables: a history holds many copies of a spec
 
@@ -64,14 +37,6 @@ def _variable_name(name: str) -> str:
     if name.startswith("HOLDFAST_"):
         raise ValueError(f"{name!r}: names with HOLDFAST_ are set by Holdfast itself")
     return name
-
-
-def _carried(text: Any) -> Any:
-    if isinstance(text, str) and "\0" in text:
-        raise ValueError("holds a NUL character, which neither a command line nor an environment can carry")
-    if isinstance(text, str) and any("\ud800" <= each <= "\udfff" for each in text):
-        raise ValueError("holds half of a character, which no message can carry")
-    return text
 
 
 def _country_code(region: str) -> str:
@@ -88,17 +53,8 @@ def inside_home(workspace: str) -> str:
     return workspace.rstrip("/")
 
 
-Word = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(_carried)]
-Line = Annotated[str, Field(min_length=1, max_length=1024), BeforeValidator(_carried)]
-Text = Annotated[str, Field(max_length=LONGEST_TEXT), BeforeValidator(_carried)]
 Region = Annotated[str, AfterValidator(_country_code)]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
-
-
-class Strict(BaseModel):
-    """What people write: an unknown key is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ResourcesSpec(Strict):
@@ -176,13 +132,6 @@ class WhenStalled(StrEnum):
     NOTIFY = "notify"  # it may be right: an evaluation, a download
     RESTART = "restart"  # on its machine, with what is on the disk; it moves when that did not help
     MOVE = "move"
-
-
-class PauseMode(StrEnum):
-    """How a machine sleeps."""
-
-    STOP = "stop"  # stopped at its provider: its disk is kept and billed; its GPU may be taken by somebody else
-    CHECKPOINT = "checkpoint"  # saved, verified and let go: nothing is billed but the store
 
 
 class FailoverSpec(Strict):
@@ -280,6 +229,55 @@ class FailoverSpec(Strict):
         return ladder
 
 
+class PauseMode(StrEnum):
+    """How a machine sleeps."""
+
+    STOP = "stop"  # stopped at its provider: its disk is kept and billed; its GPU may be taken by somebody else
+    CHECKPOINT = "checkpoint"  # saved, verified and let go: nothing is billed but the store
+
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class HibernateSpec(Strict):
+    """When work that is not used sleeps. What is not known counts as use."""
+
+    after: Duration | None = Field(
+        default=timedelta(minutes=30),
+        ge=timedelta(seconds=5),
+        le=MONTH,
+        description="without use for so long; null: only by the hours of awake",
+    )
+    mode: PauseMode = Field(
+        default=PauseMode.CHECKPOINT, description="stop: disk kept and billed; checkpoint: saved and let go"
+    )
+    gpu_below: Percent = Field(
+        default=5, description="percent, mean of all GPUs; at or above it is used; 100: not looked at"
+    )
+    cpu_below: Percent = Field(
+        default=10, description="percent of all cores together, as the heartbeat tells it; 100: not looked at"
+    )
+    warn: Duration = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(),
+        le=DAY,
+        description="how long before it sleeps that is told; at most half of after",
+    )
+    awake: tuple[HoursSpec, ...] = Field(
+        default=(), max_length=20, description="hours outside of which it sleeps, used or not; none: no such hours"
+    )
+
+    @model_validator(mode="after")
+    def _sleeps_some_time(self) -> Self:
+        if self.after is None and not self.awake:
+            raise ValueError("give after, or the hours in which it is awake; without both it never sleeps")
+        return self
+
+    def warned_after(self) -> timedelta | None:
+        """Without use for so long that it is told; None: it sleeps by its hours only."""
+        return None if self.after is None else self.after - min(self.warn, self.after / 2)
+
+
 class ObjectivesSpec(Strict):
     """What `holdfast report` measures against."""
 
@@ -329,6 +327,24 @@ class PolicySpec(Strict):
     deadline: DeadlineSpec | None = None
 
 
+class ServiceSpec(Strict):
+    """Where the work answers, on its machine. It is reached through SSH only, so that no port is open to strangers."""
+
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="on which it listens, at 127.0.0.1; leave out for a free one. The work finds it as $PORT",
+    )
+    health: Line = Field(default="/health", pattern=r"^/[!-~]*$", description="answers GET with 2xx once it can serve")
+    ready_within: Duration = Field(
+        default=timedelta(minutes=10),
+        ge=timedelta(seconds=1),
+        le=DAY,
+        description="how long it may take from its start to its first 2xx",
+    )
+
+
 class PriceSpec(Strict):
     """The limit on what is paid."""
 
@@ -361,8 +377,10 @@ class WorkloadSpec(Strict):
     tenant: str = Field(default="default", pattern=NAME_PATTERN, description="whose budgets it is paid from")
     checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
     failover: FailoverSpec = Field(default_factory=FailoverSpec)
+    hibernate: HibernateSpec | None = Field(default=None, description="sleep while it is not used")
     objectives: ObjectivesSpec = Field(default_factory=ObjectivesSpec)
     policy: PolicySpec = Field(default_factory=PolicySpec)
+    service: ServiceSpec | None = Field(default=None, description="it answers HTTP; its callers count as use of it")
     stop_grace: Duration = Field(
         default=timedelta(seconds=30), ge=timedelta(), le=HOUR, description="between SIGTERM and SIGKILL"
     )

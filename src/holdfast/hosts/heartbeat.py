@@ -39,6 +39,7 @@ class Heartbeat:
     exit_code: int | None = None  # as a shell counts: 128 + signal for a killed process
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    service_port: int | None = None  # on which the work answers, if it is a service
     token: str = ""  # of the start that this work came from
     progress: str = ""
     progress_raw: Mapping[str, Any] | None = None
@@ -48,6 +49,8 @@ class Heartbeat:
     cpu_percent: float | None = None
     memory_mb: float | None = None
     disk_free_mb: float | None = None
+    sessions: int | None = None  # people logged in; None: not known, as of an older agent
+    connections: int | None = None  # established at the work's service port; None: not known, or it has none
     log_bytes: int = 0
     lease_left: timedelta | None = None  # None: no dead-man lease is set
     deadman_at: datetime | None = None  # when the lease ran out and the work was stopped
@@ -66,6 +69,7 @@ def parse_heartbeat(beat: Mapping[str, Any]) -> Heartbeat:
         return Heartbeat(
             at=parse_time(beat["at"]),
             boot_id=text(beat["boot_id"]),
+            service_port=_whole_or_none(work.get("service_port")),
             token=words(work.get("token") or ""),
             agent_started_at=parse_time(beat["agent_started_at"]),
             agent_pid=whole(beat["agent_pid"]),
@@ -83,6 +87,8 @@ def parse_heartbeat(beat: Mapping[str, Any]) -> Heartbeat:
             cpu_percent=_number_or_none(beat["cpu_percent"]),
             memory_mb=_number_or_none(beat["memory_mb"]),
             disk_free_mb=_number_or_none(beat["disk_free_mb"]),
+            sessions=_whole_or_none(beat.get("sessions")),
+            connections=_whole_or_none(beat.get("connections")),
             log_bytes=whole(beat["log_bytes"]),
             lease_left=None if left is None else timedelta(seconds=min(max(left, -_END_OF_TIME), _END_OF_TIME)),
             deadman_at=_time_or_none(beat["deadman_at"]),

@@ -20,8 +20,8 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.spec import MONTH
 from holdfast.contracts.workload import AttachMessage, Catalog, SaveAnswer, SaveRequest, SyncInput
+from holdfast.contracts.written import MONTH
 from holdfast.workflows import steps
 from holdfast.workflows.failures import kind_of, words_of
 

@@ -33,7 +33,6 @@ from holdfast.contracts.endpoints import (
     ScaleRequest,
     Wake,
     WakeRequest,
-    replica_name,
 )
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.workload import Phase, ReplicaWord
@@ -60,7 +59,7 @@ class EndpointWorkflow:
         self._replicas: dict[str, Replica] = {each.name: each for each in (past.replicas if past else ())}
         costs = past.costs if past else Costs()
         self._callers = Callers(past.holders if past else (), past.last_call if past else None, costs.gaps)
-        self._sleepiness = Sleepiness(order.spec, costs)
+        self._sleepiness = Sleepiness(costs, past.needed if past else ())
         self._wakes = past.wakes if past else 0
         self._face = EndpointFace(order.spec.name, past)
         self._news = False
@@ -164,7 +163,7 @@ class EndpointWorkflow:
     @workflow.query
     def status(self) -> EndpointStatus:
         known = tuple(self._replicas.values())
-        after, why = self._sleepiness.after(known)
+        idle_time = self._sleepiness.after(self._spec, known, self._callers.gaps)
         return EndpointStatus(
             name=self._spec.name,
             phase=self._face.phase,
@@ -174,8 +173,8 @@ class EndpointWorkflow:
             wanted=sum(each.wanted for each in known),
             in_flight=self._callers.in_flight,
             waiting=self._callers.waiting,
-            sleeps_after=after,
-            why_after=why,
+            sleeps_after=idle_time.after,
+            why_after=idle_time.reason,
             hourly=self._face.hourly_of(known),
             wakes=self._wakes,
             tokens=len(self._tokens),
@@ -187,10 +186,13 @@ class EndpointWorkflow:
         """Decide, and tell the replicas. What is heard while they are told is for the next turn."""
         self._news = False
         self._callers.forget_expired(workflow.now())
-        awake = [each for each in self._replicas.values() if each.wanted]
-        wanted = self._sleepiness.wanted(self._callers, awake)
-        to_wake = self._whom_to_wake(wanted - len(awake))
-        to_sleep = self._who_may_sleep(awake, len(awake) - wanted)
+        answer = self._sleepiness.decide(self._spec, self._callers, tuple(self._replicas.values()))
+        for name in answer.keep:
+            self._replicas[name] = replace(self._replicas[name], leaving_since=None)
+        to_wake = [self._now_wanted(name) for name in answer.wake]
+        for name in answer.retire:
+            self._replicas[name] = replace(self._replicas[name], leaving_since=workflow.now())
+        to_sleep = [each for name in list(self._replicas) if (each := self._now_off(name))]
         self._show()
         for each in to_wake:
             await replicas.order_awake(each, self._spec, self._workdir)
@@ -199,42 +201,19 @@ class EndpointWorkflow:
                 self._replicas[each.name] = Replica(name=each.name, failures=each.failures)
         heed_cancel()
 
-    def _who_may_sleep(self, awake: list[Replica], too_many: int) -> list[Replica]:
-        """Those of the superfluous that have no callers left; the others get no new ones."""
-        now, asleep = workflow.now(), []
-        for each in self._whom_to_retire(awake, too_many):
-            leaving = each if each.leaving_since else replace(each, leaving_since=now)
-            if self._callers.are_off(each.name, leaving.leaving_since or now):
-                leaving = replace(leaving, wanted=False, slept_from=now, ready_at=None)
-                asleep.append(leaving)
-            self._replicas[each.name] = leaving
+    def _now_wanted(self, name: str) -> Replica:
+        known = self._replicas.get(name) or Replica(name=name)
+        self._replicas[name] = replicas.wanted_awake(known, workflow.now())
+        return self._replicas[name]
+
+    def _now_off(self, name: str) -> Replica | None:
+        """One that is leaving and has no callers left may sleep. None: it may not."""
+        replica = self._replicas[name]
+        if replica.leaving_since is None or not self._callers.are_off(name, replica.leaving_since):
+            return None
+        asleep = replace(replica, wanted=False, leaving_since=None, slept_from=workflow.now(), ready_at=None)
+        self._replicas[name] = asleep
         return asleep
-
-    def _whom_to_wake(self, missing: int) -> list[Replica]:
-        """Whoever has a disk first, then by number; one that just failed is left alone for a while."""
-        if missing <= 0:
-            return []
-        all_names = [replica_name(self._spec.name, number) for number in range(self._spec.scale.maximum)]
-        asleep = [each for name in all_names if not (each := self._replicas.get(name) or Replica(name=name)).wanted]
-        now = workflow.now()
-        fit = [each for each in asleep if each.not_before is None or each.not_before <= now]
-        best = sorted(fit, key=lambda each: (each.phase is None, each.lease is None))[:missing]
-        chosen = [replicas.wanted_awake(each, now) for each in best]
-        self._replicas.update((each.name, each) for each in chosen)
-        return chosen
-
-    def _whom_to_retire(self, awake: list[Replica], too_many: int) -> list[Replica]:
-        """Those that are leaving already, then those with the least to do. Who is wanted again stays."""
-        leaving = sorted(awake, key=lambda each: (each.leaving_since is None, self._callers.load_of(each.name)))
-        for each in leaving[max(too_many, 0) :]:
-            if each.leaving_since is not None:
-                self._replicas[each.name] = replace(each, leaving_since=None)
-        now = workflow.now()
-        return [each for each in leaving[: max(too_many, 0)] if each.not_before is None or each.not_before <= now]
-
-    async def _put_to_sleep(self, replica: Replica) -> None:
-        if not await replicas.order_asleep(replica, self._spec):
-            self._replicas[replica.name] = Replica(name=replica.name, failures=replica.failures)
 
     def _greet_whoever_runs(self) -> None:
         for each in self._replicas.values():
@@ -258,7 +237,7 @@ class EndpointWorkflow:
         if not self._is_still(greeted):
             return
         now, replica = workflow.now(), self._replicas[greeted.name]
-        self._replicas[greeted.name] = replace(replica, ready_at=now, failures=0, not_before=None)
+        self._replicas[greeted.name] = replace(replica, ready_at=now, port=ready.port, failures=0, not_before=None)
         self._wakes += 1
         self._news = True
         if word is not None and replica.asked_at is not None:
@@ -300,16 +279,15 @@ class EndpointWorkflow:
 
     def _routes(self) -> tuple[Route, ...]:
         return tuple(
-            Route(replica=each.name, lease=each.lease, port=self._spec.service.port)
+            Route(replica=each.name, lease=each.lease, port=each.port)
             for each in self._replicas.values()
             if each.wanted and each.ready_at and each.leaving_since is None and each.lease is not None
         )
 
     async def _wait(self) -> None:
-        moments = [
-            *self._sleepiness.moments(self._callers, tuple(self._replicas.values())),
-            *(each.not_before for each in self._replicas.values() if each.not_before is not None),
-        ]
+        moments = [each.not_before for each in self._replicas.values() if each.not_before is not None]
+        if self._sleepiness.again_at is not None:
+            moments.append(self._sleepiness.again_at)
         now = workflow.now()
         left = min((each - now for each in moments if each > now), default=None)
         await _until(lambda: self._news, None if left is None else left + _SOON)
@@ -345,7 +323,7 @@ class EndpointWorkflow:
         """What a caller who waits would like to know: of the replica that does not come, its own words."""
         known = self._replicas.values()
         if serving := sum(each.ready_at is not None for each in known):
-            return f"{serving} of {self._spec.scale.maximum} serve"
+            return f"{serving} of {self._spec.scale.maximum} serve; {self._sleepiness.reason}"
         of_interest = [each for each in known if each.wanted or each.failures]
         return "; ".join(f"{each.name}: {each.reason}" for each in of_interest if each.reason) or "nobody calls"
 
@@ -365,6 +343,7 @@ class EndpointWorkflow:
             last_call=self._callers.last_call,
             wakes=self._wakes,
             costs=self._sleepiness.costs(self._callers.gaps),
+            needed=self._sleepiness.needed(),
         )
         return EndpointInput(spec=self._spec, token_hashes=self._tokens, workdir=self._workdir, resume=state)
 

@@ -21,7 +21,7 @@ FIRST_TRY_AGAIN, LONGEST_TRY_AGAIN = timedelta(seconds=15), timedelta(hours=1)
 
 
 def spec_of(endpoint: EndpointSpec, name: str) -> WorkloadSpec:
-    return endpoint.workload.model_copy(update={"name": name})
+    return endpoint.workload.model_copy(update={"name": name, "service": endpoint.service})
 
 
 async def order_awake(replica: Replica, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> None:

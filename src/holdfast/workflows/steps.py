@@ -29,7 +29,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
-from holdfast.contracts.endpoints import EndpointSpec, ServiceSpec, Wake
+from holdfast.contracts.endpoints import EndpointSpec, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.incidents import Incident
@@ -54,7 +54,7 @@ from holdfast.contracts.memory import (
 )
 from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, PoolDemand
-from holdfast.contracts.spec import Alone, WorkloadSpec
+from holdfast.contracts.spec import Alone, ServiceSpec, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
 from holdfast.workflows import changes
@@ -723,7 +723,7 @@ async def await_service(lease: Lease, service: ServiceSpec) -> acts.ServiceReady
         schedule_to_close_timeout=service.ready_within + timedelta(minutes=2),
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_HOST,
-        summary=f"until port {service.port} of {lease.label} can serve",
+        summary=f"until the service on {lease.label} can serve",
     )
 
 

@@ -13,7 +13,7 @@ from holdfast.contracts.activities import SettleInput, StartWorkInput, StopWorkI
 from holdfast.contracts.channel import AgentError
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease, Requirements
-from holdfast.contracts.spec import WorkloadSpec
+from holdfast.contracts.spec import ServiceSpec, WorkloadSpec
 from holdfast.hosts.heartbeat import WorkState
 from holdfast.hosts.pool import HostPool
 
@@ -49,6 +49,24 @@ async def test_settling_in_again_under_the_same_epoch_leaves_its_work_alone(
     await settle(env, hosts, lease)
     async with pool.channel(lease) as channel:
         assert (await anext(channel.heartbeats())).state is WorkState.RUNNING
+
+
+@pytest.mark.parametrize(("port", "connections"), [(None, None), (9, 0)])
+async def test_the_agent_counts_connections_at_the_port_that_the_order_names(
+    env: ActivityEnvironment,
+    hosts: HostActivities,
+    pool: HostPool,
+    lease: Lease,
+    spec: Spec,
+    port: int | None,
+    connections: int | None,
+) -> None:
+    await settle(env, hosts, lease)
+    serves = spec("sleep 1000").model_copy(update={"service": port and ServiceSpec(port=port)})
+    order = StartWorkInput(lease=lease, spec=serves, sequence=None)
+    await env.run(hosts.start_work, order)
+    async with pool.channel(lease) as channel:
+        assert (await anext(channel.heartbeats())).connections == connections
 
 
 async def test_who_speaks_for_an_older_epoch_is_refused_over_old_connections_and_new_ones(

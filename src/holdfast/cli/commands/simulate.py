@@ -154,7 +154,7 @@ def _draw(path: Path, traces: "Sequence[Trace]", order: "Order") -> None:
 
 
 def _span(option: str, text: str, *, zero: bool = False) -> timedelta:
-    from holdfast.contracts.spec import parse_duration  # noqa: PLC0415 (it brings pydantic)
+    from holdfast.contracts.written import parse_duration  # noqa: PLC0415 (it brings pydantic)
 
     try:
         span = parse_duration(text)

@@ -18,6 +18,7 @@ from .home import Home
 from .launch import PROTOCOL, SOCKET
 from .methods import Json, Method, OneAtATime
 from .notice import NoticeWatch
+from .presence import Logins, connections
 from .processes import boot_id
 from .progress import ProgressFile
 from .registry import TRANSFERS
@@ -38,6 +39,7 @@ class Daemon:
         self._cpu = machine.CpuMeter()
         self._notice = NoticeWatch()
         self._notice.begin()
+        self._logins = Logins()
         self._started_at = time.time()
         one_at_a_time = OneAtATime()
         self._methods: Dict[str, Method] = {name: one_at_a_time.wrap(body) for name, body in TRANSFERS.items()}
@@ -84,9 +86,15 @@ class Daemon:
             "memory_mb": machine.memory_used() / (1024 * 1024),
             "disk_free_mb": shutil.disk_usage(self._home.path).free / (1024 * 1024),
             "log_bytes": self._work.log.size(),
+            "sessions": self._logins.count(),
+            "connections": self._connections(),
             **self._deadman.view(),
             **self._notice.view(),
         }
+
+    def _connections(self) -> Optional[int]:
+        port = self._work.service_port()
+        return None if port is None else connections(port)
 
     def _hello(self) -> Json:
         return {

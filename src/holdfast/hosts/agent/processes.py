@@ -18,11 +18,15 @@ class Identity(NamedTuple):
     started: int  # clock ticks since boot
 
 
-class _Stat(NamedTuple):
+class Stat(NamedTuple):
+    """A process as the kernel tells of it."""
+
     pid: int
+    name: str
     state: str
-    parent: int
+    parent: int  # 0: it came from outside of this container
     session: int
+    terminal: int  # device number of its controlling terminal; 0: none
     started: int
 
 
@@ -44,8 +48,8 @@ def adopt_orphans(adopt: bool = True) -> None:
 
 def descendants(root: int) -> List[int]:
     """Every living process below `root`, itself excluded."""
-    children: Dict[int, List[_Stat]] = {}
-    for stat in _all_stats():
+    children: Dict[int, List[Stat]] = {}
+    for stat in all_stats():
         children.setdefault(stat.parent, []).append(stat)
     found: List[int] = []
     todo = [root]
@@ -58,7 +62,7 @@ def descendants(root: int) -> List[int]:
 
 def session_members(session: int) -> List[int]:
     """Every living process of a session, its leader included."""
-    return [stat.pid for stat in _all_stats() if stat.session == session and stat.state != "Z"]
+    return [stat.pid for stat in all_stats() if stat.session == session and stat.state != "Z"]
 
 
 def send(pids: Iterable[int], number: int) -> None:
@@ -103,7 +107,8 @@ def boot_id() -> str:
         return file.read().strip()
 
 
-def _all_stats() -> Iterator[_Stat]:
+def all_stats() -> Iterator[Stat]:
+    """Every process that we may see, zombies included."""
     for name in os.listdir("/proc"):
         if name.isdigit():
             stat = _stat(int(name))
@@ -111,10 +116,19 @@ def _all_stats() -> Iterator[_Stat]:
                 yield stat
 
 
-def _stat(pid: int) -> Optional[_Stat]:
+def _stat(pid: int) -> Optional[Stat]:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()  # the name before it may hold blanks and brackets
-    except (FileNotFoundError, ProcessLookupError):
+            start, _, end = file.read().rpartition(")")  # the name before it may hold blanks and brackets
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # some systems hide the processes of others
         return None
-    return _Stat(pid, fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
+    fields = end.split()
+    return Stat(
+        pid=pid,
+        name=start.partition("(")[2],
+        state=fields[0],
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        terminal=int(fields[4]),
+        started=int(fields[19]),
+    )

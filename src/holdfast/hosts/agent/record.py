@@ -25,6 +25,7 @@ class Record(NamedTuple):
     started_at: Optional[float] = None  # when the command began, in seconds since 1970
     ended_at: Optional[float] = None
     exit_code: Optional[int] = None  # as a shell counts: 128 + signal for a killed process
+    service_port: Optional[int] = None  # on which it answers, if it is a service
 
     @property
     def alive(self) -> bool:
@@ -45,7 +46,7 @@ def load(home: Home) -> Optional[Record]:
     found["runner"] = Identity(*found["runner"])
     if found["process"] is not None:
         found["process"] = Identity(*found["process"])
-    return Record(**found)
+    return Record(**{name: found[name] for name in Record._fields if name in found})  # a newer agent wrote others, too
 
 
 def save(home: Home, record: Record) -> None:

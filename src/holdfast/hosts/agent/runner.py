@@ -128,6 +128,7 @@ class Runner:
             workspace=self._order["workspace"],
             state=state,
             runner=self._me,
+            service_port=self._order.get("service_port"),
         )
         record.save(self._home, base._replace(**facts))
 

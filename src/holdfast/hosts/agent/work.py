@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -40,7 +41,8 @@ class Work:
         """
         known = self.record()
         if known is None:
-            return {"state": "none", **dict.fromkeys(("pid", "exit_code", "started_at", "ended_at", "token"))}
+            unknown = ("pid", "exit_code", "started_at", "ended_at", "token", "service_port")
+            return {"state": "none", **dict.fromkeys(unknown)}
         state = record.EXITED if known.over and known.state not in record.ENDS else known.state
         return {
             "state": state,
@@ -49,7 +51,13 @@ class Work:
             "started_at": known.started_at,
             "ended_at": known.ended_at,
             "token": known.token,
+            "service_port": known.service_port,
         }
+
+    def service_port(self) -> Optional[int]:
+        """On which the work answers; None: it is no service, or there is no work."""
+        known = self.record()
+        return None if known is None else known.service_port
 
     def start(self, order: Json, note: Note) -> Json:
         """Run the setup, then the command. Repeated with the same token it only waits for the first call's outcome."""
@@ -63,13 +71,15 @@ class Work:
 
     def _launch(self, order: Json) -> None:
         workspace = os.path.join(os.path.expanduser("~"), order["workspace"])
+        port = _port(order.get("service_port"))
         complete = {
             "token": order["token"],
             "epoch": int(order["epoch"]),
             "workspace": workspace,
             "setup": order.get("setup"),
             "command": order["command"],
-            "env": {**order.get("env", {}), **self._our_variables(order, workspace)},
+            "service_port": port,
+            "env": {**order.get("env", {}), **_where(port), **self._our_variables(order, workspace)},
         }
         self._forget_progress()
         runner = _spawn_runner(self._home, complete)
@@ -220,6 +230,24 @@ class Work:
         if process.returncode != 0:
             raise AgentFailure("hook_failed", f"the hook ended with code {process.returncode}:\n{text}")
         return {"output": text}
+
+
+def _where(port: Optional[int]) -> Dict[str, str]:
+    """As the work is told on which port it is to listen: the name that most servers and their hosts agree on."""
+    return {} if port is None else {"PORT": str(port)}
+
+
+def _port(given: Any) -> Optional[int]:
+    """The one that is asked for; for 0 one that nobody listens on."""
+    if given is None:
+        return None
+    if not 0 <= int(given) < 65_536:
+        raise AgentFailure("start_failed", f"{given} is no port")
+    if int(given):
+        return int(given)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _spawn_runner(home: Home, order: Json) -> "subprocess.Popen[str]":
