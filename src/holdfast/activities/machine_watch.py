@@ -26,6 +26,8 @@ from holdfast.hosts.channel import AgentChannel
 from holdfast.hosts.errors import HostError, HostKeyChanged, HostRefused, LoginRefused
 from holdfast.hosts.heartbeat import Heartbeat, WorkState
 from holdfast.hosts.pool import HostPool
+from holdfast.policy.idle_time import in_words
+from holdfast.policy.idleness import Idleness, Sample, Use, Verdict
 from holdfast.policy.recovering import first_progress
 from holdfast.policy.stalling import Stalling
 
@@ -84,16 +86,18 @@ class MachineWatch:
             if watch.renewal_is_due():
                 await channel.call("renew", {"for_s": watch.order.deadman.total_seconds()}, timeout=self._silence)
             if at := watch.first_progress(beat):
-                await self._announce(watch, at)
+                await self._tell(watch, "progressed", at)
+                watch.announced = True
+            if warning := watch.warning():
+                await self._tell(watch, "unused", warning)
 
-    async def _announce(self, watch: "_Watch", at: datetime) -> None:
+    async def _tell(self, watch: "_Watch", signal: str, what: datetime | str) -> None:
         handle = self._client.get_workflow_handle(names.workload_id(watch.order.lease.workload))
         try:
-            await handle.signal("progressed", at)
+            await handle.signal(signal, what)
         except RPCError as err:
             if err.status is not RPCStatusCode.NOT_FOUND:
                 raise
-        watch.announced = True
 
 
 class _Watch:
@@ -109,6 +113,12 @@ class _Watch:
         self._renewed: datetime | None = None
         patience = order.spec.failover.stalled_after
         self._stalling = None if patience is None else Stalling(patience)
+        sleeps = order.spec.hibernate
+        watches_use = sleeps is not None and sleeps.after is not None
+        self._idleness = Idleness(sleeps, serves=order.spec.service is not None) if sleeps and watches_use else None
+        self._warn_after = sleeps.warned_after() if sleeps else None
+        self._warned = False
+        self._use: Verdict | None = None
 
     def take(self, beat: Heartbeat) -> Telemetry:
         """Note a beat; the telemetry is what Temporal's heartbeat carries."""
@@ -140,7 +150,7 @@ class _Watch:
         if beat.deadman_at is not None:
             return self.report(Reach.NO_AGENT, "the dead-man lease ran out and stopped the work")
         if beat.state in (WorkState.RUNNING, WorkState.SETUP):
-            return self._by_notice(beat) or self._by_progress(beat)
+            return self._by_notice(beat) or self._by_progress(beat) or self._by_use(beat)
         if beat.state is WorkState.EXITED and beat.exit_code is not None:
             return self.report(Reach.ANSWERS, "the work ended", finished=True, exit_code=beat.exit_code)
         return self.report(Reach.NO_AGENT, f"the machine answers and the work is not running ({beat.state})")
@@ -166,6 +176,38 @@ class _Watch:
         quiet = (self._last_sign - since).total_seconds()
         detail = f"no progress for {quiet:.0f} s, and its GPU is idle"
         return replace(self.report(Reach.ANSWERS, detail), stalled_since=since)
+
+    def _by_use(self, beat: Heartbeat) -> MachineReport | None:
+        if self._idleness is None:
+            return None
+        self._use = self._idleness.take(
+            self._last_sign,
+            Sample(
+                gpu_percent=beat.gpu_percent,
+                cpu_percent=beat.cpu_percent,
+                sessions=beat.sessions,
+                connections=beat.connections,
+                progress_at=self._ours(beat, beat.progress_at),
+                settling=beat.state is WorkState.SETUP,
+            ),
+        )
+        if self._use.use is not Use.IDLE:
+            return None
+        return replace(self.report(Reach.ANSWERS, self._use.reason), unused=True)
+
+    def warning(self) -> str:
+        """That it sleeps soon, once for each time that it comes to that; "": there is nothing to tell."""
+        if self._use is None or self._warn_after is None or self._use.idle_for < self._warn_after:
+            self._warned = False
+            return ""
+        if self._warned:
+            return ""
+        self._warned = True
+        after = self.order.spec.hibernate.after if self.order.spec.hibernate else None
+        left = (after or timedelta()) - self._use.idle_for
+        return (
+            f"not used for {in_words(self._use.idle_for.total_seconds())}; sleeps in {in_words(left.total_seconds())}"
+        )
 
     def _gets_on(self, stalled_since: datetime) -> MachineReport | None:
         # Times of one and the same progress differ by how late the heartbeats came.

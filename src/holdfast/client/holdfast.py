@@ -54,9 +54,17 @@ from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.pools import PoolSpec, PoolStatus, ResizeRequest
 from holdfast.contracts.reports import DrillReport, Part, Recomputed, WorkloadReport
-from holdfast.contracts.spec import Strategy, WorkloadSpec
+from holdfast.contracts.spec import PauseMode, Strategy, WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
-from holdfast.contracts.workload import Ack, Event, FailoverRequest, StopRequest, WorkloadResult, WorkloadStatus
+from holdfast.contracts.workload import (
+    Ack,
+    Event,
+    FailoverRequest,
+    PauseRequest,
+    StopRequest,
+    WorkloadResult,
+    WorkloadStatus,
+)
 from holdfast.settings import Settings, load_settings
 
 Answer = TypeVar("Answer")
@@ -151,9 +159,9 @@ class Holdfast:
             raise self._explained(name, err) from err
         return result
 
-    async def pause(self, name: str) -> Ack:
-        """Save, then stop the machine at its provider; the disk is kept and billed."""
-        return await self._order(name, "pause", Ack)
+    async def pause(self, name: str, *, mode: PauseMode = PauseMode.STOP) -> Ack:
+        """Save, then stop the machine at its provider, whose disk is kept and billed; or let it go, by checkpoint."""
+        return await self._order(name, "pause", Ack, PauseRequest(mode=mode, careful=mode is PauseMode.CHECKPOINT))
 
     async def resume(self, name: str) -> Ack:
         """Start a paused workload's machine again, or find another one."""

@@ -627,6 +627,7 @@ class MachineReport:
     taken_at: datetime | None = None  # its provider gave notice: the machine is taken back then, at the earliest
     stalled_since: datetime | None = None  # the work has made no progress since, and its GPU is idle
     gets_on: bool = False  # it had stalled, and makes progress again
+    unused: bool = False  # for as long as the spec wants before it sleeps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,7 @@ from holdfast.policy import ladder
 from holdfast.workflows import changes
 from holdfast.workflows.budgeting import keep_budget
 from holdfast.workflows.cancelling import heed_cancel
+from holdfast.workflows.hours import keep_hours
 from holdfast.workflows.life import Life
 from holdfast.workflows.owner import keep_owner_told, tell_owner
 from holdfast.workflows.phases import ending, guarding, moving, pausing, placing
@@ -77,6 +78,8 @@ class WorkloadWorkflow:
         life = self._life
         keeping = asyncio.create_task(keep_budget(life)) if changes.knows("budgets-are-kept") else None
         telling = asyncio.create_task(keep_owner_told(life)) if life.owner else None
+        hibernates = life.spec.hibernate
+        sleeping = asyncio.create_task(keep_hours(life, hibernates)) if hibernates and hibernates.awake else None
         try:
             if order.resume is None:
                 await placing.open_record(life)
@@ -88,8 +91,9 @@ class WorkloadWorkflow:
                 await life.end(*_unforeseen(err))
             raise
         finally:
-            if keeping is not None:
-                keeping.cancel()
+            for task in (keeping, sleeping):
+                if task is not None:
+                    task.cancel()
             if telling is not None:
                 telling.cancel()
                 if life.face.phase.is_final:
@@ -179,6 +183,11 @@ class WorkloadWorkflow:
     def want(self, want: Want) -> None:
         """What the owner wants from now on; the newest counts."""
         self._life.take_want(want)
+
+    @workflow.signal
+    def unused(self, what: str) -> None:
+        """Nobody uses the machine; it is told before its work is put to sleep for that."""
+        self._life.face.note(what)
 
     @workflow.signal
     async def progressed(self, at: datetime) -> None:

@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError
 
 from holdfast.contracts.activities import MachineReport
 from holdfast.contracts.incidents import Cause, Reach, Verdict
-from holdfast.contracts.workload import Phase
+from holdfast.contracts.workload import Phase, Want
 from holdfast.policy import leaving as policy
 from holdfast.policy import verdicts
 from holdfast.workflows import changes, steps
@@ -58,6 +58,8 @@ async def _heed(life: Life, report: MachineReport) -> None:
         await leaving.leave(life, Cause.NOTICE, report.detail, until=report.taken_at)
     elif report.stalled_since is not None:
         await stalling.answer(life, report.detail, since=report.stalled_since)
+    elif report.unused and life.spec.hibernate is not None:
+        life.take_want(Want(awake=False, mode=life.spec.hibernate.mode, reason=report.detail))
     elif report.gets_on:
         life.stalled_since = None
         life.enter(Phase.RUNNING, report.detail)
