@@ -207,6 +207,10 @@ class World:
         """The work runs, and has made no progress for so long."""
         self._report(machine, Reach.ANSWERS, stalled_since=datetime.now(UTC) - for_)
 
+    def fall_unused(self, machine: Machine) -> None:
+        """Nobody has used it for as long as the spec wants."""
+        self._report(machine, Reach.ANSWERS, unused=True)
+
     def get_on(self, machine: Machine) -> None:
         """Work that had stalled makes progress again."""
         self._report(machine, Reach.ANSWERS, gets_on=True)
