@@ -11,7 +11,7 @@ from holdfast.settings import load_settings
 from holdfast.workers.stack.commands import up as start_stack
 from holdfast.workers.stack.plan import UpOptions
 
-PORTS = ("temporal", "ui", "s3", "market")
+PORTS = ("temporal", "ui", "s3", "market", "gateway")
 
 
 def up(
@@ -30,12 +30,13 @@ def up(
         Path | None,
         typer.Option("--profile", metavar="FILE", help="YAML of the simulated market: machines, prices, delays."),
     ] = None,
+    gateway: Annotated[bool, typer.Option(help="Take the calls for endpoints: docs/gateway.md.")] = True,
     data_dir: Annotated[
         Path | None,
         typer.Option("--data-dir", envvar="HOLDFAST_DATA_DIR", show_default=".holdfast", help="Where all state lives."),
     ] = None,
 ) -> int:
-    """Start a Temporal server with its Web UI, an S3 store, records, the simulated market and workers.
+    """Start a Temporal server with its Web UI, an S3 store, records, the simulated market, workers and a gateway.
 
     All state lies in one directory; a second `up` on it carries on with everything that was running. Servers that the
     settings place elsewhere are used, not started.
@@ -50,7 +51,13 @@ def up(
     auto, ports = _ports(port or [])
     chosen = load_settings(**({} if data_dir is None else {"data_dir": data_dir})).data_dir
     options = UpOptions(
-        data_dir=chosen, workers=workers, detach=detach, auto_ports=auto, ports=ports, market_profile=profile
+        data_dir=chosen,
+        workers=workers,
+        detach=detach,
+        auto_ports=auto,
+        ports=ports,
+        market_profile=profile,
+        gateway=gateway,
     )
     return start_stack(options, console.say)
 

@@ -24,7 +24,9 @@ SIMULATED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """The providers that our market speaks for: the path of each one's API there, and what else must be set."""
 
 MARKET = (sys.executable, "-m", "holdfast.simcloud")
-WORKER = (sys.executable, "-m", "holdfast.workers.stack.worker", "--role", "all")
+_WORKER = (sys.executable, "-m", "holdfast.workers.stack.worker", "--role")
+WORKER = (*_WORKER, "all")
+GATEWAY = (*_WORKER, "gateway")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class UpOptions:
     """Ports asked for by name: `temporal`, `ui`, `s3`, `market`."""
     market_profile: Path | None = None
     """What the simulated market is like. Default: the profile that ships. A market that exists keeps its machines."""
+    gateway: bool = False
+    """Also take the calls for endpoints."""
     market_command: tuple[str, ...] = MARKET
     worker_command: tuple[str, ...] = WORKER
 
@@ -57,6 +61,7 @@ class Plan:
     """Times the least intervals between calls that the provider documents: what the market's profile asks for."""
     market_command: tuple[str, ...]
     worker_command: tuple[str, ...]
+    gateway: bool = False
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Plan":
@@ -106,6 +111,8 @@ class Plan:
             found["S3 store"] = self.url("s3")
         if self.market:
             found["Simulated market"] = self.url("market")
+        if self.gateway:
+            found["Gateway"] = self.url("gateway")
         for worker in self.workers:
             found[f"Metrics of {worker}"] = self.url(worker) + "/metrics"
             found[f"SDK metrics of {worker}"] = self.url(f"{worker}-sdk") + "/metrics"
@@ -138,6 +145,7 @@ def make_plan(
         "temporal": ports.TEMPORAL if temporal else (),
         "store": ports.STORE if store else (),
         "market": ports.MARKET if market else (),
+        "gateway": (*ports.GATEWAY, *ports.of_worker("gateway-worker")) if options.gateway else (),
         **{worker: ports.of_worker(worker) for worker in workers},
     }
     kept = {each.name for name, group in groups.items() if name in alive for each in group}
@@ -157,6 +165,7 @@ def make_plan(
         market_pace=1.0 if profile is None else _pace_of(profile),
         market_command=(*options.market_command, *(() if profile is None else ("--profile", str(profile.absolute())))),
         worker_command=options.worker_command,
+        gateway=options.gateway,
     )
 
 

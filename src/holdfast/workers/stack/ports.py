@@ -48,6 +48,8 @@ STORE = (
 )
 MARKET = (Wanted(name="market", purpose="the simulated market", default=8433),)
 
+GATEWAY = (Wanted(name="gateway", purpose="the gateway", default=8533),)
+
 
 def of_worker(name: str) -> tuple[Wanted, ...]:
     """The ports of one worker process."""

@@ -13,7 +13,7 @@ from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import variable
 from holdfast.simcloud.machines import end_all_hosts
 from holdfast.workers.stack import probes
-from holdfast.workers.stack.plan import BUCKET, NAMESPACE, Plan, find_program
+from holdfast.workers.stack.plan import BUCKET, GATEWAY, NAMESPACE, Plan, find_program
 from holdfast.workers.stack.ports import LOOPBACK, WEED_OFFSET
 from holdfast.workers.stack.state import Home
 
@@ -58,7 +58,8 @@ def services(plan: Plan, home: Home) -> list[Service]:
         parts.append(_store(plan, home, keys))
     if plan.market:
         parts.append(_market(plan, home, keys))
-    return parts + [_worker(plan, home, name) for name in plan.workers]
+    parts += [_worker(plan, home, name) for name in plan.workers]
+    return [*parts, _gateway(plan, home)] if plan.gateway else parts
 
 
 def _temporal(plan: Plan, home: Home) -> Service:
@@ -155,16 +156,27 @@ def _market(plan: Plan, home: Home, keys: Mapping[str, Any]) -> Service:
 
 
 def _worker(plan: Plan, home: Home, name: str) -> Service:
+    return _service_of_ours(plan, home, name, plan.worker_command, ports=name)
+
+
+def _gateway(plan: Plan, home: Home) -> Service:
+    listens = {variable("gateway", "port"): str(plan.ports["gateway"])}
+    return _service_of_ours(plan, home, "gateway", GATEWAY, ports="gateway-worker", **listens)
+
+
+def _service_of_ours(
+    plan: Plan, home: Home, name: str, command: tuple[str, ...], *, ports: str, **more: str
+) -> Service:
     told = {
         variable("data_dir"): str(home.path),
-        variable("telemetry", "port"): str(plan.ports[name]),
-        variable("telemetry", "sdk_port"): str(plan.ports[f"{name}-sdk"]),
+        variable("telemetry", "port"): str(plan.ports[ports]),
+        variable("telemetry", "sdk_port"): str(plan.ports[f"{ports}-sdk"]),
     }
     return Service(
         name=name,
-        command=plan.worker_command,
-        env=_inherited(PYTHONUNBUFFERED="1", **told),
-        ready=lambda: probes.answers(plan.ports[name], "/readyz"),
+        command=command,
+        env=_inherited(PYTHONUNBUFFERED="1", **told, **more),
+        ready=lambda: probes.answers(plan.ports[ports], "/readyz"),
         is_worker=True,
         grace=timedelta(seconds=25),
     )
