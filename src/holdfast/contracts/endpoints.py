@@ -1,7 +1,7 @@
-"""An endpoint: what its owner writes in YAML, what its workflow carries, and what gateways and workflow tell each other.
+"""An endpoint: what its owner writes, what its workflow carries, and what gateways and workflow tell each other.
 
-An endpoint is a front for workloads, its replicas: each is a workload like any other, with its failover, its checkpoints
-and its bill. The endpoint decides how many of them are awake.
+An endpoint is a front for workloads, its replicas: each is a workload like any other, with its failover, its
+checkpoints and its bill. The endpoint decides how many of them are awake.
 """
 
 import re
@@ -22,8 +22,10 @@ ENDPOINT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$"
 MOST_REPLICAS = 50
 RESERVED = ("v1", "healthz", "metrics")
 """First parts of a path that the gateway keeps for itself."""
+LIST_ENDPOINTS = "list_endpoints"
+"""The control worker's activity by which gateways read their directory: no argument, a list of `EndpointCard`."""
 PASS_FOR = timedelta(minutes=5)
-"""How long a gateway may send requests to replicas after it last asked. A gateway that dies keeps them awake so long."""
+"""How long a gateway may send requests to replicas after it last asked. One that dies keeps them awake so long."""
 LINGER = timedelta(seconds=5)
 """How long a gateway without requests keeps its pass before it gives it back."""
 
@@ -70,7 +72,7 @@ class SleepSpec(Strict):
         default=None,
         ge=timedelta(seconds=1),
         le=MONTH,
-        description="time without requests; leave out to have it computed from what a pause costs and how requests come",
+        description="without requests; leave out to have it computed from what a pause costs and how requests come",
     )
     least: Duration = Field(
         default=timedelta(minutes=1), ge=timedelta(), le=DAY, description="awake at least so long after each wake"
@@ -147,7 +149,9 @@ class EndpointSpec(Strict):
     scale: ScaleSpec = Field(default_factory=ScaleSpec)
     sleep: SleepSpec = Field(default_factory=SleepSpec)
     awake: tuple[HoursSpec, ...] = Field(
-        default=(), max_length=20, description="hours in which the minimum, or one, is kept awake; it wakes before calls"
+        default=(),
+        max_length=20,
+        description="hours in which the minimum, or one, is kept awake; it wakes before calls",
     )
     door: DoorSpec = Field(default_factory=DoorSpec)
 

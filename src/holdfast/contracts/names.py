@@ -20,6 +20,7 @@ RECONCILE: Final = "reconcile"
 MIRROR: Final = "mirror"
 WARM_POOL: Final = "warm_pool"
 DISK_COPIES: Final = "disk_copies"
+ENDPOINT: Final = "endpoint"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -78,6 +79,10 @@ def disk_id(workload: str) -> str:
 
 def release_id(label: str) -> str:
     return f"release/{label}"
+
+
+def endpoint_id(endpoint: str) -> str:
+    return f"endpoint/{endpoint}"
 
 
 def pool_id(pool: str) -> str:

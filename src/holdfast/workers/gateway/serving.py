@@ -1,0 +1,102 @@
+"""The gateway's HTTP server, and how it ends: no new requests, then those in flight, within a limit."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from holdfast.settings import GatewaySettings, SettingsError, variable
+from holdfast.workers.gateway.app import Gateway
+from holdfast.workers.gateway.lines import CallerProtocol
+
+_KEPT = 75  # seconds that an idle connection is kept: longer than load balancers do, so that they are the ones to close
+_BACKLOG = 2048
+_GLANCE = 0.01
+
+log = logging.getLogger("holdfast.gateway")
+
+
+class Server:
+    """Serves while entered (`async with`)."""
+
+    def __init__(self, gateway: Gateway, settings: GatewaySettings) -> None:
+        self._gateway = gateway
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._task: asyncio.Task[None] | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        listener = _listen(self._settings)
+        self._server = _Uvicorn(self._config())
+        scheme = "https" if self._settings.cert else "http"
+        host = f"[{self._settings.bind}]" if ":" in self._settings.bind else self._settings.bind
+        self.url = f"{scheme}://{host}:{listener.getsockname()[1]}"
+        await self._stack.enter_async_context(self._gateway.open())
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started and not self._task.done():  # noqa: ASYNC110 - uvicorn only has a flag
+            await asyncio.sleep(_GLANCE)
+        if self._task.done():
+            await self._task
+        log.info("gateway at %s", self.url)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._gateway.draining = True
+        self._server.should_exit = True
+        await self._task
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()  # what was not finished within the limit
+        if tasks := list(self._server.server_state.tasks):
+            await asyncio.wait(tasks, timeout=1)
+        await self._stack.aclose()
+
+    async def check(self) -> str | None:
+        """Why it cannot serve, for `/readyz`."""
+        if self._task is None or self._task.done():
+            return "it does not listen"
+        return None if self._gateway.directory.known else self._gateway.directory.trouble
+
+    def _config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            self._gateway,
+            http=CallerProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEPT,
+            timeout_graceful_shutdown=max(1, round(self._settings.drain.total_seconds())),
+            ssl_certfile=self._settings.cert,
+            ssl_keyfile=self._settings.key,
+        )
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the worker's business."""
+        yield
+
+
+def _listen(settings: GatewaySettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+    try:
+        return socket.create_server((settings.bind, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as err:
+        blamed = f"{variable('gateway', 'port')}: {err}"
+        raise SettingsError(f"{blamed}; choose another port, or 0 for a free one, or another bind") from err
