@@ -22,11 +22,6 @@ from holdfast.workers.gateway.replicas import Link, Replica
 
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 _REPEATS = 2  # of a request that some replica took and did not answer
-_BROKE_OFF = Refusal(
-    502,
-    "replica_broke_off",
-    "the replica broke off before it answered; whether it did something is not known, so it was not asked again",
-)
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,7 @@ async def _exchange(errand: Errand, gate: Gate, replica: Replica, link: Link, *,
             gate.broke(replica)
         if unheard and not last and errand.is_harmless():
             return True
-        _fail(call, "broken_replica", _BROKE_OFF)
+        _fail(call, "broken_replica", _broke_off())
     finally:
         call.upstream += monotonic() - asked_at
         call.received = body.size
@@ -114,6 +109,11 @@ async def _exchange(errand: Errand, gate: Gate, replica: Replica, link: Link, *,
 
 def _silent(patience: timedelta) -> Refusal:
     return Refusal(504, "replica_silent", f"the replica said nothing for {patience.total_seconds():g} s")
+
+
+def _broke_off() -> Refusal:
+    told = "the replica broke off before it answered; whether it did something is not known, so it was not asked again"
+    return Refusal(502, "replica_broke_off", told)
 
 
 def _fail(call: Call, cause: str, told: Refusal) -> None:

@@ -6,6 +6,7 @@ import hmac
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from math import inf
 from time import monotonic
 
 from holdfast.contracts.endpoints import EndpointCard
@@ -20,23 +21,25 @@ class Directory:
     """The cards, as last read. When they cannot be read anew, the old ones go on counting."""
 
     def __init__(
-        self, doorkeeper: Doorkeeper, *, every: timedelta, changed: Callable[[Mapping[str, EndpointCard]], None]
+        self,
+        doorkeeper: Doorkeeper,
+        *,
+        every: timedelta,
+        changed: Callable[[Mapping[str, EndpointCard]], None] = lambda _: None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._doorkeeper = doorkeeper
         self._every = every.total_seconds()
         self._changed = changed
+        self._clock = clock
         self._by_name: dict[str, EndpointCard] = {}
         self._by_model: dict[str, EndpointCard] = {}
-        self._read_at: float | None = None
-        self._asked_at = -UNKNOWN_EVERY
+        self.known = False
+        """Whether it was ever read."""
+        self._asked_at = -inf
         self._reading: asyncio.Task[None] | None = None
         self.trouble = "the directory of endpoints was not read yet"
         """Why the newest reading failed; "" if it did not."""
-
-    @property
-    def known(self) -> bool:
-        """Whether it was ever read."""
-        return self._read_at is not None
 
     async def keep(self) -> None:
         """Read again and again, until cancelled."""
@@ -47,7 +50,7 @@ class Directory:
     async def refresh(self) -> None:
         """Read now; everybody who asks meanwhile waits for the same reading. Never raises for what goes wrong."""
         if self._reading is None or self._reading.done():
-            self._asked_at = monotonic()
+            self._asked_at = self._clock()
             self._reading = asyncio.create_task(self._read())
         await asyncio.shield(self._reading)
 
@@ -77,7 +80,7 @@ class Directory:
 
     async def refresh_soon(self) -> None:
         """Read anew for a name or a token that nobody knows, unless that was done a moment ago."""
-        if (self._reading is not None and not self._reading.done()) or monotonic() - self._asked_at >= UNKNOWN_EVERY:
+        if (self._reading is not None and not self._reading.done()) or self._clock() - self._asked_at >= UNKNOWN_EVERY:
             await self.refresh()
 
     async def _read(self) -> None:
@@ -88,7 +91,7 @@ class Directory:
                 log.warning("the directory of endpoints cannot be read: %s", err)
             self.trouble = str(err) or "no answer"
             return
-        self._read_at, self.trouble = monotonic(), ""
+        self.known, self.trouble = True, ""
         self._by_name = {card.name: card for card in cards}
         self._by_model = {model: card for card in reversed(cards) for model in card.models}  # the first name wins
         self._changed(self._by_name)

@@ -17,6 +17,7 @@ from holdfast.workers.gateway.lines import CallerProtocol
 _KEPT = 75  # seconds that an idle connection is kept: longer than load balancers do, so that they are the ones to close
 _BACKLOG = 2048
 _GLANCE = 0.01
+_LAST_WORDS = 1.0  # seconds
 
 log = logging.getLogger("holdfast.gateway")
 
@@ -49,14 +50,19 @@ class Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._task is not None
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Take no more requests, finish those in flight, give every pass back. Idempotent."""
+        if self._task is None or self._gateway.draining:
+            return
         self._gateway.draining = True
         self._server.should_exit = True
         await self._task
+        if unfinished := list(self._server.server_state.tasks):  # they were told; let them tell their callers
+            await asyncio.wait(unfinished, timeout=_LAST_WORDS)
         for connection in list(self._server.server_state.connections):
-            connection.transport.abort()  # what was not finished within the limit
-        if tasks := list(self._server.server_state.tasks):
-            await asyncio.wait(tasks, timeout=1)
+            connection.transport.abort()
         await self._stack.aclose()
 
     async def check(self) -> str | None:

@@ -1,0 +1,174 @@
+"""Connections to services on machines, through SSH."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+import asyncssh
+import httpcore
+import pytest
+
+from holdfast.contracts.machines import Lease, SshAddress
+from holdfast.hosts.errors import HostKeyChanged, HostRefused, HostUnreachable
+from holdfast.hosts.tunnel import Tunnels
+from tests.unit.hosts.machine import until
+
+
+class Forwarding(asyncssh.SSHServer):
+    """A machine that forwards to its own loopback interface, as sshd does by default."""
+
+    def __init__(self, logins: list[asyncssh.SSHServerConnection]) -> None:
+        self._logins = logins
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._logins.append(conn)
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        return dest_host == "127.0.0.1"
+
+
+class Far:
+    """A machine with a service that says back what it hears."""
+
+    def __init__(self) -> None:
+        self.host_key = asyncssh.generate_private_key("ssh-ed25519")
+        self.logins: list[asyncssh.SSHServerConnection] = []
+        self.ssh_port = self.port = 0
+
+    def key_line(self) -> str:
+        return " ".join(self.host_key.export_public_key().decode().split()[:2])
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while heard := await reader.read(65_536):
+            writer.write(heard)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.fixture
+async def far(client_key: asyncssh.SSHKey) -> AsyncIterator[Far]:
+    far = Far()
+    trusted = asyncssh.import_authorized_keys(client_key.export_public_key().decode())
+    sshd = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_factory=lambda: Forwarding(far.logins),
+        server_host_keys=[far.host_key],
+        authorized_client_keys=trusted,
+    )
+    service = await asyncio.start_server(_echo, "127.0.0.1", 0)
+    far.ssh_port, far.port = sshd.get_port(), service.sockets[0].getsockname()[1]
+    async with service:
+        yield far
+        sshd.close()
+
+
+@pytest.fixture
+def there(lease: Lease, far: Far) -> Lease:
+    return replace(lease, ssh=SshAddress(host="127.0.0.1", port=far.ssh_port), host_key=far.key_line())
+
+
+@pytest.fixture
+async def tunnels(client_key: asyncssh.SSHKey) -> AsyncIterator[Tunnels]:
+    tunnels = Tunnels(client_key, connect_timeout=timedelta(seconds=20))
+    yield tunnels
+    await tunnels.close()
+
+
+async def test_many_connections_share_one_login(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    wires = await asyncio.gather(*(tunnels.open(there, far.port) for _ in range(20)))
+    for number, wire in enumerate(wires):
+        await wire.write(b"hello %d" % number)
+    for number, wire in enumerate(wires):
+        assert await wire.read(100, timeout=20) == b"hello %d" % number
+    assert len(far.logins) == 1
+
+
+async def test_megabytes_pass_both_ways_whoever_is_slower(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    wire = await tunnels.open(there, far.port)
+    size, piece = 12_000_000, b"x" * 100_000
+
+    async def send() -> None:
+        for _ in range(size // len(piece)):
+            await wire.write(piece, timeout=20)
+
+    sending = asyncio.create_task(send())
+    heard = 0
+    while heard < size:
+        heard += len(await wire.read(10_000, timeout=20))
+    await sending
+    assert heard == size == wire.heard
+
+
+async def test_a_service_that_hangs_up_is_the_end_of_the_stream(tunnels: Tunnels, there: Lease) -> None:
+    async def bye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"bye")
+        writer.close()
+
+    server = await asyncio.start_server(bye, "127.0.0.1", 0)
+    async with server:
+        wire = await tunnels.open(there, server.sockets[0].getsockname()[1])
+        assert await wire.read(100, timeout=20) == b"bye"
+        assert await wire.read(100, timeout=20) == b""
+        assert wire.get_extra_info("is_readable")
+
+
+async def test_silence_is_a_timeout_and_the_wire_lives_on(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    wire = await tunnels.open(there, far.port)
+    with pytest.raises(httpcore.ReadTimeout):
+        await wire.read(100, timeout=0.05)
+    await wire.write(b"still here")
+    assert await wire.read(100, timeout=20) == b"still here"
+
+
+async def test_a_port_at_which_nothing_listens_is_said(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    with pytest.raises(HostUnreachable, match="nothing answers at port 1 of"):
+        await tunnels.open(there, 1)
+    wire = await tunnels.open(there, far.port)  # over the same connection
+    await wire.write(b"x")
+    assert await wire.read(1, timeout=20) == b"x"
+    assert len(far.logins) == 1
+
+
+async def test_a_lost_connection_ends_its_wires_and_is_opened_again(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    wire = await tunnels.open(there, far.port)
+    far.logins[0].abort()
+    with pytest.raises(httpcore.ReadError):
+        await wire.read(100, timeout=20)
+    with pytest.raises(httpcore.WriteError):
+        await wire.write(b"x")
+    again = await tunnels.open(there, far.port)
+    await again.write(b"back")
+    assert await again.read(100, timeout=20) == b"back"
+    assert len(far.logins) == 2
+
+
+async def test_another_key_than_the_pinned_one_is_sent_nothing(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    with pytest.raises(HostKeyChanged):
+        await tunnels.open(replace(there, host_key=" ".join(other.split()[:2])), far.port)
+
+
+async def test_a_machine_whose_key_was_never_pinned_is_sent_nothing(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    with pytest.raises(HostRefused, match="never pinned"):
+        await tunnels.open(replace(there, host_key=""), far.port)
+    assert not far.logins
+
+
+async def test_a_machine_that_is_forgotten_is_hung_up_on(tunnels: Tunnels, there: Lease, far: Far) -> None:
+    wire = await tunnels.open(there, far.port)
+    await tunnels.forget(there)
+    await tunnels.forget(there)
+    assert await _ends(wire)
+    await until(lambda: far.logins[0].is_closed())
+
+
+async def _ends(wire: httpcore.AsyncNetworkStream) -> bool:
+    try:
+        return await wire.read(1, timeout=20) == b""
+    except httpcore.ReadError:
+        return True
