@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,58 +12,14 @@ import pytest
 from holdfast.contracts.machines import Lease, SshAddress
 from holdfast.hosts.errors import HostKeyChanged, HostRefused, HostUnreachable
 from holdfast.hosts.tunnel import Tunnels
+from tests.unit.hosts.far import Far, run_far
 from tests.unit.hosts.machine import until
-
-
-class Forwarding(asyncssh.SSHServer):
-    """A machine that forwards to its own loopback interface, as sshd does by default."""
-
-    def __init__(self, logins: list[asyncssh.SSHServerConnection]) -> None:
-        self._logins = logins
-
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._logins.append(conn)
-
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
-        return dest_host == "127.0.0.1"
-
-
-class Far:
-    """A machine with a service that says back what it hears."""
-
-    def __init__(self) -> None:
-        self.host_key = asyncssh.generate_private_key("ssh-ed25519")
-        self.logins: list[asyncssh.SSHServerConnection] = []
-        self.ssh_port = self.port = 0
-
-    def key_line(self) -> str:
-        return " ".join(self.host_key.export_public_key().decode().split()[:2])
-
-
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while heard := await reader.read(65_536):
-            writer.write(heard)
-            await writer.drain()
-    writer.close()
 
 
 @pytest.fixture
 async def far(client_key: asyncssh.SSHKey) -> AsyncIterator[Far]:
-    far = Far()
-    trusted = asyncssh.import_authorized_keys(client_key.export_public_key().decode())
-    sshd = await asyncssh.listen(
-        "127.0.0.1",
-        0,
-        server_factory=lambda: Forwarding(far.logins),
-        server_host_keys=[far.host_key],
-        authorized_client_keys=trusted,
-    )
-    service = await asyncio.start_server(_echo, "127.0.0.1", 0)
-    far.ssh_port, far.port = sshd.get_port(), service.sockets[0].getsockname()[1]
-    async with service:
-        yield far
-        sshd.close()
+    async with run_far(client_key) as running:
+        yield running
 
 
 @pytest.fixture
