@@ -119,7 +119,7 @@ async def test_a_machine_that_is_forgotten_is_hung_up_on(tunnels: Tunnels, there
     await tunnels.forget(there)
     await tunnels.forget(there)
     assert await _ends(wire)
-    await until(lambda: far.logins[0].is_closed())
+    await until(far.logins[0].is_closed)
 
 
 async def _ends(wire: httpcore.AsyncNetworkStream) -> bool:

@@ -75,6 +75,8 @@ class Gateway:
         line: Line = scope["state"]["line"]
         task = asyncio.current_task()
         assert task is not None
+        if line.lost:  # before we began
+            return
         line.on_lost = task.cancel
         try:
             await self._answer(call, line, receive)
@@ -140,6 +142,9 @@ class Gateway:
     async def _serve_by_name(self, call: Call, receive: Receive, name: str, target: bytes) -> None:
         self._require_directory()
         card = await self.directory.named(name)
+        if card is not None and not admits(card, digest_of(call.token)):
+            await self.directory.refresh_soon()  # the token may be a new one
+            card = await self.directory.named(name)
         if card is None:
             raise Refusal(404, "endpoint_not_found", f"there is no endpoint {name[:80]!r}")
         call.endpoint = card.name
@@ -184,6 +189,9 @@ class Gateway:
 
     async def _card_for(self, call: Call, model: str) -> EndpointCard:
         card = await self.directory.serving(model)
+        if card is not None and not admits(card, digest_of(call.token)):
+            await self.directory.refresh_soon()
+            card = await self.directory.serving(model)
         if card is None or not admits(card, digest_of(call.token)):
             raise openai.unknown(model)
         call.endpoint = card.name

@@ -73,6 +73,8 @@ def for_caller(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> Heade
     """What a caller is sent of a replica's headers."""
     lower = [(name.lower(), value) for name, value in headers]
     dropped = _dropped(lower) | {b"x-request-id"}
+    if first(lower, b"transfer-encoding") is not None:
+        dropped |= {b"content-length"}  # the encoding counts, and a length beside it may be anything
     return [each for each in lower if each[0] not in dropped] + [(b"x-request-id", request_id.encode())]
 
 

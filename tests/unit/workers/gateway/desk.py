@@ -33,7 +33,9 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
-def card(name: str = "chat", *, tokens: tuple[str, ...] = (TOKEN,), models: tuple[str, ...] = (), **door: object) -> EndpointCard:
+def card(
+    name: str = "chat", *, tokens: tuple[str, ...] = (TOKEN,), models: tuple[str, ...] = (), **door: object
+) -> EndpointCard:
     return EndpointCard(
         name=name,
         models=models,

@@ -1,6 +1,7 @@
 """Callers who leave, who are slow, who send too much; and the end of a gateway that still has some."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -38,9 +39,7 @@ async def test_when_a_caller_leaves_the_replica_may_stop(gateway: Running, backe
     assert gateway.count("in_flight", endpoint="chat") == 0
 
 
-async def test_a_caller_who_leaves_before_the_answer_begins_frees_his_place(
-    gateway: Running, backend: Backend
-) -> None:
+async def test_a_caller_who_leaves_before_the_answer_begins_frees_his_place(gateway: Running, backend: Backend) -> None:
     async with dial(gateway, f"GET /chat/wait HTTP/1.1\r\n{HEAD}\r\n"):
         await until(lambda: backend.running == 1)
     await until(lambda: gateway.count("in_flight", endpoint="chat") == 0)
@@ -199,3 +198,11 @@ async def test_a_large_body_and_answer_pass_unchanged(gateway: Running) -> None:
     body = bytes(range(256)) * 20_000
     answer = await gateway.http.post("/chat/", content=body)
     assert str(told(answer)["body"]).encode("latin-1") == body
+
+
+async def test_small_writes_to_callers_are_sent_at_once(gateway: Running) -> None:
+    async with dial(gateway, f"GET /chat/ HTTP/1.1\r\n{HEAD}\r\n") as (reader, _):
+        await reader.readline()
+        for connection in gateway.server._server.server_state.connections:
+            at_our_end = connection.transport.get_extra_info("socket")
+            assert at_our_end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from holdfast.contracts.endpoints import EndpointPhase, Pass, WakeRequest
@@ -80,12 +81,12 @@ async def test_what_is_no_http_is_502_and_never_asked_again(backend: Backend) ->
 
 
 async def test_an_answer_that_breaks_off_breaks_off_for_the_caller_too() -> None:
-    async with run_rude(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbeginning") as rude:
-        async with run_gateway(Desk(routes=(route(rude.port),))) as gateway:
-            with pytest.raises(Exception, match="peer closed|incomplete|disconnected|Read"):
-                await gateway.http.get("/chat/")
-            await until(lambda: gateway.count("cut_total", endpoint="chat", cause="broken_replica"))
-            assert len(rude.heads) == 1
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbeginning"
+    async with run_rude(half) as rude, run_gateway(Desk(routes=(route(rude.port),))) as gateway:
+        with pytest.raises(httpx.TransportError):
+            await gateway.http.get("/chat/")
+        await until(lambda: gateway.count("cut_total", endpoint="chat", cause="broken_replica"))
+        assert len(rude.heads) == 1
 
 
 async def test_a_replica_that_is_silent_for_too_long_is_504(desk: Desk, backend: Backend) -> None:
@@ -128,13 +129,15 @@ class Believing(Desk):
 
 async def test_an_idle_connection_that_the_replica_has_closed_costs_no_request() -> None:
     """The connection is looked at before it is used, so that even a POST can be sent."""
-    async with run_rude(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as rude:  # says keep-alive, and closes
-        async with run_gateway(Desk(routes=(route(rude.port),))) as other:
-            for number in range(1, 6):
-                assert (await other.http.post("/chat/", content=b"x")).text == "ok"
-                await until(lambda number=number: len(rude.heads) == number)
-                replica = next(iter(other.gateway._gates["chat"]._replicas.values()))
-                await until(lambda replica=replica: all(each.http.has_expired() for each in replica._idle))
+    whole = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"  # which lets the connection stay; it is closed all the same
+    )
+    async with run_rude(whole) as rude, run_gateway(Desk(routes=(route(rude.port),))) as gateway:
+        for number in range(1, 6):
+            assert (await gateway.http.post("/chat/", content=b"x")).text == "ok"
+            assert len(rude.heads) == number
+            replica = next(iter(gateway.gateway._gates["chat"]._replicas.values()))
+            await until(lambda replica=replica: all(each.http.has_expired() for each in replica._idle))
 
 
 async def test_connections_are_used_again(desk: Desk, backend: Backend) -> None:

@@ -1,6 +1,8 @@
 """Which endpoint a request reaches, what its replica is sent, and what the caller gets back."""
 
+import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
 
@@ -108,8 +110,14 @@ async def test_a_model_of_others_is_as_unknown_as_one_that_never_was(desk: Desk)
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"{", "invalid_json"), (b"\xff\xfe", "invalid_json"), (b"[" * 100_000, "invalid_json")]
-    + [(b"[]", "model_missing"), (b'{"model": 3}', "model_missing"), (b"{}", "model_missing")],
+    [
+        (b"{", "invalid_json"),
+        (b"\xff\xfe", "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b"[]", "model_missing"),
+        (b'{"model": 3}', "model_missing"),
+        (b"{}", "model_missing"),
+    ],
     ids=["cut off", "no text", "deep", "a list", "a number", "nothing"],
 )
 async def test_v1_says_what_is_wrong_with_a_body(gateway: Running, desk: Desk, body: bytes, code: str) -> None:
@@ -151,13 +159,23 @@ async def test_a_wrong_token_or_none_is_refused(gateway: Running, desk: Desk, pa
     assert not desk.asked
 
 
-async def test_a_token_that_was_just_given_counts_at_once_and_a_revoked_one_soon_no_more(desk: Desk) -> None:
-    desk.directory = [card(tokens=())]
-    async with run_gateway(desk) as gateway:
+async def test_a_token_that_was_just_given_is_looked_for(desk: Desk) -> None:
+    desk.directory = [card(tokens=()), card("mine")]
+    async with run_gateway(desk, refresh=timedelta(hours=1)) as gateway:
         assert (await gateway.http.get("/chat/")).status_code == 401
-        desk.directory = [card()]
+        desk.directory = [card(), card("mine")]
         while (await gateway.http.get("/chat/")).status_code != 200:
-            pass
+            await asyncio.sleep(0.05)
+        desk.directory = [card(), card("mine"), card("third", tokens=())]
+        assert (await gateway.http.post("/v1/x", json={"model": "third"})).status_code == 404
+        desk.directory = [card(), card("mine"), card("third")]
+        while (await gateway.http.post("/v1/x", json={"model": "third"})).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_revoked_token_soon_opens_nothing_any_more(desk: Desk) -> None:
+    async with run_gateway(desk) as gateway:
+        assert (await gateway.http.get("/chat/")).status_code == 200
         desk.directory = [card(tokens=("another",))]
         while (await gateway.http.get("/chat/")).status_code != 401:
             pass

@@ -121,7 +121,9 @@ async def test_an_endpoint_that_does_not_run_is_said_to_be_stopped(server: Clien
         await TemporalDoorkeeper(server).wake("nobody", ASK)
 
 
-async def test_the_gateway_runs_as_a_worker_and_ends_when_told(server: Client, backend: Backend, tmp_path: Path) -> None:
+async def test_the_gateway_runs_as_a_worker_and_ends_when_told(
+    server: Client, backend: Backend, tmp_path: Path
+) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "TEMPORAL_"))}
     environment |= {
         "HOLDFAST_DATA_DIR": str(tmp_path),
@@ -146,7 +148,7 @@ async def test_the_gateway_runs_as_a_worker_and_ends_when_told(server: Client, b
             process.send_signal(signal.SIGTERM)
             rest = (await process.stderr.read()).decode()
             assert await process.wait() == 0
-            assert "path=\"/v1/models\" status=200" in rest
+            assert 'path="/v1/models" status=200' in rest
             assert TOKEN not in rest
         finally:
             if process.returncode is None:

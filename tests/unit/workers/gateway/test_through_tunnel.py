@@ -94,5 +94,5 @@ async def test_another_machine_at_the_address_is_reported_and_sent_nothing(
 async def test_a_pass_given_back_hangs_up(gateway: Running, desk: Desk, far: Far) -> None:
     await gateway.http.get("/chat/")
     await until(lambda: desk.notices)
-    await until(lambda: far.logins[0].is_closed())
+    await until(far.logins[0].is_closed)
     assert (await gateway.http.get("/chat/")).status_code == 200
