@@ -14,7 +14,7 @@ and share this computer's cores.
 - **Closed loop**: a few callers, each of whom calls again when answered, and a service that does not think.
 - **Processor time** of the gateway for a request of the closed loop: the figure that other load on the computer changes
   least.
-- **Memory** of the gateway before and after so many requests of a closed loop.
+- **Memory** of the gateway before the closed loop and after each quarter of it.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from stack import say
 
 HERE = Path(__file__).parent
 THINK = 4  # seconds
+PARTS = 4  # of a closed loop, between which memory is looked at
 
 
 def main() -> None:
@@ -44,9 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=30, help="of each open loop")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--callers", type=int, default=16, help="of the closed loop")
-    parser.add_argument(
-        "--requests", type=int, default=5000, help="of each closed loop, and before memory is looked at"
-    )
+    parser.add_argument("--requests", type=int, default=5000, help="of each closed loop")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
     found = measure(options)
@@ -60,11 +59,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         ways, pids = start_all(stack)
         for way in ways.values():
             call(way, "/think/0", callers=options.callers, count=500)  # connections, caches
-        before = {way: memory_of(pid) for way, pid in pids.items()}
         took: dict[str, list[float]] = {name: [] for name in ways}
         first: dict[str, list[float]] = {name: [] for name in ways}
         speed: dict[str, float] = {}
         used_ms: dict[str, float] = {}
+        memories: dict[str, list[float]] = {}
         for number in range(options.rounds):
             for name, way in ways.items():
                 say(f"round {number + 1}: {name}")
@@ -73,12 +72,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 first[name] += call(way, "/events", rate=20, count=20 * options.seconds, events=True)["took"]
         for name, way in ways.items():
             say(f"closed loop: {name}")
-            used = processor_of(pids[name]) if name in pids else 0.0
-            ended = call(way, "/think/0", callers=options.callers, count=options.requests)
-            speed[name] = options.requests / ended["seconds"]
+            pid = pids.get(name, os.getpid())
+            used, memory = processor_of(pid), [memory_of(pid)]
+            seconds = 0.0
+            for _ in range(PARTS):
+                ended = call(way, "/think/0", callers=options.callers, count=options.requests // PARTS)
+                seconds += ended["seconds"]
+                memory.append(memory_of(pid))
+            speed[name] = options.requests / seconds
             if name in pids:
-                used_ms[name] = 1000 * (processor_of(pids[name]) - used) / options.requests
-        after = {way: memory_of(pid) for way, pid in pids.items()}
+                used_ms[name] = 1000 * (processor_of(pid) - used) / options.requests
+                memories[name] = memory
     return {
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
@@ -88,7 +92,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "first_event_ms": {way: spread(each, 0) for way, each in first.items()},
         "closed_loop_per_second": speed,
         "processor_ms_per_request": used_ms,
-        "memory_mb": {way: {"before": before[way], "after": after[way]} for way in before},
+        "memory_mb": memories,
     }
 
 
@@ -146,7 +150,8 @@ def show(found: dict[str, Any]) -> None:
     for way, memory in found["memory_mb"].items():
         used = found["processor_ms_per_request"][way]
         print(f"{way}: {used:.2f} ms of processor time per request")
-        print(f"{way}: {memory['before']:.1f} MB, {memory['after']:.1f} MB after {found['requests']} more requests")
+        sizes = ", ".join(f"{size:.1f}" for size in memory)
+        print(f"{way}: {sizes} MB before and after each quarter of {found['requests']} requests")
 
 
 if __name__ == "__main__":

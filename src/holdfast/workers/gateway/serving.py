@@ -33,8 +33,8 @@ class Server:
         self.url = ""
 
     async def __aenter__(self) -> Self:
+        self._server = _Uvicorn(_loaded(self._config()))
         listener = _listen(self._settings)
-        self._server = _Uvicorn(self._config())
         scheme = "https" if self._settings.cert else "http"
         host = f"[{self._settings.bind}]" if ":" in self._settings.bind else self._settings.bind
         self.url = f"{scheme}://{host}:{listener.getsockname()[1]}"
@@ -90,6 +90,15 @@ class Server:
             ssl_certfile=self._settings.cert,
             ssl_keyfile=self._settings.key,
         )
+
+
+def _loaded(config: uvicorn.Config) -> uvicorn.Config:
+    """With its certificate read."""
+    try:
+        config.load()
+    except OSError as err:  # SSLError is one
+        raise SettingsError(f"{variable('gateway', 'cert')}: {err}; give a certificate and its key in PEM") from err
+    return config
 
 
 class _Uvicorn(uvicorn.Server):
