@@ -7,6 +7,7 @@ interface. The machine's key must be pinned already: what is sent here is other 
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
+from weakref import WeakSet
 
 import asyncssh
 
@@ -25,14 +26,25 @@ _HANGING_UP = 1.0  # seconds for a machine to take leave
 class _Slot:
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     connection: asyncssh.SSHClientConnection | None = None
+    wires: WeakSet[Wire] = field(default_factory=WeakSet)
+    ending: asyncio.TimerHandle | None = None  # it was forgotten, and is kept a while for whoever comes back
+
+    def keep(self) -> None:
+        if self.ending is not None:
+            self.ending.cancel()
+            self.ending = None
 
 
 class Tunnels:
     """The ways to all machines of one process. A connection that was lost is opened again when it is needed."""
 
-    def __init__(self, private_key: asyncssh.SSHKey, *, connect_timeout: timedelta) -> None:
+    def __init__(
+        self, private_key: asyncssh.SSHKey, *, connect_timeout: timedelta, kept: timedelta = timedelta(minutes=1)
+    ) -> None:
         self._private_key = private_key
         self._connect_timeout = connect_timeout
+        self._kept = kept.total_seconds()
+        self._hanging_up: set[asyncio.Task[None]] = set()
         self._slots: dict[tuple[object, ...], _Slot] = {}
 
     async def open(self, lease: Lease, port: int) -> Wire:
@@ -42,6 +54,7 @@ class Tunnels:
             HostError: the machine cannot be reached, is another one, or nothing listens there.
         """
         slot = self._slots.setdefault(_key(lease), _Slot())
+        slot.keep()
         connection = await self._connected(slot, lease)
         try:
             async with asyncio.timeout(self._connect_timeout.total_seconds()):
@@ -52,18 +65,30 @@ class Tunnels:
         except (TimeoutError, OSError, asyncssh.Error) as error:
             # It is not hung up on: others may hear of it still. One that is dead is found so by its keepalives.
             raise HostUnreachable(f"the connection to {lease.label} broke: {error or 'silence'}") from error
+        slot.wires.add(wire)
         return wire
 
     async def forget(self, lease: Lease) -> None:
-        """Close the connection of a machine that is used no more. Idempotent."""
-        slot = self._slots.pop(_key(lease), None)
-        if slot is not None:
-            await _hang_up(slot)
+        """A machine is used no more. Its connection is closed a while after its last use. Idempotent."""
+        slot = self._slots.get(_key(lease))
+        if slot is not None and slot.ending is None:
+            slot.ending = asyncio.get_running_loop().call_later(self._kept, self._end, _key(lease))
 
     async def close(self) -> None:
         """Close all connections."""
         slots, self._slots = list(self._slots.values()), {}
+        for slot in slots:
+            slot.keep()
         await asyncio.gather(*(_hang_up(slot) for slot in slots))
+
+    def _end(self, key: tuple[object, ...]) -> None:
+        slot = self._slots[key]
+        if any(not wire.closed for wire in slot.wires):  # whoever forgot it was not its only user
+            slot.ending = asyncio.get_running_loop().call_later(self._kept, self._end, key)
+            return
+        task = asyncio.create_task(_hang_up(self._slots.pop(key)))
+        self._hanging_up.add(task)
+        task.add_done_callback(self._hanging_up.discard)
 
     async def _connected(self, slot: _Slot, lease: Lease) -> asyncssh.SSHClientConnection:
         async with slot.opening:

@@ -31,6 +31,7 @@ class Wire(asyncssh.SSHTCPSession[bytes], asyncio.Protocol, httpcore.AsyncNetwor
     def __init__(self) -> None:
         self.heard = 0
         """Bytes that ever came in."""
+        self.closed = False
         self._received = bytearray()
         self._ended = False
         self._lost = False
@@ -73,7 +74,7 @@ class Wire(asyncssh.SSHTCPSession[bytes], asyncio.Protocol, httpcore.AsyncNetwor
 
     async def aclose(self) -> None:
         """Hang up at once; what was not yet sent is dropped. Idempotent."""
-        self._ended = self._lost = True
+        self._ended = self._lost = self.closed = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -112,6 +113,7 @@ class Wire(asyncssh.SSHTCPSession[bytes], asyncio.Protocol, httpcore.AsyncNetwor
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
         self._lost = self._lost or exc is not None or not self._ended
         self._ended = True
         self._write_paused = False

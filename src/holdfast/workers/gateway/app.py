@@ -68,7 +68,8 @@ class Gateway:
             yield
         finally:
             keeping.cancel()
-            await asyncio.gather(keeping, *(gate.close() for gate in self._gates.values()), return_exceptions=True)
+            gates = [gate.close() for gate in self._gates.values()]
+            await asyncio.gather(keeping, self.directory.close(), *gates, return_exceptions=True)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         call = Call(scope, send)

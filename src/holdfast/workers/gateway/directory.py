@@ -13,6 +13,7 @@ from holdfast.contracts.endpoints import EndpointCard
 from holdfast.workers.gateway.doorkeeper import Away, Doorkeeper
 
 UNKNOWN_EVERY = 1.0  # seconds, at least, between two refreshes because of names that nobody knows
+LOOKUP_WITHIN = 5.0  # seconds that a request waits for such a reading
 
 log = logging.getLogger("holdfast.gateway")
 
@@ -47,12 +48,21 @@ class Directory:
             await self.refresh()
             await asyncio.sleep(self._every)
 
-    async def refresh(self) -> None:
-        """Read now; everybody who asks meanwhile waits for the same reading. Never raises for what goes wrong."""
+    async def refresh(self, *, within: float | None = None) -> None:
+        """Read now; everybody who asks meanwhile waits for the same reading, `within` so many seconds.
+
+        Never raises for what goes wrong.
+        """
         if self._reading is None or self._reading.done():
             self._asked_at = self._clock()
             self._reading = asyncio.create_task(self._read())
-        await asyncio.shield(self._reading)
+        await asyncio.wait((self._reading,), timeout=within)
+
+    async def close(self) -> None:
+        """Read no more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def named(self, name: str) -> EndpointCard | None:
         """The endpoint of this name, looked for anew if it is unknown and that was not done a moment ago."""
@@ -81,7 +91,7 @@ class Directory:
     async def refresh_soon(self) -> None:
         """Read anew for a name or a token that nobody knows, unless that was done a moment ago."""
         if (self._reading is not None and not self._reading.done()) or self._clock() - self._asked_at >= UNKNOWN_EVERY:
-            await self.refresh()
+            await self.refresh(within=LOOKUP_WITHIN)
 
     async def _read(self) -> None:
         try:

@@ -3,6 +3,10 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
+from holdfast.contracts.endpoints import EndpointCard
+from holdfast.workers.gateway import directory as directory_module
 from holdfast.workers.gateway.directory import Directory
 from tests.unit.workers.gateway.desk import Desk, card
 
@@ -47,3 +51,27 @@ async def test_a_name_goes_before_a_model_and_of_models_the_first_endpoint() -> 
         found = await directory.serving(wanted)
         assert found is not None
         assert found.name == "a"
+
+
+async def test_who_asks_for_an_unknown_name_does_not_wait_for_a_directory_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(directory_module, "LOOKUP_WITHIN", 0.05)
+    desk = Hanging()
+    directory = Directory(desk, every=HOURLY)
+    assert await directory.named("chat") is None
+    desk.go_on.set()
+    while await directory.named("chat") is None:
+        await asyncio.sleep(0.01)
+    assert desk.readings == 1
+
+
+class Hanging(Desk):
+    """It answers when it may go on."""
+
+    go_on = asyncio.Event()
+
+    async def cards(self) -> tuple[EndpointCard, ...]:
+        found = await super().cards()
+        await self.go_on.wait()
+        return found
