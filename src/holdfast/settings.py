@@ -192,6 +192,32 @@ class NotifySettings(_Section):
         return self
 
 
+class GatewaySettings(_Section):
+    """Where a gateway listens for the callers of endpoints, and how much it holds."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 0
+    """0 takes a free one; the log says which."""
+    drain: Duration = timedelta(seconds=30)
+    """How long requests in flight may go on once the process is told to stop."""
+    refresh: Duration = timedelta(seconds=5)
+    """Between two readings of the directory of endpoints: a new token or a revoked one counts after so long."""
+    buffer_mb: float = Field(default=256, gt=0)
+    """Of all bodies under `/v1`, which are read whole before their model is known; together, in this process."""
+    cert: Path | None = None
+    key: Path | None = None
+    """Files in PEM format, for TLS. Default: plain HTTP."""
+
+    @model_validator(mode="after")
+    def _tls_is_complete(self) -> Self:
+        if (self.cert is None) is not (self.key is None):
+            raise ValueError("cert and key go together")
+        for path in (self.cert, self.key):
+            if path is not None and not path.is_file():
+                raise ValueError(f"there is no file {path}")
+        return self
+
+
 class EmbeddedTemporal(_Section):
     """The server that `holdfast up` runs here."""
 
@@ -218,6 +244,7 @@ class Settings(BaseSettings):
     sweep: SweepSettings = SweepSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     notify: NotifySettings = NotifySettings()
+    gateway: GatewaySettings = GatewaySettings()
     embedded_temporal: EmbeddedTemporal | None = None
     """Set by a living stack, unless `TEMPORAL_*` variables say where the server is."""
     market_url: str | None = None

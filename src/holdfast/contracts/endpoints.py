@@ -165,7 +165,7 @@ class Pass:
     phase: EndpointPhase
     reason: str = ""
     routes: tuple[Route, ...] = ()  # empty: none is awake yet; ask again
-    valid_for: timedelta
+    valid_for: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 
 from holdfast.contracts.incidents import Incident
+from holdfast.telemetry.gateway_metrics import GatewayMetrics
 
 _CALL = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 _RECOVERY = (1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
@@ -33,6 +34,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or process_registry()
+        self.gateway = GatewayMetrics(self.registry)
         self._machines = self._gauge("holdfast_machines", "Machines we pay for.", "provider", "state")
         self._hourly = self._gauge("holdfast_hourly_usd", "What those machines cost in an hour, in USD.", "provider")
         self._strangers = self._gauge(

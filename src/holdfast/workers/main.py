@@ -80,17 +80,21 @@ def _temporal_check(client: Client) -> Check:
     return check
 
 
-def main(argv: list[str] | None = None) -> int:
+def roles_of(argv: list[str] | None) -> frozenset[Role]:
+    """The roles that a command line asks for. Ends the process, as wrong arguments do, for what is none."""
     parser = argparse.ArgumentParser(prog="python -m holdfast.workers.main", description=__doc__)
     parser.add_argument("--role", action="append", default=[], help=f"{', '.join(Role)} or {ALL}; may be repeated")
-    arguments = parser.parse_args(argv)
+    try:
+        return parse_roles(parser.parse_args(argv).role)
+    except ValueError as err:
+        parser.error(str(err))
+
+
+def main(argv: list[str] | None = None) -> int:
+    roles = roles_of(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
-    try:
-        roles = parse_roles(arguments.role)
-    except ValueError as err:
-        parser.error(str(err))
     try:
         asyncio.run(run(load_settings(), roles))
     except EXPECTED as err:

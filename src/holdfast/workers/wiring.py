@@ -4,12 +4,12 @@ Each role is a module in `crews/`, loaded only by the processes that play it: a 
 database client, and most of a worker's start is loading such things.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
+from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Worker
 
 from holdfast.settings import Settings
 from holdfast.telemetry.health import Check
@@ -17,14 +17,16 @@ from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.roles import Role
 from holdfast.workers.shop import Shop
 
-Crew = Callable[[Shop], Awaitable[list[Worker]]]
+Service = AbstractAsyncContextManager[Any]
+"""Works while it is entered: a Temporal worker, or a gateway."""
+Crew = Callable[[Shop], Awaitable[Sequence[Service]]]
 
 
 @asynccontextmanager
 async def build_workers(
     settings: Settings, client: Client, roles: Iterable[Role], metrics: Metrics
-) -> AsyncIterator[tuple[list[Worker], dict[str, Check]]]:
-    """The workers for these roles, not yet running, and what must answer for them to be ready.
+) -> AsyncIterator[tuple[list[Service], dict[str, Check]]]:
+    """The workers and servers for these roles, not yet running, and what must answer for them to be ready.
 
     Leaving the context closes what they hold.
 
@@ -35,7 +37,7 @@ async def build_workers(
     """
     async with AsyncExitStack() as stack:
         shop = Shop(settings, client, metrics, stack)
-        workers: list[Worker] = []
+        workers: list[Service] = []
         for crew in load_crews(roles):
             workers += await crew(shop)
         yield workers, shop.needs

@@ -13,6 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 from holdfast.cli.errors import row_for
 from holdfast.records import schema
 from holdfast.workers.complaints import EXIT_CODES
+from holdfast.workers.roles import Role, parse_roles
 from holdfast.workers.stack.plan import find_program
 
 NOBODY = "127.0.0.1:1"
@@ -104,9 +105,27 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path, server: str) -> Non
         ("provider", ("sqlalchemy", "boto3")),
         ("host", ("sqlalchemy", "httpx")),
         ("analysis", ("sqlalchemy", "httpx")),
+        ("gateway", ("sqlalchemy", "boto3", "httpx")),
     ],
 )
 def test_a_worker_loads_nothing_that_its_role_does_not_use(role: str, unneeded: tuple[str, ...]) -> None:
     code = f"import sys, holdfast.workers.main, holdfast.workers.crews.{role}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not set(unneeded) & set(loaded)
+
+
+async def test_a_gateways_port_that_is_taken_is_named(tmp_path: Path, server: str) -> None:
+    port = server.rpartition(":")[2]
+    ended = start(tmp_path, "gateway", TEMPORAL_ADDRESS=server, HOLDFAST_GATEWAY__PORT=port)
+    assert ended.returncode == 78, ended.stderr
+    assert "HOLDFAST_GATEWAY__PORT" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_gateway_runs_only_where_it_is_asked_for() -> None:
+    assert Role.GATEWAY not in parse_roles([])
+    assert Role.GATEWAY not in parse_roles(["all"])
+    assert parse_roles(["all,gateway"]) == frozenset(Role)
+    assert parse_roles(["gateway"]) == {Role.GATEWAY}
+    with pytest.raises(ValueError, match="no such role"):
+        parse_roles(["all", "gate"])

@@ -12,19 +12,22 @@ from holdfast.workers.roles import ALL, Role, parse_roles
 def worker(
     role: Annotated[
         list[str] | None,
-        typer.Option("--role", metavar="ROLES", help="control, provider, host, analysis; or all. Repeatable."),
+        typer.Option(
+            "--role", metavar="ROLES", help="control, provider, host, analysis; or all of these; gateway. Repeatable."
+        ),
     ] = None,
 ) -> int:
     """Run workers until SIGTERM or Ctrl-C; what they do then drains or is taken over by others.
 
     control runs workflows and records, provider holds provider keys, host the SSH key and the store, analysis reads the
-    store.
+    store. gateway takes the calls of endpoints; as it listens for others, it is no part of all.
     Settings come from HOLDFAST_* and TEMPORAL_* variables; docs/settings.md lists them.
 
     \b
     Examples:
       holdfast worker
       holdfast worker --role provider,host
+      holdfast worker --role gateway
     """
     roles = [word for given in role or [ALL] for word in given.split(",")]
     try:

@@ -10,7 +10,6 @@ from holdfast.records import schema
 from holdfast.settings import load_settings
 from holdfast.workers import main as worker
 from holdfast.workers.complaints import EXPECTED, complain
-from holdfast.workers.roles import Role
 from holdfast.workers.stack.state import Home
 from holdfast.workers.wiring import load_crews
 
@@ -24,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         schema.migrate(settings.records_location())
     except EXPECTED as err:
         return complain(err)
-    load_crews(Role)
+    load_crews(worker.roles_of(argv))
     wait_for_servers(Home(settings.data_dir))
     return worker.main(argv)
 

@@ -1,0 +1,79 @@
+"""The doorkeeper over Temporal: an update, a signal, and one activity that reads the records."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from temporalio.client import (
+    ActivityFailureError,
+    Client,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.client.calls import BRISK, PICKED_UP_WITHIN
+from holdfast.client.translation import from_failure, from_rpc
+from holdfast.contracts import names
+from holdfast.contracts.activities import list_endpoints
+from holdfast.contracts.endpoints import EndpointCard, IdleNotice, Pass, WakeRequest
+from holdfast.workers.gateway.doorkeeper import Away
+
+WAKE_WITHIN = timedelta(seconds=60)
+"""For one answer to `wake`. The workflow may keep the question while it wakes, but not for longer than this."""
+_BRIEFLY = timedelta(seconds=10)
+
+
+class TemporalDoorkeeper:
+    """Asks the workflows `endpoint/<name>`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def cards(self) -> tuple[EndpointCard, ...]:
+        name = list_endpoints.__name__
+        async with self._explained(name):
+            found: list[EndpointCard] = await self._client.execute_activity(
+                list_endpoints,
+                id=f"ask/{name}/{uuid4().hex}",
+                task_queue=names.CONTROL_QUEUE,
+                schedule_to_start_timeout=PICKED_UP_WITHIN,
+                start_to_close_timeout=_BRIEFLY,
+                retry_policy=replace(BRISK, maximum_attempts=2),
+                summary="a gateway reads the directory",
+            )
+        return tuple(found)
+
+    async def wake(self, endpoint: str, request: WakeRequest) -> Pass:
+        async with self._explained("wake"), asyncio.timeout(WAKE_WITHIN.total_seconds()):
+            answered: Pass = await self._handle(endpoint).execute_update("wake", request, result_type=Pass)
+        return answered
+
+    async def idle(self, endpoint: str, notice: IdleNotice) -> None:
+        async with self._explained("idle"):
+            await self._handle(endpoint).signal("idle", notice, rpc_timeout=_BRIEFLY)
+
+    def _handle(self, endpoint: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(names.endpoint_id(endpoint))
+
+    @asynccontextmanager
+    async def _explained(self, doing: str) -> AsyncIterator[None]:
+        try:
+            yield
+        except (ActivityFailureError, WorkflowUpdateFailedError) as err:
+            raise Away(str(from_failure(err.cause, doing=doing, queue=names.CONTROL_QUEUE))) from err
+        except WorkflowUpdateRPCTimeoutOrCancelledError as err:
+            if isinstance(err.__cause__, asyncio.CancelledError):  # it was we who gave up
+                raise err.__cause__ from None
+            raise Away("no worker answered in time") from err
+        except TimeoutError as err:
+            raise Away("no worker answered in time") from err
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+                raise Away("the endpoint is stopped, or was never started") from err
+            raise Away(str(from_rpc(err, self._client.service_client.config.target_host))) from err
