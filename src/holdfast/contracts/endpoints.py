@@ -242,6 +242,12 @@ class Replica:
     failures: int = 0  # in a row
     not_before: datetime | None = None  # it is not tried again until then
 
+    def hourly(self) -> Decimal:
+        """USD now; of a machine that is stopped its disk, where its provider says what that costs."""
+        if self.lease is None:
+            return Decimal(0)
+        return (self.lease.storage_hourly or Decimal(0)) if self.phase is Phase.PAUSED else self.lease.hourly
+
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:

@@ -9,7 +9,6 @@ from temporalio import workflow
 
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import EndpointPhase, EndpointState, Replica
-from holdfast.contracts.workload import Phase
 
 _LINES_KEPT = 12
 
@@ -30,7 +29,7 @@ class EndpointFace:
     @staticmethod
     def hourly_of(replicas: Sequence[Replica]) -> Decimal:
         """USD per hour of all machines; of one that is stopped its disk, where its provider says what that costs."""
-        return sum((_hourly(each) for each in replicas), start=Decimal(0))
+        return sum((each.hourly() for each in replicas), start=Decimal(0))
 
     def show(self, phase: EndpointPhase, reason: str, replicas: Sequence[Replica], in_flight: int) -> None:
         """The attributes are written only when they change: each time is an event."""
@@ -62,14 +61,8 @@ class EndpointFace:
         workflow.set_current_details("\n".join([*head, *rows, "", *reversed(self._lines)]))
 
 
-def _hourly(replica: Replica) -> Decimal:
-    if replica.lease is None:
-        return Decimal(0)
-    return (replica.lease.storage_hourly or Decimal(0)) if replica.phase is Phase.PAUSED else replica.lease.hourly
-
-
 def _row(replica: Replica) -> str:
     lease = replica.lease
     where = f"{lease.provider} {lease.region}, `{lease.label}`" if lease else "no machine"
     since = f"{replica.ready_at:%H:%M:%S}" if replica.ready_at else ""
-    return f"| {replica.name} | {replica.phase or 'not there'} | {where} | {_hourly(replica):.3f} | {since} |"
+    return f"| {replica.name} | {replica.phase or 'not there'} | {where} | {replica.hourly():.3f} | {since} |"

@@ -247,7 +247,7 @@ def _rows(status: EndpointStatus) -> Sequence[tuple[str, ...]]:
             each.name,
             str(each.phase or "not there"),
             each.lease.label if each.lease else "—",
-            words.rate(each.lease.hourly) if each.lease else "—",
+            words.rate(each.hourly()),
             words.age(each.ready_at) if each.ready_at else "—",
             console.one_line(each.reason),
         )
