@@ -25,12 +25,13 @@ from typer.core import TyperGroup
 
 from holdfast.cli.app import cli
 from holdfast.client.listing import WorkloadLine
-from holdfast.client.specs import read_spec
+from holdfast.client.specs import read_endpoint_spec, read_spec
 from holdfast.client.status import SaveTrouble, WorkloadView
 from holdfast.contracts import activities as acts
 from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
 from holdfast.contracts.disks import DiskCopy
+from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
@@ -72,6 +73,7 @@ DOCUMENTS = (
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
     *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
     *(Study, StudyRow),
+    *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
 )
 EXAMPLES: dict[str, Any] = {
     "ps": list[WorkloadLine],
@@ -242,6 +244,22 @@ def test_the_spec_page_has_every_field_with_its_default_and_limits() -> None:
         default, limits, _ = table[name]
         assert default == default_of(field), name
         assert limits.startswith(limits_of(field) or limits), name
+
+
+def test_the_endpoints_page_has_every_field_of_its_own_with_its_default_and_limits() -> None:
+    table = {cells[0].strip("`"): cells[1:] for cells in rows(text_of("docs/endpoints.md")) if len(cells) == 4}
+    fields = {name: field for name, field in spec_fields(EndpointSpec) if not name.startswith("workload.")}
+    assert fields.keys() <= table.keys()
+    for name, field in fields.items():
+        default, limits, _ = table[name]
+        assert default == default_of(field), name
+        assert limits.startswith(limits_of(field) or limits), name
+
+
+def test_the_spec_on_the_endpoints_page_is_valid() -> None:
+    found = re.search(r"^```yaml\n(.*?)^```$", text_of("docs/endpoints.md"), re.MULTILINE | re.DOTALL)
+    assert found
+    assert read_endpoint_spec(found[1], source="docs/endpoints.md").name == "chat"
 
 
 @pytest.mark.parametrize("number", [0, 1])
