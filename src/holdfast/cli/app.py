@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "stop": ("stop", "stop", "End a workload and let its machine go."),
     "pool": ("pool", "app", "Keep machines ready to take over."),
     "checkpoint": ("checkpoint", "app", "Save, list, verify, restore and forget checkpoints."),
+    "model": ("model", "app", "Register models: fetched, hashed, kept in the store."),
     "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),
     "why": ("why", "why", "Explain why a machine was chosen, and why others were not."),
     "machines": ("machines", "app", "See how rented machines behaved; ban them or forgive them."),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 MODEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
@@ -32,7 +33,7 @@ class CacheLayers:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelNeeds:
-    """What is known of a model's appetite. Nothing here is guessed: None means that it is not known, and `unknown` why."""
+    """What is known of a model's appetite. Nothing is guessed: None means that it is not known, and `unknown` why."""
 
     architecture: str = ""
     parameters: int | None = None
@@ -185,17 +186,40 @@ class ModelVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a kind of model is served. In `setup` and `command` words in braces are replaced, quoted for the shell."""
+    """How a kind of model is served. Names in braces are replaced; every word reaches the shell quoted.
+
+    `command` is a list of lists of words: one that names something which is not given is left out.
+    """
 
     name: str
     kinds: tuple[ModelKind, ...]
-    image: str
-    command: str
-    health: str
-    port: int
+    image: str = ""  # "": to be given
+    command: tuple[tuple[str, ...], ...] = ()  # empty: to be given
+    health: str = "/health"
+    port: int = 8000
     setup: str = ""
     serves: str = "{name}"  # the name by which its /v1 knows the model
     memory_share: float = 1.0  # of each GPU's memory that the server may take
-    needs_cuda: bool = True
-    one_gpu: bool = False  # it does not spread a model over several
+    most_gpus: int = 16  # over which it spreads a model
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """What is asked for where a model is put onto an endpoint. Only the price must be said."""
+
+    max_hourly: Decimal  # USD for one machine
+    endpoint: str = ""  # its name; "": the model's
+    models: tuple[str, ...] = ()  # further names for /v1
+    gpu: str | None = None
+    gpus: int = 1
+    context: int | None = None  # tokens; None: 8192, or as long as the model was made for if that is less
+    sequences: int = 8  # that are served at a time
+    regions: tuple[str, ...] = ()
+    command: str = ""  # run by /bin/sh instead of the recipe's
+    image: str = ""
+    port: int | None = None
+    health: str = ""
+    arguments: tuple[str, ...] = ()  # further words for the recipe's command
+    minimum: int = 0  # replicas
+    maximum: int = 1

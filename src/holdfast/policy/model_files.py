@@ -65,6 +65,5 @@ def _is_second_copy(path: str, safe: set[str], pipeline: bool) -> bool:
         return True  # a whole pipeline in one file, beside its parts
     if folder in safe and name.endswith((*_PICKLED, *_INDEX)):
         return True
-    if name.startswith("consolidated") and name.endswith((".safetensors", ".pth")):
-        return True  # in its makers' own layout, beside the common one
-    return False
+    # In its makers' own layout, beside the common one.
+    return name.startswith("consolidated") and name.endswith((".safetensors", ".pth"))

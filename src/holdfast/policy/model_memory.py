@@ -66,9 +66,9 @@ def memory_need(
     """
     _refuse_odd_division(needs, gpus)
     if needs.stated_bytes is not None:
-        each = _rounded_up(needs.stated_bytes / gpus / share)
+        alone = _rounded_up(needs.stated_bytes / gpus / share)
         return MemoryNeed(
-            weights=0, cache=0, overhead=0, total=needs.stated_bytes, gpus=gpus, per_gpu=each, assumed="as stated"
+            weights=0, cache=0, overhead=0, total=needs.stated_bytes, gpus=gpus, per_gpu=alone, assumed="as stated"
         )
     if needs.unknown or needs.weights_bytes is None:
         raise NotKnown(needs.unknown or "the size of its weights is not known")
@@ -109,7 +109,8 @@ def weights_bytes(config: Config, count: int) -> int:
     if not isinstance(quantized, Mapping):
         return count * bits // 8
     # Embeddings and the vocabulary's projection stay as they are.
-    ends = (1 if config.get("tie_word_embeddings") else 2) * config["vocab_size"] * config["hidden_size"]
+    tied = config.get("tie_word_embeddings", str(config.get("model_type")).startswith("gemma"))
+    ends = (1 if tied else 2) * config["vocab_size"] * config["hidden_size"]
     return int((count - ends) * _quantized_bits(quantized) / 8) + ends * bits // 8
 
 

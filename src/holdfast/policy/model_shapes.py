@@ -67,9 +67,7 @@ def _attention(config: Config, *, qkv_bias: bool = False, out_bias: bool = False
     hidden, width = config["hidden_size"], head_dim(config)
     queries, keys = config["num_attention_heads"] * width, kv_heads(config) * width
     count = 2 * hidden * queries + 2 * hidden * keys
-    return int(
-        count + (queries + 2 * keys) * qkv_bias + hidden * out_bias + (2 * width if qk_norm else 0)
-    )
+    return int(count + (queries + 2 * keys) * qkv_bias + hidden * out_bias + (2 * width if qk_norm else 0))
 
 
 def _ends(config: Config, *, tied: bool = False) -> int:
@@ -194,7 +192,7 @@ def _whisper(config: Config) -> int:
     width, bins = config["d_model"], config["num_mel_bins"]
 
     def feed_forward(inner: int) -> int:
-        return 2 * width * inner + inner + width + 2 * width
+        return int(2 * width * inner + inner + width + 2 * width)
 
     attention = 4 * width * width + 3 * width + 2 * width  # with the norm before it
     encoder = 3 * bins * width + width + 3 * width * width + width + config["max_source_positions"] * width + 2 * width

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from temporalio.worker import Worker
 
 from holdfast.activities.disk_records import DiskRecords
+from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.records import RecordActivities
@@ -36,6 +37,7 @@ async def crew(shop: Shop) -> list[Worker]:
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
     pools = PoolActivities(records, shop.client)
     disks = DiskRecords(records)
+    models = ModelRecords(records)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -72,6 +74,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 stock.take_stock,
                 stock.judge_strangers,
                 *disks.all(),
+                *models.all(),
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,
