@@ -36,6 +36,7 @@ from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
+from holdfast.client.models import ModelView
 from holdfast.client.status import (
     SaveTrouble,
     WorkloadView,
@@ -445,7 +446,7 @@ class Holdfast:
 
     async def model(
         self, name: str, *, version: int | None = None, context: int | None = None, sequences: int = 1, gpus: int = 1
-    ) -> models.ModelView:
+    ) -> ModelView:
         """One version, its files, and the GPU memory that it needs for so many sequences of so many tokens.
 
         Raises:

@@ -103,9 +103,8 @@ async def register_folder(client: Client, settings: Settings, order: RegisterMod
     """Save a folder of this computer to the store and give it a version."""
     from holdfast.client.folders import save_model  # noqa: PLC0415 (the store's client is slow to import)
 
-    folder = Path(order.source).expanduser()
-    stored = await save_model(order, folder, settings=settings, told=told)
-    return await _add(client, order, stored, source=f"folder {folder.resolve()}")  # noqa: ASYNC240 (local, and quick)
+    stored = await save_model(order, Path(order.source), settings=settings, told=told)
+    return await _add(client, order, stored, source=f"folder {order.source}")
 
 
 async def listed(client: Client, name: str, *, removed: bool) -> tuple[ModelVersion, ...]:

@@ -6,9 +6,9 @@ from holdfast.checkpoints.errors import StoreRefused, StoreUnavailable
 from holdfast.checkpoints.stores.base import Store
 from holdfast.contracts.models import ModelFile, ModelPlan
 from holdfast.models.errors import SourceRefused, SourceUnavailable
-from holdfast.models.sources import PIECE
 
-_AT_ONCE = 16 * PIECE
+_AT_ONCE = 16 * 1024 * 1024
+"""Bytes of one request."""
 
 
 class BucketSource:

@@ -15,7 +15,7 @@ import httpx
 
 from holdfast.contracts.models import ModelFile, ModelPlan
 from holdfast.models.errors import SourceRefused, SourceUnavailable
-from holdfast.models.sources import HUB, PIECE, HubName
+from holdfast.models.sources import HUB, HubName
 
 _SILENCE, _CONNECT = 30.0, 10.0  # seconds
 _GATED = "GatedRepo"
@@ -55,7 +55,7 @@ class HubSource:
                 self._refuse(answer, f"{self._name.model}/{file.path}")
                 # A server that knows no ranges begins anew: what is on disk already is passed over.
                 unwanted = 0 if answer.status_code == httpx.codes.PARTIAL_CONTENT else start
-                async for piece in answer.aiter_bytes(PIECE):
+                async for piece in answer.aiter_bytes():  # as they come: a break costs none that came
                     kept, unwanted = piece[unwanted:], max(0, unwanted - len(piece))
                     if kept:
                         yield kept

@@ -12,8 +12,6 @@ HUB, BUCKET = "hf:", "s3://"
 _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}")
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-PIECE = 1024 * 1024
-"""Bytes that a source hands over at a time, about."""
 
 
 class Source(Protocol):

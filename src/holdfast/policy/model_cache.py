@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.contracts.models import CacheLayers
-from holdfast.policy.model_shapes import Config, NotKnown, head_dim, kv_heads
+from holdfast.policy.model_shapes import Config, NotKnown, head_dim, is_known, kv_heads
 
 ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "distilbert", "clip_text_model", "t5"})
 _ALL_LAYERS = frozenset({"mistral", "mixtral", "phi3"})
@@ -31,6 +31,8 @@ def cache_layers(config: Config) -> tuple[CacheLayers, ...]:
         if kind in _LATENT:
             values = config["kv_lora_rank"] + config["qk_rope_head_dim"]
             return (CacheLayers(layers=config["num_hidden_layers"], values_per_token=values),)
+        if not is_known(config):
+            raise NotKnown(f"what {kind!r} keeps of each token is not known here")
         return _attention_layers(config, _windows(kind, config))
     except (KeyError, TypeError, ValueError) as err:
         raise NotKnown(f"the cache of {kind!r}: its config lacks or misstates {err}") from None

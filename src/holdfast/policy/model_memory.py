@@ -111,7 +111,7 @@ def weights_bytes(config: Config, count: int) -> int:
     # Embeddings and the vocabulary's projection stay as they are.
     tied = config.get("tie_word_embeddings", str(config.get("model_type")).startswith("gemma"))
     ends = (1 if tied else 2) * config["vocab_size"] * config["hidden_size"]
-    return int((count - ends) * _quantized_bits(quantized) / 8) + ends * bits // 8
+    return int((count - ends) * _quantized_bits(quantized) / 8 + ends * bits / 8)
 
 
 def dtype_of(config: Config) -> str:
@@ -156,7 +156,7 @@ def _quantized_bits(quantized: Mapping[str, Any]) -> float:
     if method == "fp8":
         return 8.0
     if method == "bitsandbytes" and quantized.get("load_in_4bit"):
-        return 4 + (0.127 * 4 if quantized.get("bnb_4bit_use_double_quant") else 32 / 64)  # QLoRA, arXiv 2305.14314
+        return 4 + (0.127 if quantized.get("bnb_4bit_use_double_quant") else 32 / 64)  # QLoRA, arXiv 2305.14314
     if method == "bitsandbytes" and quantized.get("load_in_8bit"):
         return 8.0
     raise NotKnown(f"the quantization {method!r} is not one known here")
