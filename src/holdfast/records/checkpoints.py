@@ -2,11 +2,9 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Select, literal, tuple_, union_all, update
-from sqlalchemy import select as sql_select
+from sqlalchemy import tuple_, update
 from sqlmodel import Session, col, select
 
 from holdfast.contracts.activities import (
@@ -17,11 +15,11 @@ from holdfast.contracts.activities import (
     ListLiveResult,
 )
 from holdfast.contracts.checkpoints import CheckpointRef
-from holdfast.contracts.names import model_record
-from holdfast.records import rows
+from holdfast.contracts.names import is_model_record
+from holdfast.records import models, rows
 from holdfast.records.errors import Fenced, Superseded, UnknownWorkload
 from holdfast.records.pages import Page, Window, newest
-from holdfast.records.tables import CheckpointRow, ModelVersionRow, WorkloadRow
+from holdfast.records.tables import CheckpointRow, WorkloadRow
 from holdfast.records.workloads import locked, newest_generation
 
 LIVE_TOLD = 2_500
@@ -80,40 +78,28 @@ def live_manifests(session: Session, workload: str) -> frozenset[str]:
 
 
 def live_after(session: Session, after: CheckpointPlace | None) -> ListLiveResult:
-    """A page of the manifests that were not retired, of all workloads and generations and of all registered models.
+    """A page of the manifests that were not retired: of all workloads and generations, then of all registered models.
 
-    Rows keep their place, so a checkpoint that lives from the first page to the last is told exactly once. A model
-    stands under its name in the store, in generation 0, at its version.
+    Rows keep their place, so a checkpoint that lives from the first page to the last is told exactly once.
     """
-    rows_told = union_all(_live_checkpoints(), _live_models()).subquery()
-    place = (rows_told.c.workload, rows_told.c.generation, rows_told.c.sequence)
-    query = sql_select(*place, rows_told.c.manifest)
+    of_work = [] if after is not None and is_model_record(after.workload) else _live_work(session, after)
+    if len(of_work) == LIVE_TOLD:
+        return ListLiveResult(manifests=tuple(each for _, each in of_work), last=of_work[-1][0])
+    room = LIVE_TOLD - len(of_work)
+    of_models = models.live_after(session, None if of_work else after, room)
+    last = of_models[-1][0] if len(of_models) == room else None
+    return ListLiveResult(manifests=tuple(each for _, each in [*of_work, *of_models]), last=last)
+
+
+def _live_work(session: Session, after: CheckpointPlace | None) -> list[tuple[CheckpointPlace, str]]:
+    place = (col(CheckpointRow.workload), col(CheckpointRow.generation), col(CheckpointRow.sequence))
+    query = select(*place, col(CheckpointRow.manifest)).where(col(CheckpointRow.retired_at).is_(None))
     if after is not None:
         query = query.where(tuple_(*place) > (after.workload, after.generation, after.sequence))
-    found = session.connection().execute(query.order_by(*place).limit(LIVE_TOLD)).all()
-    last = None
-    if len(found) == LIVE_TOLD:
-        workload, generation, sequence, _ = found[-1]
-        last = CheckpointPlace(workload=workload, generation=generation, sequence=sequence)
-    return ListLiveResult(manifests=tuple(manifest for *_, manifest in found), last=last)
-
-
-def _live_checkpoints() -> Select[*tuple[Any, ...]]:
-    return sql_select(
-        col(CheckpointRow.workload).label("workload"),
-        col(CheckpointRow.generation).label("generation"),
-        col(CheckpointRow.sequence).label("sequence"),
-        col(CheckpointRow.manifest).label("manifest"),
-    ).where(col(CheckpointRow.retired_at).is_(None))
-
-
-def _live_models() -> Select[*tuple[Any, ...]]:
-    return sql_select(
-        (literal(model_record("")) + col(ModelVersionRow.name)).label("workload"),
-        literal(0).label("generation"),
-        col(ModelVersionRow.version).label("sequence"),
-        col(ModelVersionRow.manifest).label("manifest"),
-    ).where(col(ModelVersionRow.retired_at).is_(None))
+    return [
+        (CheckpointPlace(workload=workload, generation=generation, sequence=sequence), manifest)
+        for workload, generation, sequence, manifest in session.exec(query.order_by(*place).limit(LIVE_TOLD))
+    ]
 
 
 def mark_verified(session: Session, workload: str, manifest: str, at: datetime) -> None:

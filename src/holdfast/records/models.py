@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Insert
+from sqlalchemy import Insert, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from holdfast.contracts.activities import CheckpointPlace
 from holdfast.contracts.models import (
     AddModelInput,
     FindModelInput,
@@ -20,6 +21,7 @@ from holdfast.contracts.models import (
     ModelNeeds,
     ModelVersion,
 )
+from holdfast.contracts.names import is_model_record, model_record
 from holdfast.records.errors import UnknownModel
 from holdfast.records.tables import ModelRow, ModelVersionRow
 
@@ -93,6 +95,18 @@ def retire(session: Session, key: ModelKey, now: datetime) -> list[ModelVersion]
 def live_manifests(session: Session) -> Sequence[str]:
     """The manifests of all that is registered: what garbage collection must spare."""
     return session.exec(select(ModelVersionRow.manifest).where(col(ModelVersionRow.retired_at).is_(None))).all()
+
+
+def live_after(session: Session, after: CheckpointPlace | None, at_most: int) -> Sequence[tuple[CheckpointPlace, str]]:
+    """So many of them behind a place, with theirs: under a model's name in the store, at its version."""
+    place = (col(ModelVersionRow.name), col(ModelVersionRow.version))
+    query = select(*place, col(ModelVersionRow.manifest)).where(col(ModelVersionRow.retired_at).is_(None))
+    if after is not None and is_model_record(after.workload):
+        query = query.where(tuple_(*place) > (after.workload.removeprefix(model_record("")), after.sequence))
+    return [
+        (CheckpointPlace(workload=model_record(name), generation=0, sequence=version), manifest)
+        for name, version, manifest in session.exec(query.order_by(*place).limit(at_most))
+    ]
 
 
 def _living(name: str) -> SelectOfScalar[ModelVersionRow]:
