@@ -148,7 +148,7 @@ async def test_a_gated_model_needs_the_secret_and_the_token_enters_no_history(
     reason = await refused(registry, name)
     assert reason.type == ErrorType.SOURCE_REFUSED and "gated" in reason.message
     registry.secrets.mkdir(parents=True)
-    (registry.secrets / "HF_TOKEN").write_text(hubs.TOKEN + "\n")
+    (registry.secrets / "hf_token").write_text(hubs.TOKEN + "\n")
     assert (await registry.register(name)).gated
     history = await registry.client.get_workflow_handle(names.model_id(name)).fetch_history()
     assert hubs.TOKEN not in history.to_json()

@@ -90,7 +90,7 @@ class SourceRefused(HoldfastError):
     """Where a model is to come from says no, or has what cannot be registered. Nothing was registered."""
 
     remedy_by_default = (
-        "check the name and the revision; for a gated or private model put a token into the secret HF_TOKEN of the "
+        "check the name and the revision; for a gated or private model put a token into the secret hf_token of the "
         "host workers (docs/models.md)"
     )
 

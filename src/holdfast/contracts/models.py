@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 MODEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-HUB_SECRET = "HF_TOKEN"  # noqa: S105 (how the secret is called, not what it is)
+HUB_SECRET = "hf_token"  # noqa: S105 (how the secret is called, not what it is)
 """The secret that is shown to the hub where the order names none and the host workers have it."""
 
 
@@ -124,7 +124,7 @@ class RegisterModelInput:
     kind: ModelKind | None = None  # None: as its files say
     licence: str = ""  # "": as its source says
     memory_bytes: int | None = None  # stated by a person
-    token_secret: str = ""  # name of a secret of the host workers; "": HF_TOKEN, if they have it
+    token_secret: str = ""  # name of a secret of the host workers; "": hf_token, if they have it
 
 
 @dataclass(frozen=True, kw_only=True)
