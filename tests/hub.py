@@ -30,6 +30,12 @@ class Shelf:
     wrong: Mapping[str, bytes] = field(default_factory=dict)  # what is sent in place of a file's bytes
 
 
+def _open() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Hub:
     """What it holds and what it was asked for; `address` leads to it."""
@@ -42,6 +48,7 @@ class Hub:
     breaks_off: dict[str, int] = field(default_factory=dict)  # path to bytes, once
     asked: Counter[str] = field(default_factory=Counter)  # by path of the file, or "api"
     sent: Counter[str] = field(default_factory=Counter)  # bytes, by path of the file
+    gate: threading.Event = field(default_factory=_open)  # while it is shut, large files wait
     tokens: dict[str, set[str]] = field(default_factory=dict)  # which tokens came to "hub" and to "store"
 
 
@@ -57,6 +64,7 @@ def running() -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.gate.set()
         for server, thread in zip(servers, threads, strict=True):
             server.shutdown()
             server.server_close()
@@ -103,6 +111,8 @@ def _handler(hub: Hub, place: str) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
                 return
             hub.asked[path] += 1
+            if len(data) >= LARGE:
+                hub.gate.wait()
             self._pieces(path, data)
 
         def _pieces(self, path: str, data: bytes) -> None:

@@ -11,7 +11,7 @@ from holdfast.settings import load_settings
 from tests import hub as hubs
 from tests import tiny_model
 
-from .embedded import Stack
+from .embedded import Stack, until
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +109,16 @@ def test_a_folder_without_files_of_a_model_is_refused(stack: Stack, tmp_path: Pa
     assert refused.code == 2 and "--kind" in refused.err
 
 
-def test_who_stops_watching_ends_nothing(stack: Stack, hub: hubs.Hub) -> None:
-    hub.busy = 1_000  # the plan is refused until somebody asks again
-    with stack.start("model", "register", "slow", "--from", "hf:org/tiny") as watching:
-        while hub.busy == 1_000:
-            assert watching.poll() is None
+def test_who_stops_watching_ends_nothing_and_the_same_command_follows_it_again(stack: Stack, hub: hubs.Hub) -> None:
+    hub.models["org/slow"] = hubs.Shelf(files=tiny_model.files(salt=3))
+    hub.gate.clear()
+    sent = hub.asked["model.safetensors"]
+    with stack.start("model", "register", "slow", "--from", "hf:org/slow") as watching:
+        until(lambda: hub.asked["model.safetensors"] > sent)
         watching.terminate()
-    hub.busy = 0
-    told = stack("model", "register", "slow", "--from", "hf:org/tiny", "--json")
-    assert told.code == 0 and told.document["version"] == 1
+    other = stack("model", "register", "slow", "--from", "hf:org/tiny")
+    assert other.code == 12 and "slow from hf:org/slow" in other.err
+    hub.gate.set()
+    told = stack("model", "register", "slow", "--from", "hf:org/slow", "--json")
+    assert told.code == 0 and told.document["version"] == 1, told.err
+    assert hub.asked["model.safetensors"] == sent + 1

@@ -1,5 +1,6 @@
 """Registering a model: workflow, activities, records, store and the hub's wire API are the real ones."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +12,11 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from holdfast.client import models
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.models import ModelKey, ModelKind, ModelVersion
+from holdfast.contracts.models import FetchProgress, ModelKey, ModelKind, ModelVersion, RegisterModelInput
 from holdfast.hosts.local import LocalChannel
 from tests import hub as hubs
 from tests import tiny_model
@@ -126,7 +128,7 @@ async def test_a_worker_that_dies_in_the_middle_is_replaced_by_one_that_goes_on(
     async with first.serving():
         handle = await first.client.start_workflow(
             names.MODEL_REGISTRATION,
-            acts.RegisterModelInput(name=name, source="hf:org/tiny"),
+            RegisterModelInput(name=name, source="hf:org/tiny"),
             id=names.model_id(name),
             task_queue=names.CONTROL_QUEUE,
             result_type=ModelVersion,
@@ -139,6 +141,20 @@ async def test_a_worker_that_dies_in_the_middle_is_replaced_by_one_that_goes_on(
         assert (await handle.result()).version == 1
     assert hub.sent["model.safetensors"] == weights
     first.records.close()
+
+
+async def test_who_waits_hears_how_far_it_is(registry: Registry, hub: hubs.Hub, name: str) -> None:
+    heard: list[FetchProgress] = []
+    hub.gate.clear()
+    order = RegisterModelInput(name=name, source="hf:org/tiny")
+    waiting = asyncio.ensure_future(models.register(registry.client, order, heard.append))
+    async with asyncio.timeout(60):
+        while not any(each.files_done for each in heard):
+            await asyncio.sleep(0.05)
+    assert heard[-1].files == len(tiny_model.KEPT)
+    assert heard[-1].bytes_total == sum(len(tiny_model.files()[path]) for path in tiny_model.KEPT)
+    hub.gate.set()
+    assert (await waiting).version == 1
 
 
 async def test_a_gated_model_needs_the_secret_and_the_token_enters_no_history(

@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Mapping
+from datetime import timedelta
 from math import ceil
 from string import Formatter
 from typing import Final
 
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.endpoints import EndpointSpec
 from holdfast.contracts.models import MemoryNeed, ModelKind, ModelVersion, Recipe, ServeOptions
 from holdfast.contracts.spec import MONTH
@@ -78,6 +80,26 @@ def endpoint_spec(model: ModelVersion, recipe: Recipe, options: ServeOptions) ->
                 "checkpoint": {"every": MONTH, "keep": 1},
             },
         }
+    )
+
+
+def first_checkpoint(model: ModelVersion, replica: str) -> CheckpointRef:
+    """Checkpoint zero of a replica: the model's files, which are in the store already.
+
+    From the opening of the replica's record on they stay there for it, also when the model is removed.
+    """
+    return CheckpointRef(
+        workload=replica,
+        epoch=0,
+        sequence=0,
+        manifest=model.manifest,
+        reason=SaveReason.WORKDIR,
+        taken_at=model.registered_at,
+        committed_at=model.registered_at,
+        files=model.files,
+        bytes_total=model.bytes_total,
+        bytes_uploaded=0,
+        duration=timedelta(),
     )
 
 

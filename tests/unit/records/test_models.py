@@ -18,6 +18,7 @@ from holdfast.contracts.models import (
     ModelNeeds,
     StoredModel,
 )
+from holdfast.policy.serving import first_checkpoint
 from holdfast.records import checkpoints
 from holdfast.records.errors import Fenced, UnknownModel
 from holdfast.records.store import Records
@@ -162,6 +163,15 @@ def test_two_who_register_at_once_get_two_numbers_or_one_for_the_same_content(re
     for thread in threads:
         thread.join()
     assert sorted(got) == [1, 1, 2, 2]
+
+
+def test_a_replica_keeps_the_files_that_it_began_with_also_when_the_model_is_removed(records: Records) -> None:
+    told = records.add_model(adding("one"))
+    records.open_workload(opening(workdir=first_checkpoint(told, "train")))
+    records.retire_model(ModelKey(name="tiny"))
+    assert live(records) == [told.manifest]
+    head = records.list_checkpoints("train")[-1]
+    assert (head.sequence, head.manifest, head.bytes_total) == (0, told.manifest, 7)
 
 
 def test_no_workload_may_have_the_name_of_a_model_s_record(records: Records) -> None:
