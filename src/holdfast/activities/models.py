@@ -24,7 +24,7 @@ from holdfast.contracts import activities as acts
 from holdfast.contracts.models import HUB_SECRET, FetchProgress, ModelPlan, RegisterModelInput, StoredModel
 from holdfast.models import inspecting
 from holdfast.models.errors import SourceRefused
-from holdfast.models.fetching import Fetch
+from holdfast.models.fetching import Fetch, alone
 from holdfast.models.opening import open_source
 from holdfast.models.sources import Source
 from holdfast.models.storing import store_folder
@@ -60,22 +60,26 @@ class ModelActivities:
         heard = deque([FetchProgress(doing="the list of its files")], maxlen=1)
         place = self._place(order)
         async with timed(self._metrics, "model", details=lambda: [heard[-1]]) as moved:
-            async with self._opened(order.order) as source:
-                fetch = Fetch(source=source, plan=order.plan, folder=place, told=heard.append)
-                await _refuse_unnamed_kind(fetch, order)
-                files = await fetch.run()
+            with alone(place):
+                stored = await self._fetched(order, place, heard)
             moved.append(order.plan.bytes_total)
-            heard.append(replace(heard[-1], doing="into the store", files_done=len(files)))
-            stored = await store_folder(
-                self._engine,
-                fetch.files,
-                name=order.order.name,
-                files=files,
-                kind=order.order.kind,
-                memory_bytes=order.order.memory_bytes,
-            )
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
         return stored
+
+    async def _fetched(self, order: acts.FetchModelInput, place: Path, heard: deque[FetchProgress]) -> StoredModel:
+        async with self._opened(order.order) as source:
+            fetch = Fetch(source=source, plan=order.plan, folder=place, told=heard.append)
+            await _refuse_unnamed_kind(fetch, order)
+            files = await fetch.run()
+        heard.append(replace(heard[-1], doing="into the store", files_done=len(files)))
+        return await store_folder(
+            self._engine,
+            fetch.files,
+            name=order.order.name,
+            files=files,
+            kind=order.order.kind,
+            memory_bytes=order.order.memory_bytes,
+        )
 
     @asynccontextmanager
     async def _opened(self, order: RegisterModelInput) -> AsyncIterator[Source]:

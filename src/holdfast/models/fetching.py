@@ -4,9 +4,11 @@ A file is written beside its place and moved there when it is whole and, where t
 """
 
 import asyncio
+import fcntl
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,22 @@ class Fetch:
                 files=len(self.plan.files),
             )
         )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other workers with the same disk out: one that was given up may not have noticed yet.
+
+    Raises:
+        SourceUnavailable: somebody else is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SourceUnavailable("another worker is still fetching it") from None
+        yield
 
 
 def sha256_of(path: Path) -> str:

@@ -16,6 +16,7 @@ import httpx
 from holdfast.contracts.models import ModelFile, ModelPlan
 from holdfast.models.errors import SourceRefused, SourceUnavailable
 from holdfast.models.sources import HUB, HubName
+from holdfast.providers.wrappers.web import flaw_of, is_loopback
 
 _SILENCE, _CONNECT = 30.0, 10.0  # seconds
 _GATED = "GatedRepo"
@@ -23,16 +24,21 @@ _RETRY_LATER = (408, 425, 429)
 
 
 class HubSource:
-    """One model at one hub."""
+    """One model at one hub. Raises SourceRefused for a token that cannot travel."""
 
     def __init__(self, name: HubName, *, url: str, token: str | None) -> None:
         self._name = name
         self._url = url.rstrip("/")
+        if token and (flaw := flaw_of(token, "the hub")):
+            raise SourceRefused(f"the secret with the hub's token is of no use: {flaw}")
         # The client leaves the token out when a redirect leads to another host.
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._known = token is not None
         self._http = httpx.AsyncClient(
-            headers=headers, follow_redirects=True, timeout=httpx.Timeout(_SILENCE, connect=_CONNECT)
+            headers=headers,
+            follow_redirects=True,
+            timeout=httpx.Timeout(_SILENCE, connect=_CONNECT),
+            trust_env=not is_loopback(url),  # a proxy that the environment names is for the outside world
         )
 
     async def plan(self) -> ModelPlan:

@@ -3,7 +3,6 @@
 from holdfast.checkpoints.stores.s3 import S3Store
 from holdfast.models.bucket import BucketSource
 from holdfast.models.errors import SourceRefused
-from holdfast.models.hub import HubSource
 from holdfast.models.sources import HubName, Source, parse
 from holdfast.settings import Settings, StoreSettings
 
@@ -16,6 +15,8 @@ def open_source(source: str, settings: Settings, token: str | None) -> Source:
     """
     name = parse(source)
     if isinstance(name, HubName):
+        from holdfast.models.hub import HubSource  # noqa: PLC0415 (loads an HTTP client, which hosts seldom need)
+
         return HubSource(name, url=settings.models.hub_url, token=token)
     store = S3Store(_bucket_settings(name.bucket, settings))
     return BucketSource(store, name=source.rstrip("/"), prefix=name.prefix)

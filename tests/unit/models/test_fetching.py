@@ -11,7 +11,7 @@ from holdfast.checkpoints.stores.folder import FolderStore
 from holdfast.contracts.models import FetchProgress, ModelFile, ModelPlan
 from holdfast.models.bucket import BucketSource
 from holdfast.models.errors import SourceRefused, SourceUnavailable
-from holdfast.models.fetching import Fetch
+from holdfast.models.fetching import Fetch, alone
 from holdfast.models.hub import HubSource
 from holdfast.models.sources import HubName
 from tests import tiny_model
@@ -82,6 +82,13 @@ async def test_a_disk_without_room_is_told_before_anything_is_fetched(
     with pytest.raises(SourceRefused, match=r"0\.0 GiB free"):
         await fetch(tiny_hub, tmp_path)
     assert not tiny_hub.asked["config.json"]
+
+
+def test_two_workers_with_one_disk_take_turns(tmp_path: Path) -> None:
+    with alone(tmp_path / "m"), pytest.raises(SourceUnavailable, match="another worker"), alone(tmp_path / "m"):
+        pass
+    with alone(tmp_path / "m"):
+        assert (tmp_path / "m").is_dir()
 
 
 async def test_a_bucket_is_fetched_like_a_hub(tmp_path: Path) -> None:

@@ -77,6 +77,13 @@ async def test_a_gated_model_says_so_and_its_files_need_the_token(tiny_hub: Hub)
     assert await fetched(tiny_hub, "config.json", token=TOKEN) == tiny_model.files()["config.json"]
 
 
+@pytest.mark.parametrize("token", ["with a\nline", "dürer"])
+async def test_a_token_that_cannot_travel_is_refused_and_not_told(tiny_hub: Hub, token: str) -> None:
+    with pytest.raises(SourceRefused, match="has characters that no key has") as refused:
+        await planned(tiny_hub, token=token)
+    assert token not in str(refused.value)
+
+
 async def test_what_is_not_there_is_refused_with_what_to_check(tiny_hub: Hub) -> None:
     with pytest.raises(SourceRefused, match="org/none: it does not exist, or needs a token"):
         await planned(tiny_hub, "hf:org/none")
