@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -55,7 +56,7 @@ def contents_of(folder: Path) -> dict[str, bytes]:
     return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
 
-async def refused(registry: Registry, name: str, **more: str) -> ApplicationError:
+async def refused(registry: Registry, name: str, **more: Any) -> ApplicationError:
     """The reason of a registration that fails."""
     with pytest.raises(WorkflowFailureError) as failed:
         await registry.register(name, **more)
@@ -108,6 +109,15 @@ async def test_what_is_stated_reaches_the_record_also_of_a_revision_that_is_know
     told = await registry.register(name, licence="mine", memory_bytes=5_000, kind=ModelKind.OTHER)
     assert (told.version, told.licence, told.kind) == (1, "mine", ModelKind.OTHER)
     assert told.needs.stated_bytes == 5_000
+
+
+async def test_chosen_files_are_another_content(registry: Registry, hub: hubs.Hub, name: str) -> None:
+    assert (await registry.register(name)).version == 1
+    part = await registry.register(name, only=("config.json", "tokenizer/*"))
+    assert (part.version, part.files) == (2, 2)
+    assert part.needs.weights_from == "shapes of the config"
+    reason = await refused(registry, name, only=("*.gguf",))
+    assert reason.type == ErrorType.SOURCE_REFUSED and "no file that is wanted" in reason.message
 
 
 async def test_a_transfer_that_breaks_off_goes_on_where_it_ended(registry: Registry, hub: hubs.Hub, name: str) -> None:

@@ -53,7 +53,7 @@ class ModelActivities:
         async with beating():
             with translated():
                 async with self._opened(order) as source:
-                    return _checked(await source.plan(), order.source)
+                    return _checked(await source.plan(), order)
 
     @activity.defn
     async def fetch_model(self, order: acts.FetchModelInput) -> StoredModel:
@@ -108,7 +108,7 @@ async def _refuse_unnamed_kind(fetch: Fetch, order: acts.FetchModelInput) -> Non
     await asyncio.to_thread(inspecting.kind_in, fetch.files, order.plan.files, order.order.kind)
 
 
-def _checked(plan: ModelPlan, source: str) -> ModelPlan:
+def _checked(plan: ModelPlan, order: RegisterModelInput) -> ModelPlan:
     """What is to be fetched of it.
 
     Raises:
@@ -117,10 +117,15 @@ def _checked(plan: ModelPlan, source: str) -> ModelPlan:
     try:
         refuse_odd_paths(plan.files)
     except ValueError as odd:
-        raise SourceRefused(f"{source}: {odd}") from None
-    kept = wanted(plan.files)
+        raise SourceRefused(f"{order.source}: {odd}") from None
+    kept = wanted(plan.files, order.only)
     if not kept:
-        raise SourceRefused(f"{source} has no file of a model")
+        raise SourceRefused(f"{order.source} has no file that is wanted; it has {_some(plan)}")
     if len(kept) > MOST_FILES:
-        raise SourceRefused(f"{source} has {len(kept)} files; {MOST_FILES} are the most that can be registered")
+        raise SourceRefused(f"{order.source} has {len(kept)} files; {MOST_FILES} are the most that can be registered")
     return replace(plan, files=kept, left_out=len(plan.files) - len(kept))
+
+
+def _some(plan: ModelPlan) -> str:
+    shown = ", ".join(each.path for each in plan.files[:5])
+    return f"{shown} and {len(plan.files) - 5} more" if len(plan.files) > 5 else shown or "none at all"

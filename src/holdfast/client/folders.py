@@ -80,7 +80,7 @@ async def save_model(
     """
     try:
         async with _engine(settings) as engine:
-            with laid_out(folder, settings.data_dir / "models") as place:
+            with laid_out(folder, settings.data_dir / "models", order.only) as place:
                 told(FetchProgress(doing="hashing its files"))
                 files = await asyncio.to_thread(files_of, place)
                 size = sum(each.size for each in files)

@@ -420,13 +420,15 @@ class Holdfast:
         kind: ModelKind | None = None,
         licence: str = "",
         memory_bytes: int | None = None,
+        only: Sequence[str] = (),
         token_secret: str = "",
         told: Callable[[FetchProgress], None] = lambda _: None,
     ) -> ModelVersion:
         """Bring a model into the store and give it a version; the same content is the same version.
 
         `source` is `hf:org/name`, `hf:org/name@revision`, `s3://bucket/prefix`, which the host workers fetch, or a
-        folder of this computer, whose bytes go from here. Who stops waiting ends nothing: the same order follows the
+        folder of this computer, whose bytes go from here; of its files all but second copies of the same weights, or
+        those alone that match a pattern of `only`. Who stops waiting ends nothing: the same order follows the
         fetch that goes on. `told` hears how far it is.
 
         Raises:
@@ -435,7 +437,7 @@ class Holdfast:
             AlreadyRunning: another registration under this name goes on.
             StoreUnavailable, NoWorker, TemporalUnavailable.
         """
-        order = models.checked(name, source, kind, licence, memory_bytes, token_secret)
+        order = models.checked(name, source, kind, licence, memory_bytes, only, token_secret)
         if models.is_remote(source):
             return await models.register(self._client, order, told)
         return await models.register_folder(self._client, self._settings, order, told)

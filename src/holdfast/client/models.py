@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -52,7 +52,13 @@ class ModelView:
 
 
 def checked(  # noqa: PLR0917 (in the order of the command's options)
-    name: str, source: str, kind: ModelKind | None, licence: str, memory_bytes: int | None, token_secret: str
+    name: str,
+    source: str,
+    kind: ModelKind | None,
+    licence: str,
+    memory_bytes: int | None,
+    only: Sequence[str],
+    token_secret: str,
 ) -> RegisterModelInput:
     """The order, if it is one that can be carried out.
 
@@ -71,6 +77,7 @@ def checked(  # noqa: PLR0917 (in the order of the command's options)
         kind=kind,
         licence=licence[:200],
         memory_bytes=memory_bytes,
+        only=tuple(only),
         token_secret=token_secret,
     )
 
@@ -149,7 +156,8 @@ async def remove(client: Client, name: str, version: int | None) -> tuple[ModelV
 
 async def _started(client: Client, order: RegisterModelInput) -> WorkflowHandle[Any, ModelVersion]:
     """The registration, started now or found under way with the very same order."""
-    summary = f"{order.name} from {order.source}" + (f", {order.kind}" if order.kind else "")
+    stated = [order.kind or "", *order.only]
+    summary = ", ".join([f"{order.name} from {order.source}", *(each for each in stated if each)])[:200]
     try:
         return await client.start_workflow(
             names.MODEL_REGISTRATION,

@@ -124,6 +124,7 @@ class RegisterModelInput:
     kind: ModelKind | None = None  # None: as its files say
     licence: str = ""  # "": as its source says
     memory_bytes: int | None = None  # stated by a person
+    only: tuple[str, ...] = ()  # patterns of the files that are wanted; empty: all but second copies
     token_secret: str = ""  # name of a secret of the host workers; "": hf_token, if they have it
 
 

@@ -93,7 +93,8 @@ class HubSource:
 
 def _planned(name: HubName, told: Mapping[str, Any]) -> ModelPlan:
     card = told.get("cardData") or {}
-    licence = card.get("license") or next(
+    stated = card.get("license")
+    licence = (", ".join(stated) if isinstance(stated, list) else stated) or next(
         (tag.removeprefix("license:") for tag in told.get("tags") or () if tag.startswith("license:")), ""
     )
     return ModelPlan(

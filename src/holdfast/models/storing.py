@@ -19,6 +19,7 @@ from holdfast.contracts.models import ModelFile, ModelKind, StoredModel
 from holdfast.contracts.names import model_record
 from holdfast.hosts.local import LocalChannel
 from holdfast.models import inspecting
+from holdfast.models.errors import SourceRefused
 from holdfast.policy.model_files import wanted
 
 
@@ -60,7 +61,7 @@ async def store_folder(
 
 
 @contextmanager
-def laid_out(folder: Path, scratch: Path) -> Iterator[Path]:
+def laid_out(folder: Path, scratch: Path, only: Sequence[str] = ()) -> Iterator[Path]:
     """The files of a local folder that make the model, each as a file of its own, for as long as the block runs.
 
     The hub's cache is a folder of links that lead out of it, and a folder may hold the same weights twice. Files are
@@ -69,7 +70,9 @@ def laid_out(folder: Path, scratch: Path) -> Iterator[Path]:
     Raises:
         SourceRefused: it is no folder, or nothing is in it.
     """
-    chosen = wanted(inspecting.listed(folder))
+    chosen = wanted(inspecting.listed(folder), only)
+    if not chosen:
+        raise SourceRefused(f"no file in {folder} is wanted")
     scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=scratch) as place:
         for each in chosen:

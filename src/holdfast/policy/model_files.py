@@ -1,6 +1,7 @@
 """Which files of a repository make a model, and what kind of model they make."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,8 +15,13 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 _INDEX = (".bin.index.json",)
 
 
-def wanted(files: Sequence[ModelFile]) -> tuple[ModelFile, ...]:
-    """What is fetched: safetensors where there are any, and no second copy of the same weights in another form."""
+def wanted(files: Sequence[ModelFile], only: Sequence[str] = ()) -> tuple[ModelFile, ...]:
+    """What is fetched: safetensors where there are any, and no second copy of the same weights in another form.
+
+    Where patterns are given, such as `*Q4_K_M.gguf`, the files that match one of them and nothing else.
+    """
+    if only:
+        return tuple(each for each in files if any(fnmatchcase(each.path, pattern) for pattern in only))
     kept = [each for each in files if not _is_other_form(each.path)]
     pipeline = any(each.path == "model_index.json" for each in kept)
     safe = {str(PurePosixPath(each.path).parent) for each in kept if each.path.endswith(".safetensors")}

@@ -43,6 +43,6 @@ class ModelRegistrationWorkflow:
 
     async def _known(self, order: RegisterModelInput, source: str, revision: str) -> ModelVersion | None:
         """What is stated anew must reach the record, so only an order that states nothing is answered so soon."""
-        if not revision or order.kind or order.licence or order.memory_bytes is not None:
+        if not revision or order.only or order.kind or order.licence or order.memory_bytes is not None:
             return None
         return await steps.find_model(FindModelInput(name=order.name, source=source, revision=revision))

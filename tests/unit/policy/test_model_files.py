@@ -41,6 +41,12 @@ def test_pickled_weights_are_fetched_where_there_are_no_others() -> None:
     assert "pytorch_model.bin" in kept("config.json", "pytorch_model.bin")
 
 
+def test_only_what_matches_is_fetched_where_patterns_are_given() -> None:
+    there = files("README.md", "x-Q4_K_M.gguf", "x-Q8_0.gguf", "onnx/model.onnx")
+    assert [each.path for each in wanted(there, ["*Q4_K_M.gguf", "onnx/*"])] == ["x-Q4_K_M.gguf", "onnx/model.onnx"]
+    assert wanted(there, ["*.none"]) == ()
+
+
 def test_a_pipeline_is_fetched_by_its_parts_and_not_as_one_file() -> None:
     assert kept("model_index.json", "flux1-dev.safetensors", "transformer/model.safetensors", "vae/model.bin") == {
         "model_index.json",

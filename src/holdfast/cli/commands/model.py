@@ -40,6 +40,9 @@ def register(
     memory_gb: Annotated[
         float | None, typer.Option("--memory-gb", min=0.1, max=100_000, help="GPU memory that it needs in all.")
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="PATTERN", help="Only such files; may be given several times.")
+    ] = None,
     token_secret: Annotated[
         str, typer.Option("--token-secret", metavar="NAME", help="Secret of the host workers with the hub's token.")
     ] = "",
@@ -56,6 +59,7 @@ def register(
       holdfast model register qwen --from hf:Qwen/Qwen3-8B@main
       holdfast model register mine --from s3://models/mine/v3 --kind llm --licence proprietary
       holdfast model register tuned --from ./output --kind llm --memory-gb 20
+      holdfast model register small --from hf:org/name-GGUF --only '*Q4_K_M.gguf' --only README.md --kind llm
     """
     stated = None if memory_gb is None else round(memory_gb * _GB)
 
@@ -67,6 +71,7 @@ def register(
                 kind=kind,
                 licence=licence,
                 memory_bytes=stated,
+                only=only or (),
                 token_secret=token_secret,
                 told=lambda beat: show(_doing(beat), beat.bytes_done // _MIB, beat.bytes_total // _MIB),
             )
