@@ -156,6 +156,29 @@ class SweepSettings(_Section):
     """From the first sighting of a stranger to its end. It must cover a launch whose answer was lost."""
 
 
+class ModelSettings(_Section):
+    """Where models are registered from. Only host workers fetch."""
+
+    hub_url: str = "https://huggingface.co"
+    """A hub that speaks the Hugging Face wire API: the public one, or a mirror of it."""
+    s3_endpoint: str | None = None
+    """Of `s3://` sources. Default: the store's own, if that is an s3 store; else the AWS endpoint of the region."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: SecretStr | None = None
+    """Default: the store's own key, endpoint and region, if the store is an s3 store."""
+    s3_secret_access_key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        where = urlsplit(self.hub_url)
+        if where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+            # A token travels there.
+            raise ValueError("hub_url must begin with https:// (http:// only for this computer itself)")
+        if (self.s3_access_key_id is None) is not (self.s3_secret_access_key is None):
+            raise ValueError("s3_access_key_id and s3_secret_access_key go together")
+        return self
+
+
 class TelemetrySettings(_Section):
     """Where a process serves its metrics and health. Port 0 takes a free one."""
 
@@ -242,6 +265,7 @@ class Settings(BaseSettings):
     providers: dict[str, ProviderSettings] = {}
     hosts: HostSettings = HostSettings()
     sweep: SweepSettings = SweepSettings()
+    models: ModelSettings = ModelSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     notify: NotifySettings = NotifySettings()
     gateway: GatewaySettings = GatewaySettings()

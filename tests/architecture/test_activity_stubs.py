@@ -18,6 +18,8 @@ from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.machines import MachineActivities
 from holdfast.activities.mirroring import MirrorActivities
+from holdfast.activities.model_records import ModelRecords
+from holdfast.activities.models import ModelActivities
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.provider_watch import ProviderWatch
@@ -34,6 +36,8 @@ ROOMS = (
     PoolActivities,
     MachineActivities,
     DiskRecords,
+    ModelRecords,
+    ModelActivities,
     DiskActivities,
     ProviderWatch,
     HostActivities,

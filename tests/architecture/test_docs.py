@@ -25,6 +25,7 @@ from typer.core import TyperGroup
 
 from holdfast.cli.app import cli
 from holdfast.client.listing import WorkloadLine
+from holdfast.client.models import ModelView
 from holdfast.client.specs import read_endpoint_spec, read_spec
 from holdfast.client.status import SaveTrouble, WorkloadView
 from holdfast.contracts import activities as acts
@@ -36,6 +37,7 @@ from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
 from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
+from holdfast.contracts.models import CacheLayers, MemoryNeed, ModelFile, ModelNeeds, ModelVersion
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
 from holdfast.contracts.pools import ClaimAnswer, Claimed, PoolStatus, Standby
 from holdfast.contracts.reports import DrillReport, LeaseLine, Recomputed, Spread, StrategyLine, WorkloadReport
@@ -74,6 +76,7 @@ DOCUMENTS = (
     *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
     *(Study, StudyRow),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
+    *(ModelView, ModelVersion, ModelNeeds, CacheLayers, MemoryNeed, ModelFile),
 )
 EXAMPLES: dict[str, Any] = {
     "ps": list[WorkloadLine],

@@ -627,7 +627,7 @@ async def record(client: Client, name: str) -> None:
             await _ended(client, names.checkpoints_id(story.name))
         await asyncio.sleep(1)  # releases that nobody waits for
         for workflow_id in await _workflows(client, story.name):
-            await _keep(client, name, workflow_id)
+            await keep(client, name, workflow_id)
 
 
 async def _ended(client: Client, workflow_id: str) -> None:
@@ -645,7 +645,7 @@ async def _workflows(client: Client, workload: str) -> set[str]:
     return found | {names.workload_id(workload), names.checkpoints_id(workload), names.disk_id(workload)}
 
 
-async def _keep(client: Client, story: str, workflow_id: str) -> None:
+async def keep(client: Client, story: str, workflow_id: str) -> None:
     """Every run of the chain: a history that ends in continue-as-new must replay too."""
     runs = [each async for each in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
     kind = workflow_id.split("/", maxsplit=1)[0]

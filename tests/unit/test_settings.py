@@ -211,7 +211,7 @@ def test_a_misspelt_variable_is_found() -> None:
     environ = {
         "HOLDFAST_STOER__BUCKET": "x",
         "HOLDFAST_STORE__BUCKET": "x",
-        "HOLDFAST_SECRET_HF_TOKEN": "x",
+        "HOLDFAST_SECRET_hf_token": "x",
         "HOME": "/",
     }
     assert unknown_variables(environ) == ["HOLDFAST_STOER__BUCKET"]

@@ -159,7 +159,8 @@ class RecordActivities:
     def live_manifests(self) -> list[str]:
         with translated():
             workloads = self._records.workload_names()
-            return sorted({each for name in workloads for each in self._records.live_manifests(name)})
+            of_work = {each for name in workloads for each in self._records.live_manifests(name)}
+            return sorted(of_work.union(self._records.live_model_manifests()))
 
     @activity.defn
     def list_live_manifests(self, order: acts.ListLiveInput) -> acts.ListLiveResult:

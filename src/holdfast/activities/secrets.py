@@ -31,6 +31,14 @@ class SecretSource:
     def has(self, name: str) -> bool:
         return self._find(name) is not None
 
+    def look_up(self, name: str) -> str | None:
+        """The value, or None for a secret that is not there."""
+        return self._find(name)
+
+    def require(self, name: str) -> str:
+        """The value. Raises as `resolve` does."""
+        return self._value(SecretRef(secret=name))
+
     def _find(self, name: str) -> str | None:
         path = self._folder / name
         if path.is_file():

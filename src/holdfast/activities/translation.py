@@ -11,6 +11,7 @@ from holdfast.contracts.channel import AgentError, ChannelLost
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.hearsay import LONGEST_MESSAGE, words
 from holdfast.hosts import errors as host
+from holdfast.models import errors as model
 from holdfast.providers import errors as provider
 from holdfast.records import errors as record
 
@@ -36,10 +37,13 @@ TABLE: tuple[tuple[type[Exception], ErrorType, bool], ...] = (
     (store.CheckpointCorrupt, ErrorType.CHECKPOINT_CORRUPT, GIVE_UP),
     (store.NoCheckpoint, ErrorType.NO_CHECKPOINT, GIVE_UP),
     (store.SourceUnstable, ErrorType.SOURCE_UNSTABLE, RETRY),
+    (model.SourceUnavailable, ErrorType.SOURCE_UNAVAILABLE, RETRY),
+    (model.SourceRefused, ErrorType.SOURCE_REFUSED, GIVE_UP),
     (record.Fenced, ErrorType.FENCED, GIVE_UP),
     (record.Superseded, ErrorType.SUPERSEDED, GIVE_UP),
     (record.OfferTaken, ErrorType.OFFER_TAKEN, GIVE_UP),
     (record.BudgetExceeded, ErrorType.BUDGET_EXCEEDED, GIVE_UP),
+    (record.UnknownModel, ErrorType.REQUEST_REJECTED, GIVE_UP),
     (record.UnknownWorkload, ErrorType.REQUEST_REJECTED, GIVE_UP),
     (record.RecordsError, ErrorType.RECORDS_UNAVAILABLE, RETRY),
 )

@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "pool": ("pool", "app", "Keep machines ready to take over."),
     "endpoint": ("endpoint", "app", "Serve HTTP from machines that sleep while nobody calls."),
     "checkpoint": ("checkpoint", "app", "Save, list, verify, restore and forget checkpoints."),
+    "model": ("model", "app", "Register models: fetched, hashed, kept in the store."),
     "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),
     "why": ("why", "why", "Explain why a machine was chosen, and why others were not."),
     "machines": ("machines", "app", "See how rented machines behaved; ban them or forgive them."),

@@ -80,6 +80,36 @@ class UnknownEndpoint(HoldfastError):
     remedy_by_default = "`holdfast endpoint ls` lists the endpoints"
 
 
+class UnknownModel(HoldfastError):
+    """No model of this name, or no such version of it, is registered."""
+
+    remedy_by_default = "`holdfast model ls --all` lists what is and was registered"
+
+
+class ModelInvalid(HoldfastError):
+    """A model's name, source or folder cannot be used. Nothing was fetched."""
+
+    remedy_by_default = "`holdfast model register --help` shows what can; docs/models.md"
+
+
+class SourceRefused(HoldfastError):
+    """Where a model is to come from says no, or has what cannot be registered. Nothing was registered."""
+
+    remedy_by_default = (
+        "check the name and the revision; for a gated or private model put a token into the secret hf_token of the "
+        "host workers (docs/models.md)"
+    )
+
+
+class SourceUnavailable(HoldfastError):
+    """Where a model is to come from gives no usable answer. Nothing was registered."""
+
+    remedy_by_default = (
+        "the host workers must reach it: check HOLDFAST_MODELS__HUB_URL there; or fetch the model elsewhere and "
+        "register its folder. What was fetched is kept, and the same command goes on with it"
+    )
+
+
 class UnknownMachine(HoldfastError):
     """Nothing is remembered of such a machine."""
 

@@ -4,7 +4,7 @@ The bytes go straight between this computer and the store; no worker and no mach
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,13 +20,18 @@ from holdfast.client.errors import (
     FolderNotEmpty,
     FolderUnusable,
     HoldfastError,
+    ModelInvalid,
     NoCheckpoint,
     OperationFailed,
     StoreUnavailable,
 )
 from holdfast.contracts.channel import AgentError, ChannelLost
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.models import FetchProgress, RegisterModelInput, StoredModel
 from holdfast.hosts.local import LocalChannel
+from holdfast.models.errors import SourceRefused
+from holdfast.models.inspecting import files_of
+from holdfast.models.storing import laid_out, store_folder
 from holdfast.settings import Settings, variable
 
 # A person waits: a store that is there answers one small question far sooner, one that hangs may do so for minutes.
@@ -62,6 +67,31 @@ async def save_folder(workload: str, folder: Path, *, exclude: Sequence[str], se
             reason=SaveReason.WORKDIR,
             exclude=exclude,
         )
+
+
+async def save_model(
+    order: RegisterModelInput, folder: Path, *, settings: Settings, told: Callable[[FetchProgress], None]
+) -> StoredModel:
+    """Save a folder with a model. Repeatable: a repeat sends only what the store lacks.
+
+    Raises:
+        ModelInvalid: it is no folder, holds no file, or does not say what kind of model it is.
+        StoreUnavailable, OperationFailed: nothing was registered.
+    """
+    try:
+        async with _engine(settings) as engine:
+            with laid_out(folder, settings.data_dir / "models", order.only) as place:
+                told(FetchProgress(doing="hashing its files"))
+                files = await asyncio.to_thread(files_of, place)
+                size = sum(each.size for each in files)
+                told(FetchProgress(doing="into the store", bytes_total=size, files=len(files)))
+                return await store_folder(
+                    engine, place, name=order.name, files=files, kind=order.kind, memory_bytes=order.memory_bytes
+                )
+    except SourceRefused as err:
+        raise ModelInvalid(str(err)) from None
+    except OSError as err:
+        raise ModelInvalid(f"{folder} cannot be read: {err.strerror or err}") from err
 
 
 async def restore_folder(checkpoint: CheckpointRef, folder: Path, *, settings: Settings) -> RestoreSummary:

@@ -22,6 +22,7 @@ from holdfast.client import (
     listing,
     market,
     messages,
+    models,
     money,
     pools,
     recomputing,
@@ -35,6 +36,7 @@ from holdfast.client.connection import connect_service, find_server
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
+from holdfast.client.models import ModelView
 from holdfast.client.serving import Endpoints
 from holdfast.client.status import (
     SaveTrouble,
@@ -51,6 +53,7 @@ from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
+from holdfast.contracts.models import FetchProgress, ModelKind, ModelVersion
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.pools import PoolSpec, PoolStatus, ResizeRequest
 from holdfast.contracts.reports import DrillReport, Part, Recomputed, WorkloadReport
@@ -420,6 +423,60 @@ class Holdfast:
         if done is None:
             raise UnknownWorkload(f"there is no workload {name!r}")
         return done
+
+    # --- models ----------------------------------------------------------------------------------------------
+
+    async def register_model(
+        self,
+        name: str,
+        source: str,
+        *,
+        kind: ModelKind | None = None,
+        licence: str = "",
+        memory_bytes: int | None = None,
+        only: Sequence[str] = (),
+        token_secret: str = "",
+        told: Callable[[FetchProgress], None] = lambda _: None,
+    ) -> ModelVersion:
+        """Bring a model into the store and give it a version; the same content is the same version.
+
+        `source` is `hf:org/name`, `hf:org/name@revision`, `s3://bucket/prefix`, which the host workers fetch, or a
+        folder of this computer, whose bytes go from here; of its files all but second copies of the same weights, or
+        those alone that match a pattern of `only`. Who stops waiting ends nothing: the same order follows the
+        fetch that goes on. `told` hears how far it is.
+
+        Raises:
+            ModelInvalid: the name, the source or the folder cannot be used.
+            SourceRefused, SourceUnavailable, SecretMissing: as the source says.
+            AlreadyRunning: another registration under this name goes on.
+            StoreUnavailable, NoWorker, TemporalUnavailable.
+        """
+        order = models.checked(name, source, kind, licence, memory_bytes, only, token_secret)
+        if models.is_remote(source):
+            return await models.register(self._client, order, told)
+        return await models.register_folder(self._client, self._settings, order, told)
+
+    async def models(self, name: str = "", *, removed: bool = False) -> tuple[ModelVersion, ...]:
+        """What is registered, by name and version; with `removed` also what was."""
+        return await models.listed(self._client, name, removed=removed)
+
+    async def model(
+        self, name: str, *, version: int | None = None, context: int | None = None, sequences: int = 1, gpus: int = 1
+    ) -> ModelView:
+        """One version, its files, and the GPU memory that it needs for so many sequences of so many tokens.
+
+        Raises:
+            UnknownModel: there is none, or no such version.
+        """
+        return await models.view(self._client, name, version, context=context, sequences=sequences, gpus=gpus)
+
+    async def remove_model(self, name: str, *, version: int | None = None) -> tuple[ModelVersion, ...]:
+        """Take a version, or all, out of use; its bytes go with the garbage, a day or two later. Returns those removed.
+
+        Raises:
+            UnknownModel: there is none.
+        """
+        return await models.remove(self._client, name, version)
 
     # --- money -----------------------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ from holdfast.client.errors import (
     ProviderUnavailable,
     RecordsUnavailable,
     SecretMissing,
+    SourceRefused,
+    SourceUnavailable,
     StoreUnavailable,
     Unanswered,
 )
@@ -35,6 +37,8 @@ _BY_TYPE: Mapping[str, type[HoldfastError]] = {
     ErrorType.NO_OFFERS: NoOffers,
     ErrorType.BUDGET_EXCEEDED: BudgetExceeded,
     ErrorType.SECRET_MISSING: SecretMissing,
+    ErrorType.SOURCE_REFUSED: SourceRefused,
+    ErrorType.SOURCE_UNAVAILABLE: SourceUnavailable,
     ErrorType.NO_CHECKPOINT: NoCheckpoint,
     ErrorType.CHECKPOINT_CORRUPT: CheckpointCorrupt,
     ErrorType.INVALID_STATE: InvalidState,

@@ -41,6 +41,16 @@ from holdfast.contracts.memory import (
     Recollection,
     StrategyRecord,
 )
+from holdfast.contracts.models import (
+    AddModelInput,
+    FindModelInput,
+    ListModelsInput,
+    ModelKey,
+    ModelPlan,
+    ModelVersion,
+    RegisterModelInput,
+    StoredModel,
+)
 from holdfast.contracts.money import (
     BudgetWord,
     Charge,
@@ -378,6 +388,36 @@ async def close_disk_copy(name: str) -> None:
 @activity.defn
 async def judge_disk_copies(order: JudgeCopiesInput) -> list[str]:
     """Which copies without an owner are to be dropped now; the others are remembered for the next sweep."""
+    raise _stub()
+
+
+@activity.defn
+async def find_model(order: FindModelInput) -> ModelVersion | None:
+    """The living version that came from this very revision of this source."""
+    raise _stub()
+
+
+@activity.defn
+async def add_model(order: AddModelInput) -> ModelVersion:
+    """Give stored files a version. Repeated, or for content that has one, it is the same version."""
+    raise _stub()
+
+
+@activity.defn
+async def read_model(key: ModelKey) -> ModelVersion | None:
+    """One version with its files; without a number the newest that was not removed."""
+    raise _stub()
+
+
+@activity.defn
+async def list_models(order: ListModelsInput) -> list[ModelVersion]:
+    """Versions without their files, by name and number."""
+    raise _stub()
+
+
+@activity.defn
+async def retire_model(key: ModelKey) -> list[ModelVersion]:
+    """Take a version, or all, out of use; their bytes go with the garbage. Tells what this call retired."""
     raise _stub()
 
 
@@ -763,6 +803,24 @@ class ServiceReady:
 @activity.defn
 async def await_service(order: AwaitServiceInput) -> ServiceReady:
     """Ask the health check, through SSH, until it is answered with 2xx. Fails with `ServiceNotReady`."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchModelInput:
+    order: RegisterModelInput
+    plan: ModelPlan
+
+
+@activity.defn
+async def plan_model(order: RegisterModelInput) -> ModelPlan:
+    """Ask a model's source what there is, and settle on a revision. Nothing is fetched."""
+    raise _stub()
+
+
+@activity.defn
+async def fetch_model(order: FetchModelInput) -> StoredModel:
+    """Bring a model's files from its source to the store. A next try goes on with what is whole already."""
     raise _stub()
 
 

@@ -11,6 +11,7 @@ class ErrorType(StrEnum):
     RATE_LIMITED = "RateLimited"
     STORE_UNAVAILABLE = "StoreUnavailable"
     RECORDS_UNAVAILABLE = "RecordsUnavailable"
+    SOURCE_UNAVAILABLE = "SourceUnavailable"  # where a model comes from does not answer
     AGENT_BUSY = "AgentBusy"  # a transfer that nobody waits for any more is still ending there
     HANDED_OVER = "HandedOver"  # the worker is stopping; another one takes the activity over
 
@@ -27,6 +28,7 @@ class ErrorType(StrEnum):
     CREDENTIALS_REFUSED = "CredentialsRefused"
     OUT_OF_CREDIT = "OutOfCredit"
     REQUEST_REJECTED = "RequestRejected"
+    SOURCE_REFUSED = "SourceRefused"  # where a model comes from says no, or has what cannot be registered
     SECRET_MISSING = "SecretMissing"  # noqa: S105 (an error type, not a secret)
 
     # Answers of the workflows.

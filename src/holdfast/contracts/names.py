@@ -21,6 +21,7 @@ MIRROR: Final = "mirror"
 WARM_POOL: Final = "warm_pool"
 DISK_COPIES: Final = "disk_copies"
 ENDPOINT: Final = "endpoint"
+MODEL_REGISTRATION: Final = "model_registration"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -53,6 +54,7 @@ _LABEL: Final = re.compile(
 MARK_LENGTH: Final = 4
 _POOL: Final = "pool--"
 _COPY: Final = "hf-"
+_MODEL: Final = "model--"
 
 
 def provider_queue(provider: str) -> str:
@@ -96,6 +98,20 @@ def pool_record(pool: str) -> str:
 
 def is_pool_record(name: str) -> bool:
     return name.startswith(_POOL)
+
+
+def model_id(model: str) -> str:
+    """The registration of a model: one at a time under a name."""
+    return f"model/{model}"
+
+
+def model_record(model: str) -> str:
+    """The name under which the store knows a model's files. No workload may have such a name."""
+    return f"{_MODEL}{model}"
+
+
+def is_model_record(name: str) -> bool:
+    return name.startswith(_MODEL)
 
 
 def owner_id(name: str) -> str:

@@ -15,7 +15,8 @@ from holdfast.contracts.activities import (
     ListLiveResult,
 )
 from holdfast.contracts.checkpoints import CheckpointRef
-from holdfast.records import rows
+from holdfast.contracts.names import is_model_record
+from holdfast.records import models, rows
 from holdfast.records.errors import Fenced, Superseded, UnknownWorkload
 from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import CheckpointRow, WorkloadRow
@@ -77,20 +78,28 @@ def live_manifests(session: Session, workload: str) -> frozenset[str]:
 
 
 def live_after(session: Session, after: CheckpointPlace | None) -> ListLiveResult:
-    """A page of the manifests that were not retired, of all workloads and generations.
+    """A page of the manifests that were not retired: of all workloads and generations, then of all registered models.
 
     Rows keep their place, so a checkpoint that lives from the first page to the last is told exactly once.
     """
+    of_work = [] if after is not None and is_model_record(after.workload) else _live_work(session, after)
+    if len(of_work) == LIVE_TOLD:
+        return ListLiveResult(manifests=tuple(each for _, each in of_work), last=of_work[-1][0])
+    room = LIVE_TOLD - len(of_work)
+    of_models = models.live_after(session, None if of_work else after, room)
+    last = of_models[-1][0] if len(of_models) == room else None
+    return ListLiveResult(manifests=tuple(each for _, each in [*of_work, *of_models]), last=last)
+
+
+def _live_work(session: Session, after: CheckpointPlace | None) -> list[tuple[CheckpointPlace, str]]:
     place = (col(CheckpointRow.workload), col(CheckpointRow.generation), col(CheckpointRow.sequence))
     query = select(*place, col(CheckpointRow.manifest)).where(col(CheckpointRow.retired_at).is_(None))
     if after is not None:
         query = query.where(tuple_(*place) > (after.workload, after.generation, after.sequence))
-    found = session.exec(query.order_by(*place).limit(LIVE_TOLD)).all()
-    last = None
-    if len(found) == LIVE_TOLD:
-        workload, generation, sequence, _ = found[-1]
-        last = CheckpointPlace(workload=workload, generation=generation, sequence=sequence)
-    return ListLiveResult(manifests=tuple(manifest for *_, manifest in found), last=last)
+    return [
+        (CheckpointPlace(workload=workload, generation=generation, sequence=sequence), manifest)
+        for workload, generation, sequence, manifest in session.exec(query.order_by(*place).limit(LIVE_TOLD))
+    ]
 
 
 def mark_verified(session: Session, workload: str, manifest: str, at: datetime) -> None:

@@ -6,6 +6,7 @@ RecordsError
 ├── Fenced               stop: a newer epoch, or a newer run, owns the workload
 ├── Superseded           save again on top of the new head: another save of the same epoch committed first
 ├── BudgetExceeded       stop, or ask a person: what is left of a budget does not pay for the machine
+├── UnknownModel         nothing is registered under this name, or all of it was removed
 └── UnknownWorkload      the name, the lease or the checkpoint was never recorded
 """
 
@@ -36,6 +37,10 @@ class OfferTaken(RecordsError):
 
 class BudgetExceeded(RecordsError):
     """Nothing was claimed or reserved. The message names the budget."""
+
+
+class UnknownModel(RecordsError):
+    """No such model, or no such version of it."""
 
 
 class UnknownWorkload(RecordsError):

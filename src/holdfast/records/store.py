@@ -46,6 +46,7 @@ from holdfast.contracts.memory import (
     RecallInput,
     StrategyRecord,
 )
+from holdfast.contracts.models import AddModelInput, FindModelInput, ListModelsInput, ModelKey, ModelVersion
 from holdfast.contracts.money import (
     BudgetWord,
     CostPage,
@@ -71,6 +72,7 @@ from holdfast.records import (
     installation,
     journal,
     leases,
+    models,
     outbox,
     pool_demand,
     pools,
@@ -366,6 +368,38 @@ class Records:
             if session.get(WorkloadRow, order.workload) is None:
                 return None
             return checkpoints.forget_checkpoints(session, order, self._clock())
+
+    # --- registered models ---
+
+    def add_model(self, order: AddModelInput) -> ModelVersion:
+        """Give stored files a version; the same content under the same name is the same version."""
+        with self._writing() as session:
+            return models.add(session, order, self._clock())
+
+    def find_model(self, order: FindModelInput) -> ModelVersion | None:
+        """The living version that came from this very revision of this source."""
+        with self._reading() as session:
+            return models.find(session, order)
+
+    def read_model(self, key: ModelKey) -> ModelVersion | None:
+        """One version with its files; without a number the newest that was not removed."""
+        with self._reading() as session:
+            return models.read(session, key)
+
+    def list_models(self, order: ListModelsInput) -> list[ModelVersion]:
+        """Versions without their files, by name and number."""
+        with self._reading() as session:
+            return models.listed(session, order)
+
+    def retire_model(self, key: ModelKey) -> list[ModelVersion]:
+        """Take a version, or all, out of use. Raises `UnknownModel` where none is left to retire."""
+        with self._writing() as session:
+            return models.retire(session, key, self._clock())
+
+    def live_model_manifests(self) -> list[str]:
+        """What garbage collection must spare of all that is registered."""
+        with self._reading() as session:
+            return list(models.live_manifests(session))
 
     # --- the journal ---
 

@@ -265,6 +265,39 @@ class WakeRow(Table, table=True):
     document: dict[str, Any] = Field(sa_type=Document)
 
 
+class ModelRow(Table, table=True):
+    """A model's name. Whoever gives out a version holds its row until the version is written."""
+
+    __tablename__ = "models"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    newest: int  # version ever given; it only rises
+    since: datetime = Field(sa_type=UtcDateTime)
+
+
+class ModelVersionRow(Table, table=True):
+    """One version of a model: what it is, where it came from, and the checkpoint that holds its files."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (Index(None, "name", "digest"),)
+
+    name: str = Field(primary_key=True, sa_type=Text, foreign_key="models.name")
+    version: int = Field(primary_key=True)
+    kind: str = Field(sa_type=Text)
+    source: str = Field(sa_type=Text)
+    revision: str = Field(sa_type=Text)
+    licence: str = Field(sa_type=Text)
+    gated: bool
+    digest: str = Field(sa_type=Text)  # of the content
+    manifest: str = Field(sa_type=Text)
+    files: int = Field(sa_type=BigInteger)
+    bytes_total: int = Field(sa_type=BigInteger)
+    needs: dict[str, Any] = Field(sa_type=Document)
+    contents: list[Any] = Field(sa_type=Document)  # path, size and SHA-256 of each file
+    registered_at: datetime = Field(sa_type=UtcDateTime)
+    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class NotificationRow(Table, table=True):
     """An event that is told by webhook, and how the telling goes."""
 

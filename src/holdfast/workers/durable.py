@@ -8,6 +8,7 @@ from holdfast.workflows.endpoint import EndpointWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.mirror import MirrorWorkflow
+from holdfast.workflows.model_registration import ModelRegistrationWorkflow
 from holdfast.workflows.reconcile import ReconcileWorkflow
 from holdfast.workflows.release import ReleaseWorkflow
 from holdfast.workflows.sweep import SweepWorkflow
@@ -28,6 +29,7 @@ WORKFLOWS = (
     MirrorWorkflow,
     DiskCopiesWorkflow,
     EndpointWorkflow,
+    ModelRegistrationWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

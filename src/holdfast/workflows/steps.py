@@ -9,6 +9,7 @@ Three tempers:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -51,6 +52,14 @@ from holdfast.contracts.memory import (
     RecallInput,
     Recollection,
     StrategyRecord,
+)
+from holdfast.contracts.models import (
+    AddModelInput,
+    FindModelInput,
+    ModelPlan,
+    ModelVersion,
+    RegisterModelInput,
+    StoredModel,
 )
 from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, PoolDemand
@@ -225,6 +234,14 @@ async def commit_checkpoint(checkpoint: CheckpointRef, expected_sequence: int | 
     order = acts.CommitCheckpointInput(checkpoint=checkpoint, expected_sequence=expected_sequence, keep=keep)
     summary = f"move the head to checkpoint {checkpoint.sequence}"
     return await _on_record(acts.commit_checkpoint, order, summary=summary)
+
+
+async def find_model(order: FindModelInput) -> ModelVersion | None:
+    return await _on_record(acts.find_model, order, summary=f"is {order.name} of this revision registered already")
+
+
+async def add_model(order: AddModelInput) -> ModelVersion:
+    return await _on_record(acts.add_model, order, summary=f"give {order.name} a version")
 
 
 async def read_head(workload: str) -> CheckpointRef | None:
@@ -760,4 +777,31 @@ async def fill_mirror(mirror: str) -> acts.FillMirrorResult:
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_FOR_EVER,
         summary=f"copy to mirror {mirror} what it lacks",
+    )
+
+
+async def plan_model(order: RegisterModelInput) -> ModelPlan:
+    """A person waits: a source that is away is told soon."""
+    return await workflow.execute_activity(
+        acts.plan_model,
+        order,
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(minutes=2),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=replace(_BRISK, maximum_attempts=3),
+        summary=f"what there is at {order.source}",
+    )
+
+
+async def fetch_model(order: RegisterModelInput, plan: ModelPlan) -> StoredModel:
+    """Each try goes on where the last one ended; what a person must change ends it at once."""
+    return await workflow.execute_activity(
+        acts.fetch_model,
+        acts.FetchModelInput(order=order, plan=plan),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=48),
+        schedule_to_close_timeout=timedelta(hours=72),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=replace(_FOR_EVER, maximum_attempts=100),
+        summary=f"fetch {len(plan.files)} files, {plan.bytes_total / 1e9:.1f} GB",
     )

@@ -7,6 +7,7 @@ from temporalio.worker import Worker
 
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.endpoints import EndpointActivities
+from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.records import RecordActivities
@@ -38,6 +39,7 @@ async def crew(shop: Shop) -> list[Worker]:
     endpoints = EndpointActivities(records, shop.client)
     pools = PoolActivities(records, shop.client)
     disks = DiskRecords(records)
+    models = ModelRecords(records)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -75,6 +77,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 stock.judge_strangers,
                 *disks.all(),
                 *endpoints.all(),
+                *models.all(),
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,

@@ -9,6 +9,7 @@ from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.mirroring import MirrorActivities
+from holdfast.activities.models import ModelActivities
 from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.secrets import SecretSource
 from holdfast.activities.services import ServiceActivities
@@ -27,13 +28,15 @@ async def crew(shop: Shop) -> list[Worker]:
     pool = await shop.stack.enter_async_context(HostPool(key, connect_timeout=hosts.connect_timeout))
     engine = open_engine(shop, open_mirrors(shop))
     sightings = Sightings()
-    acts = HostActivities(pool, secrets=SecretSource(shop.settings.data_dir / "secrets"), sightings=sightings)
+    secrets = SecretSource(shop.settings.data_dir / "secrets")
+    acts = HostActivities(pool, secrets=secrets, sightings=sightings)
     watch = MachineWatch(pool, engine, shop.client, sightings=sightings, interval=hosts.heartbeat_interval)
     state = CheckpointActivities(pool, engine, metrics=shop.metrics)
     resuming = ResumeActivities(state, acts)
     services = ServiceActivities(pool)
     garbage = GarbageActivities(engine)
     mirrors = MirrorActivities(engine, metrics=shop.metrics)
+    models = ModelActivities(engine, settings=shop.settings, secrets=secrets, metrics=shop.metrics)
     return [
         shop.worker(
             names.HOSTS_QUEUE,
@@ -52,6 +55,8 @@ async def crew(shop: Shop) -> list[Worker]:
                 state.collect_garbage,
                 garbage.collect_unneeded,
                 mirrors.fill_mirror,
+                models.plan_model,
+                models.fetch_model,
             ],
             # Watches mostly sleep; each workload has one.
             max_concurrent_activities=1000,

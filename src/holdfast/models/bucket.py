@@ -1,0 +1,50 @@
+"""Models from a folder in a store: a bucket that speaks S3."""
+
+from collections.abc import AsyncIterator
+
+from holdfast.checkpoints.errors import StoreRefused, StoreUnavailable
+from holdfast.checkpoints.stores.base import Store
+from holdfast.contracts.models import ModelFile, ModelPlan
+from holdfast.models.errors import SourceRefused, SourceUnavailable
+
+_AT_ONCE = 16 * 1024 * 1024
+"""Bytes of one request."""
+
+
+class BucketSource:
+    """Every object below a prefix. A bucket has no revisions: a change under our hands is noticed by its size."""
+
+    def __init__(self, store: Store, *, name: str, prefix: str) -> None:
+        self._store = store
+        self._name = name
+        self._prefix = prefix.strip("/") + "/"
+
+    async def plan(self) -> ModelPlan:
+        try:
+            found = await self._store.list(self._prefix)
+        except StoreUnavailable as err:
+            raise SourceUnavailable(str(err)) from err
+        except StoreRefused as err:
+            raise SourceRefused(str(err)) from err
+        files = tuple(
+            ModelFile(path=each.key.removeprefix(self._prefix), size=each.size)
+            for each in found
+            if not each.key.endswith("/")  # what consoles write for an empty folder
+        )
+        return ModelPlan(source=self._name, revision="", files=files)
+
+    async def read(self, plan: ModelPlan, file: ModelFile, start: int) -> AsyncIterator[bytes]:
+        while start < file.size:
+            try:
+                piece = await self._store.get(self._prefix + file.path, start=start, length=_AT_ONCE)
+            except StoreUnavailable as err:
+                raise SourceUnavailable(str(err)) from err
+            except StoreRefused as err:
+                raise SourceRefused(str(err)) from err
+            if not piece:
+                raise SourceUnavailable(f"{file.path} vanished, or shrank, while it was fetched")
+            yield piece
+            start += len(piece)
+
+    async def close(self) -> None:
+        await self._store.close()

@@ -1,0 +1,158 @@
+"""From a registered model and a recipe to the endpoint that serves it."""
+
+import shlex
+from collections.abc import Mapping
+from datetime import timedelta
+from math import ceil
+from string import Formatter
+from typing import Final
+
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.endpoints import EndpointSpec
+from holdfast.contracts.models import MemoryNeed, ModelKind, ModelVersion, Recipe, ServeOptions
+from holdfast.contracts.spec import MONTH
+from holdfast.contracts.written import MONTH
+from holdfast.policy.model_memory import GIB, memory_need
+
+SPARE_DISK_GB: Final = 40
+"""Assumed for the server's image and what it compiles; the model's own files come on top."""
+COMMON_CONTEXT: Final = 8192
+"""Tokens of context where nothing else is asked for: what many models could take would fill a GPU by itself."""
+SLACK: Final = 0.97
+"""Cards that are so much smaller than what is asked for are taken (`policy/fitness.py`), so more is asked for."""
+_DEFAULTS: Final = {
+    ModelKind.LLM: "vllm",
+    ModelKind.SPEECH: "vllm",
+    ModelKind.IMAGE: "vllm-omni",
+    ModelKind.EMBEDDING: "text-embeddings",
+    ModelKind.OTHER: "command",
+}
+
+
+def recipe_for(model: ModelVersion, paths: tuple[str, ...] = ()) -> str:
+    """The name of the recipe that serves such a model, by its kind and its files."""
+    if model.kind is ModelKind.SPEECH and "model.bin" in paths:
+        return "speaches"  # CTranslate2's format, which vLLM does not load
+    return _DEFAULTS[model.kind]
+
+
+def endpoint_spec(model: ModelVersion, recipe: Recipe, options: ServeOptions) -> EndpointSpec:
+    """An endpoint whose replicas begin with the model's files in their workspace.
+
+    Raises:
+        NotKnown: what memory the model needs is not known, and nobody stated it.
+        ValueError: the recipe does not serve such models, or lacks an image or a command, or divides none so.
+    """
+    _refuse_what_does_not_fit(model, recipe, options)
+    need = memory_need(
+        model.needs,
+        kind=model.kind,
+        context=_context(model, options),
+        sequences=options.sequences,
+        gpus=options.gpus,
+        share=recipe.memory_share,
+    )
+    given = _given(model, recipe, options)
+    name = options.endpoint or model.name
+    return EndpointSpec.model_validate(
+        {
+            "name": name,
+            "models": tuple(dict.fromkeys((given["served"], *options.models))),
+            "service": {"port": int(given["port"]), "health": options.health or recipe.health},
+            "scale": {
+                "minimum": options.minimum,
+                "maximum": options.maximum,
+                "in_flight": options.sequences,
+            },
+            "workload": {
+                "image": options.image or recipe.image,
+                "command": _command(recipe, options, given),
+                "setup": _filled(recipe.setup, given) if recipe.setup else None,
+                "environment": {key: value.format_map(given) for key, value in recipe.environment.items()},
+                "resources": {
+                    "gpu": options.gpu,
+                    "gpu_count": options.gpus,
+                    "gpu_memory_gb": gpu_memory_gb(need, stated=model.needs.stated_bytes is not None),
+                    "disk_gb": ceil(model.bytes_total / 1e9) + SPARE_DISK_GB,
+                    "regions": options.regions,
+                },
+                "price": {"max_hourly": options.max_hourly},
+                # The server writes nothing that a next machine would want: the model's files are all that it needs.
+                "checkpoint": {"every": MONTH, "keep": 1},
+            },
+        }
+    )
+
+
+def first_checkpoint(model: ModelVersion, replica: str) -> CheckpointRef:
+    """Checkpoint zero of a replica: the model's files, which are in the store already.
+
+    From the opening of the replica's record on they stay there for it, also when the model is removed.
+    """
+    return CheckpointRef(
+        workload=replica,
+        epoch=0,
+        sequence=0,
+        manifest=model.manifest,
+        reason=SaveReason.WORKDIR,
+        taken_at=model.registered_at,
+        committed_at=model.registered_at,
+        files=model.files,
+        bytes_total=model.bytes_total,
+        bytes_uploaded=0,
+        duration=timedelta(),
+    )
+
+
+def gpu_memory_gb(need: MemoryNeed, *, stated: bool) -> float:
+    """What is asked of each GPU, in the GB of offers, which are GiB; a person's figure is taken at its word."""
+    return ceil(need.per_gpu / GIB / (1 if stated else SLACK) * 10) / 10
+
+
+def _given(model: ModelVersion, recipe: Recipe, options: ServeOptions) -> dict[str, str]:
+    """Everything that a recipe may name; what is not given stands under no name."""
+    given = {
+        "name": model.name,
+        "version": str(model.version),
+        "revision": model.digest[:40],
+        "served": recipe.serves.format(name=model.name),
+        "port": str(options.port or recipe.port),
+        "gpus": str(options.gpus),
+        "sequences": str(options.sequences),
+        "share": f"{recipe.memory_share:g}",
+    }
+    context = _context(model, options)
+    return given if context is None else {**given, "context": str(context)}
+
+
+def _context(model: ModelVersion, options: ServeOptions) -> int | None:
+    if options.context is not None or model.kind is not ModelKind.LLM:
+        return options.context
+    return min(COMMON_CONTEXT, model.needs.context or COMMON_CONTEXT)
+
+
+def _command(recipe: Recipe, options: ServeOptions, given: Mapping[str, str]) -> str:
+    if options.command:
+        return options.command
+    groups = [words for words in recipe.command if all(_names(word) <= given.keys() for word in words)]
+    words = [word.format_map(given) for group in groups for word in group]
+    return "exec " + shlex.join([*words, *options.arguments])
+
+
+def _filled(text: str, given: Mapping[str, str]) -> str:
+    return text.format_map({name: shlex.quote(value) for name, value in given.items()})
+
+
+def _names(word: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(word) if name is not None}
+
+
+def _refuse_what_does_not_fit(model: ModelVersion, recipe: Recipe, options: ServeOptions) -> None:
+    if model.kind not in recipe.kinds:
+        raise ValueError(f"the recipe {recipe.name} serves {', '.join(recipe.kinds)}, and {model.name} is {model.kind}")
+    if options.gpus > recipe.most_gpus:
+        raise ValueError(f"the recipe {recipe.name} spreads a model over {recipe.most_gpus} GPUs at most")
+    if not (options.image or recipe.image) or not (options.command or recipe.command):
+        raise ValueError(f"the recipe {recipe.name} needs an image and a command")
+    if options.context and model.needs.context and options.context > model.needs.context:
+        raise ValueError(f"{model.name} was made for {model.needs.context} tokens of context at most")
