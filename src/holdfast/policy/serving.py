@@ -10,7 +10,6 @@ from typing import Final
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.endpoints import EndpointSpec
 from holdfast.contracts.models import MemoryNeed, ModelKind, ModelVersion, Recipe, ServeOptions
-from holdfast.contracts.spec import MONTH
 from holdfast.contracts.written import MONTH
 from holdfast.policy.model_memory import GIB, memory_need
 

@@ -73,7 +73,7 @@ def test_the_command_says_what_it_did(empty_url: str, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.splitlines() == [
         "the records are at nothing; this code needs version 0010",
         "the records went from nothing to version 0010",
-        "the records are at 0009; this code needs version 0010",
+        "the records are at 0010; this code needs version 0010",
     ]
 
 
