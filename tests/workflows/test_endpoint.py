@@ -1,19 +1,26 @@
 """An endpoint sleeps while nobody calls, wakes for whoever does, and never leaves a machine behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment
 
+from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import DoorSpec, EndpointPhase, EndpointStatus, ScaleSpec, SleepSpec, WokenFrom
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import PauseMode
+from holdfast.contracts.sweeping import Stock
+from holdfast.records.store import Records
+from holdfast.telemetry.metrics import Metrics
+from tests.unit.records.makers import set_up
 from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status
 from tests.workflows.stories import Story
 
@@ -27,6 +34,15 @@ async def leftovers(story: Story) -> AsyncIterator[None]:
     for workflow_id in [names.endpoint_id(story.name), *(names.workload_id(f"{story.name}-r{n}") for n in range(3))]:
         with suppress(RPCError):  # over already, or never begun: either is what we want
             await story.client.get_workflow_handle(workflow_id).terminate("the test is over")
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    set_up(url)
+    opened = Records.open(url)
+    yield opened
+    opened.close()
 
 
 pytestmark = pytest.mark.usefixtures("leftovers")
@@ -229,3 +245,27 @@ async def test_a_long_life_goes_on_in_new_runs_and_forgets_nothing(long_story: S
     assert (await status(handle)).wakes == 1
     await handle.execute_update("remove")
     await handle.result()
+
+
+async def test_ended_by_force_its_replicas_are_found_and_one_of_the_same_name_takes_them_over(
+    story: Story, records: Records
+):
+    handle = await begin(story)
+    before = await call(handle)
+    replica = names.workload_id(before.routes[0].replica)
+    assert replica not in (await stock_of(story, records)).orphans
+    await handle.terminate("by force")
+    async with asyncio.timeout(60):
+        while replica not in (await stock_of(story, records)).orphans:
+            await asyncio.sleep(0.1)  # the server's list lags behind
+    again = await begin(story)
+    assert (await call(again)).routes == before.routes
+    assert replica not in (await stock_of(story, records)).orphans
+    await again.terminate("by force")
+    await story.client.get_workflow_handle(replica).cancel()  # what the sweep does
+    await story.until(lambda: story.world.alive == [])
+
+
+async def stock_of(story: Story, records: Records) -> Stock:
+    bodies = StockActivities(records, story.client, metrics=Metrics())
+    return await ActivityEnvironment().run(bodies.take_stock, "vast")

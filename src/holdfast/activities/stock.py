@@ -20,6 +20,10 @@ from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 
 _RUNNING = f"WorkflowType IN ('{names.WORKLOAD}', '{names.WARM_POOL}') AND ExecutionStatus = 'Running'"
+_REPLICAS = (
+    f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running' "
+    f"AND RootWorkflowId STARTS_WITH '{names.endpoint_id('')}'"
+)
 _ASKED_AT_ONCE = 20
 FRESH = timedelta(minutes=5)
 """More than any provider's listing is known to lag behind."""
@@ -64,6 +68,7 @@ class StockActivities:
             mark=mark,
             copies=tuple(kept),
             left_copies=tuple(copy.name for copy in copies if copy.name not in kept)[:ABANDONED_TOLD],
+            orphans=tuple(await self._orphans())[:ABANDONED_TOLD],
         )
 
     @activity.defn
@@ -85,11 +90,22 @@ class StockActivities:
             found.update(name for name, runs in zip(some, answers, strict=True) if runs)
         return found
 
+    async def _orphans(self) -> list[str]:
+        """Replicas whose endpoint was ended by force: nobody would ever put them to sleep."""
+        owners: dict[str, list[str]] = {}
+        async for execution in self._client.list_workflows(_REPLICAS):
+            owners.setdefault(execution.root_id or "", []).append(execution.id)
+        gone = [owner for owner in sorted(owners) if owner and not await self._runs(owner)]
+        return sorted(replica for owner in gone for replica in owners[owner])
+
     async def _is_running(self, workload: str) -> bool:
+        return await self._runs(names.owner_id(workload))
+
+    async def _runs(self, workflow_id: str) -> bool:
         """By the server's own message: the SDK's fails at a status that it does not know."""
         order = DescribeWorkflowExecutionRequest(
             namespace=self._client.namespace,
-            execution=WorkflowExecution(workflow_id=names.owner_id(workload)),
+            execution=WorkflowExecution(workflow_id=workflow_id),
         )
         try:
             told = await self._client.workflow_service.describe_workflow_execution(order, retry=True)

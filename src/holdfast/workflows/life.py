@@ -49,6 +49,7 @@ class Life:
         self.spec = order.spec
         self.workdir = order.workdir
         self.owner = order.owner
+        self.asked = 0  # how often the owner has wanted it awake: it may not know how things stand
         self.want: Want | None = past.want if past else None  # of the owner, until it has come true
         self.phases: Phases | None = None  # where the time went before the work last began to run
         self.lease: Lease | None = past.lease if past else None
@@ -115,6 +116,7 @@ class Life:
     def take_want(self, want: Want) -> None:
         """The owner has made up its mind. A sleep that it does not want any more, and that has not begun, is off."""
         self.want = want
+        self.asked += want.awake
         if want.awake and self.wishes.current is Wish.PAUSE:
             self.wishes.drop()
         self.heed_want()

@@ -7,7 +7,7 @@ from holdfast.contracts.workload import Phase, ReplicaWord
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 
-Stand = tuple[Phase, str, int, object]
+Stand = tuple[Phase, str, int, object, int]
 
 
 async def keep_owner_told(life: Life) -> None:
@@ -44,4 +44,4 @@ def _is_to_be_told(life: Life) -> bool:
 
 def _stand(life: Life) -> Stand:
     lease = life.lease
-    return (life.face.phase, lease.label if lease else "", lease.epoch if lease else 0, life.started_at)
+    return (life.face.phase, lease.label if lease else "", lease.epoch if lease else 0, life.started_at, life.asked)

@@ -70,8 +70,8 @@ async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | Non
             search_attributes=workflow.info().typed_search_attributes,
         )
         steps.unheard(started)
-    except WorkflowAlreadyStartedError:
-        workflow.logger.info("%s is there already, and says of itself how it is", name)
+    except WorkflowAlreadyStartedError:  # of an endpoint of this name that somebody ended by force
+        await _told(name, Want(awake=True, reason="somebody calls"))
 
 
 def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:

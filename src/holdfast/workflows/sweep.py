@@ -4,10 +4,11 @@ It works from the outside: what a workload's own end could not do, because its r
 rolled back or a provider accepted an order twice, is found here by what the provider lists.
 """
 
+from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from holdfast.contracts import names
 from holdfast.contracts.disks import JudgeCopiesInput
@@ -41,6 +42,10 @@ class SweepWorkflow:
         ending = [] if order.dry_run else [each for each in findings if each.ruling is Ruling.END]
         for finding in ending:
             await _end(finding)
+        orphans = () if order.dry_run else stock.orphans
+        for orphan in orphans:
+            with suppress(FailureError):  # it has ended by itself meanwhile
+                await workflow.get_external_workflow_handle(orphan).cancel()
         copies = await _drop_copies(order, stock, look, asked_at)
         workflow.set_current_details(_told(look, findings, copies))
         return SweepResult(
@@ -53,6 +58,7 @@ class SweepWorkflow:
             findings=tuple(findings),
             doubt=look.doubt,
             copies=tuple(copies),
+            orphans=stock.orphans,
         )
 
 

@@ -54,6 +54,9 @@ def _show(found: tuple[SweepResult, ...]) -> None:
         if each.copies:
             what = "would be dropped" if each.dry_run else "dropped"
             console.say(f"{each.provider}: copies of disks that nobody owns, {what}: {', '.join(each.copies)}")
+        if each.orphans:
+            what = "would be ended" if each.dry_run else "ended"
+            console.say(f"replicas whose endpoint was ended by force, {what}: {', '.join(each.orphans)}")
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
