@@ -108,20 +108,25 @@ class Rude:
 
     port: int
     heads: list[bytes] = field(default_factory=list)
+    hang_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.hang_up.set()
 
 
 @asynccontextmanager
-async def run_rude(answer: bytes = b"") -> AsyncIterator[Rude]:
-    """It hangs up after the `answer`."""
+async def run_rude(answer: bytes = b"", *, port: int = 0) -> AsyncIterator[Rude]:
+    """It hangs up after the `answer`, once it may."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             rude.heads.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(answer)
             await writer.drain()
+            await rude.hang_up.wait()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     rude = Rude(server.sockets[0].getsockname()[1])
     async with server:
         yield rude

@@ -206,3 +206,12 @@ async def test_small_writes_to_callers_are_sent_at_once(gateway: Running) -> Non
         for connection in gateway.server._server.server_state.connections:
             at_our_end = connection.transport.get_extra_info("socket")
             assert at_our_end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_takes_no_room_with_him(desk: Desk) -> None:
+    async with run_gateway(desk, room=100_000) as gateway:
+        room = gateway.gateway._room
+        said = f"POST /v1/x HTTP/1.1\r\n{HEAD}Content-Length: 90000\r\n\r\n" + "x" * 60_000
+        async with dial(gateway, said):
+            await until(lambda: room._left == 40_000)
+        await until(lambda: room._left == 100_000)

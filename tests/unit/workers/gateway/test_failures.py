@@ -114,8 +114,7 @@ async def test_a_replica_that_was_broken_is_used_again_when_a_newer_pass_names_i
     async with run_gateway(desk) as gateway:
         asked = asyncio.create_task(gateway.http.get("/chat/"))
         await until(lambda: any(each.broken for each in desk.asked))
-        async with run_rude(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as rude:
-            desk.routes = (route(rude.port),)
+        async with run_rude(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", port=port):
             assert (await asked).text == "ok"
 
 
@@ -134,9 +133,12 @@ async def test_an_idle_connection_that_the_replica_has_closed_costs_no_request()
     )
     async with run_rude(whole) as rude, run_gateway(Desk(routes=(route(rude.port),))) as gateway:
         for number in range(1, 6):
+            rude.hang_up.clear()
             assert (await gateway.http.post("/chat/", content=b"x")).text == "ok"
             assert len(rude.heads) == number
-            replica = next(iter(gateway.gateway._gates["chat"]._replicas.values()))
+            (replica,) = gateway.gateway._gates["chat"]._replicas.values()
+            await until(lambda replica=replica: replica._idle)
+            rude.hang_up.set()
             await until(lambda replica=replica: all(each.http.has_expired() for each in replica._idle))
 
 
