@@ -3,28 +3,30 @@
 A gap that ends before the replica sleeps costs its own length; one that does not costs the time awake and one pause
 with its wake. That is the ski-rental problem. With few gaps seen the answer is the break-even: awake for as long as a
 pause costs, which never costs more than twice what hindsight would (Karlin et al., 1988). With more it is the time that
-would have been cheapest on those seen, the newest counting most. Gaps may be cut off (a replica that is moved, a gap
-that lasts), so their distribution is the one of Kaplan and Meier (1958).
+would have been cheapest on those seen, the newest counting most, if it was clearly cheaper there than the break-even.
+Gaps may be cut off (a replica that is moved, a gap that lasts): their distribution is that of Kaplan and Meier (1958).
 
 Nothing speaks for staying awake beyond the longest gap seen and the break-even, so no gap costs more than that and one
 pause; and where no gap was ever longer than the answer, nothing speaks for sleeping before the break-even.
 """
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-KEPT: Final = 500
+KEPT: Final = 1000
 """Gaps that are worth keeping; older ones are not looked at."""
-HALF_LIFE: Final = 200
+HALF_LIFE: Final = 400
 """A gap counts half as much as one so many gaps later: callers change their ways."""
 FEW: Final = 10
 """With fewer gaps than that, their distribution is anybody's guess."""
 ROOM: Final = 1.05
 """Staying awake for a gap such as one seen means for one a little longer, too."""
+_WEIGHTS: Final = tuple(0.5 ** (age / HALF_LIFE) for age in range(KEPT - 1, -1, -1))  # the newest last
 _SECOND: Final = timedelta(seconds=1)
 _HOUR: Final = 3600
 LEAST, MOST = timedelta(), timedelta(days=1)
@@ -67,7 +69,7 @@ class IdleTime:
 def idle_time(gaps: Sequence[Gap], price: Price, *, least: timedelta = LEAST, most: timedelta = MOST) -> IdleTime:
     """How long to stay awake without requests, between the limits. `gaps` are in their order, the newest last.
 
-    Never raises; equal input gives an equal answer. Of gaps that all ended, a dearer pause never shortens it.
+    Never raises; equal input gives an equal answer.
     """
     even, low, high = price.break_even(), least / _SECOND, most / _SECOND
     if math.isinf(even):
@@ -75,14 +77,16 @@ def idle_time(gaps: Sequence[Gap], price: Price, *, least: timedelta = LEAST, mo
     known = [gap for gap in gaps[-KEPT:] if _tells(gap, even)]
     costs = f"a pause costs what {in_words(even)} awake cost"
     if len(known) < FEW:
-        after = min(max(even, low), high)
-        return IdleTime(
-            after=timedelta(seconds=after), reason=f"computed: {in_words(after)}; from {len(known)} gaps only; {costs}"
-        )
-    after = min(max(_cheapest(known, even, low, high), low), high)
-    return IdleTime(
-        after=timedelta(seconds=after), reason=f"computed: {in_words(after)}; from {len(known)} gaps; {costs}"
-    )
+        return _answer(even, low, high, f"from {len(known)} gaps only; {costs}")
+    best = _cheapest(known, even, low, high)
+    if not _clearly_cheaper(best, known, even):
+        return _answer(even, low, high, f"from {len(known)} gaps, no other time clearly cheaper; {costs}")
+    return _answer(best, low, high, f"from {len(known)} gaps; {costs}")
+
+
+def _answer(after: float, low: float, high: float, reason: str) -> IdleTime:
+    kept = min(max(after, low), high)
+    return IdleTime(after=timedelta(seconds=kept), reason=f"computed: {in_words(kept)}; {reason}")
 
 
 def _tells(gap: Gap, even: float) -> bool:
@@ -92,11 +96,14 @@ def _tells(gap: Gap, even: float) -> bool:
 
 def _cheapest(gaps: Sequence[Gap], even: float, low: float, high: float) -> float:
     """The time of least cost on the gaps seen; of several the shortest."""
-    times = sorted({low, *(min(max(gap.seconds * ROOM, low), high) for gap in gaps)})
+    # Of equal lengths the ended come first: one cut off at a moment was still there at that moment.
+    in_order = sorted(
+        (gap.seconds, not gap.ended, weight) for gap, weight in zip(gaps, _WEIGHTS[-len(gaps) :], strict=True)
+    )
+    survival = _survival(in_order)
     best, least_cost, awake, at, left = low, math.inf, 0.0, 0.0, 1.0
-    survival = _survival(gaps)
     step, after_step = next(survival)
-    for time in times:
+    for time in (low, *(min(max(seconds * ROOM, low), high) for seconds, _, _ in in_order)):
         while step <= time:
             awake, at, left = awake + (step - at) * left, step, after_step
             step, after_step = next(survival)
@@ -104,21 +111,34 @@ def _cheapest(gaps: Sequence[Gap], even: float, low: float, high: float) -> floa
         cost = awake + even * left
         if cost < least_cost * (1 - 1e-12):  # not by rounding alone
             best, least_cost = time, cost
-    never_longer = all(gap.seconds <= best for gap in gaps)
+    never_longer = in_order[-1][0] <= best
     return max(best, even) if never_longer else best
 
 
-def _survival(gaps: Sequence[Gap]) -> Iterator[tuple[float, float]]:
+def _survival(in_order: Sequence[tuple[float, bool, float]]) -> Iterator[tuple[float, float]]:
     """The lengths in their order, each with the share of gaps that are longer, and at last infinity."""
-    weights = [0.5 ** (age / HALF_LIFE) for age in range(len(gaps) - 1, -1, -1)]
-    at_risk, left = sum(weights), 1.0
-    # Of equal lengths the ended come first: one cut off at a moment was still there at that moment.
-    for gap, weight in sorted(zip(gaps, weights, strict=True), key=lambda each: (each[0].seconds, not each[0].ended)):
-        if gap.ended:
+    at_risk, left = math.fsum(weight for _, _, weight in in_order), 1.0
+    for seconds, cut_off, weight in in_order:
+        if not cut_off:
             left = max(left * (1 - weight / at_risk), 0.0) if at_risk > weight else 0.0
         at_risk -= weight
-        yield gap.seconds, left
+        yield seconds, left
     yield math.inf, left
+
+
+def _clearly_cheaper(time: float, gaps: Sequence[Gap], even: float) -> bool:
+    """Whether it beats the break-even on the gaps seen by more than the standard error of that difference."""
+    weights = _WEIGHTS[-len(gaps) :]
+    gains = [_paid(gap.seconds, even, even) - _paid(gap.seconds, time, even) for gap in gaps]
+    total = math.fsum(weights)
+    mean = math.fsum(map(operator.mul, weights, gains)) / total
+    spread = math.fsum(weight * (gain - mean) ** 2 for weight, gain in zip(weights, gains, strict=True)) / total
+    effective = total**2 / math.fsum(weight * weight for weight in weights)  # gaps of equal weight that tell as much
+    return mean > math.sqrt(spread / effective)
+
+
+def _paid(seconds: float, idle: float, even: float) -> float:
+    return seconds if seconds <= idle else idle + even
 
 
 def in_words(seconds: float) -> str:
