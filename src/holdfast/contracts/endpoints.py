@@ -258,6 +258,7 @@ class Holder:
     until: datetime
     in_flight: dict[str, int]  # by replica
     waiting: int
+    missed_since: datetime | None = None  # its pass has run out, and nothing was heard of it since somebody looked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,14 @@
 """Who may send requests to an endpoint at this moment, and how long ago anybody did."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from holdfast.contracts.endpoints import Holder, IdleNotice, WakeRequest
 
 GAPS_KEPT = 200
+MISSED_FOR = timedelta(seconds=30)
+"""Longer than a gateway pauses between two tries to renew."""
 _MOST_HOLDERS = 100
 """Gateways have new names after each start: those of the dead are forgotten when their passes end."""
 
@@ -51,14 +54,20 @@ class Callers:
             self._ended(now - notice.quiet_for)
 
     def forget_expired(self, now: datetime) -> None:
-        """A gateway that died has given nothing back."""
+        """A gateway that died has given nothing back.
+
+        One whose pass ran out while nobody was there to renew it has a stream in flight, perhaps: it is missed first,
+        and forgotten when it has not asked again by then.
+        """
         for each in self.holders:
-            if each.until <= now:
+            if each.until <= now and each.missed_since is None:
+                self._holders[each.gateway] = replace(each, missed_since=now)
+            elif each.missed_since is not None and now - each.missed_since >= MISSED_FOR:
                 del self._holders[each.gateway]
                 self._ended(each.until)
 
     def next_expiry(self) -> datetime | None:
-        return min((each.until for each in self._holders.values()), default=None)
+        return min((_ends(each) for each in self._holders.values()), default=None)
 
     def are_off(self, replica: str, since: datetime) -> bool:
         """No gateway has requests at this replica, and each has been told since then to send it no more."""
@@ -69,3 +78,7 @@ class Callers:
 
     def _ended(self, at: datetime) -> None:
         self.last_call = at if self.last_call is None else max(self.last_call, at)
+
+
+def _ends(holder: Holder) -> datetime:
+    return holder.until if holder.missed_since is None else holder.missed_since + MISSED_FOR

@@ -16,6 +16,7 @@ from holdfast.policy.idle_time import Gap, IdleTime, Price, idle_time
 from holdfast.policy.percentiles import nearest_rank
 
 _KEPT = 20
+_LATER = timedelta(minutes=1)
 _GUESSES = {
     PauseMode.STOP: (timedelta(seconds=15), timedelta(minutes=1)),
     PauseMode.CHECKPOINT: (timedelta(minutes=1),) * 2,
@@ -86,7 +87,7 @@ class Sleepiness:
         reports = [
             scaling.Report(
                 age=now - each.asked_at,
-                valid_for=each.until - each.asked_at,
+                valid_for=(each.until if each.missed_since is None else now + _LATER) - each.asked_at,
                 in_flight=each.in_flight,
                 waiting=each.waiting,
             )

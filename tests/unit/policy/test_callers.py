@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from holdfast.contracts.endpoints import IdleNotice, WakeRequest
-from holdfast.policy.callers import GAPS_KEPT, Callers
+from holdfast.policy.callers import GAPS_KEPT, MISSED_FOR, Callers
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -26,7 +26,20 @@ def test_a_pass_that_runs_out_counts_until_its_end():
     callers.forget_expired(NOW + PASS - MINUTE)
     assert callers.holders
     callers.forget_expired(NOW + PASS)
+    assert callers.next_expiry() == NOW + PASS + MISSED_FOR
+    callers.forget_expired(NOW + PASS + MISSED_FOR)
     assert (callers.holders, callers.last_call) == ((), NOW + PASS)
+
+
+def test_a_pass_that_ran_out_while_nobody_could_renew_it_is_renewed_in_time():
+    callers = Callers((), None, ())
+    asks(callers, in_flight={"r0": 1})
+    back = NOW + 3 * PASS  # when the workers are
+    callers.forget_expired(back)
+    assert not callers.are_off("r0", NOW)
+    asks(callers, at=back + timedelta(seconds=10), in_flight={"r0": 1})
+    callers.forget_expired(back + MISSED_FOR)
+    assert callers.in_flight == 1
 
 
 def test_a_pass_that_is_given_back_counts_until_its_last_request():

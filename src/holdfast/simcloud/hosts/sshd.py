@@ -111,7 +111,7 @@ def _host_key(path: Path) -> asyncssh.SSHKey:
 
 def listen(address: str, port: int) -> socket.socket:
     """A loopback listener; port 0 takes a free one. Raises OSError when the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, port))
     listener.listen(_BACKLOG)
