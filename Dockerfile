@@ -1,4 +1,4 @@
-# Holdfast's workers: control, provider, host, analysis. Which of them a container is, its arguments say (--role).
+# Holdfast's workers: control, provider, host, analysis, gateway. Which of them a container is, its arguments say (--role).
 
 FROM python:3.11-slim AS build
 WORKDIR /source
