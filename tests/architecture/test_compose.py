@@ -17,7 +17,7 @@ from holdfast.telemetry.metrics import Metrics
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.temporal.yml"
 BIN = Path(sys.executable).parent
-ROLES = ("control", "provider", "host", "analysis")
+ROLES = ("control", "provider", "host", "analysis", "gateway")
 SCRIPTS = sorted(ROOT.glob("deploy/**/*.sh"))
 
 
