@@ -46,7 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pauses", type=float, nargs="+", default=[15, 90, 600], help="what one costs, in s awake")
     parser.add_argument("--gaps", type=int, default=2000)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=1, help="others make a second sample")
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=list(STREAMS))
     parser.add_argument("--json", type=Path, help="write the figures there")
