@@ -62,7 +62,9 @@ def test_every_mounted_file_and_volume_exists(compose: dict[str, Any]) -> None:
 def test_each_kind_of_worker_can_be_scaled(compose: dict[str, Any], role: str) -> None:
     service = compose["services"][role]
     assert service["command"] == ["--role", role]
-    assert not {"container_name", "ports", "hostname"} & set(service)
+    assert not {"container_name", "hostname"} & set(service)
+    for port in service.get("ports", ()):  # as many on the host, and only for it, as there may be of them
+        assert re.fullmatch(r"127\.0\.0\.1:(\d+)-(?!\1:)\d+:\d+", port)
 
 
 def test_the_settings_in_the_file_are_real_ones(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
