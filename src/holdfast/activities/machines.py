@@ -38,7 +38,8 @@ _LINGERS = timedelta(seconds=20)
 _AFTER_YOU = 0.7
 """Seconds in which whoever rents the successor of a machine that is destroyed may ask for a listing first: a provider
 gives one in a second, and all that is destroyed by its id is gone without it."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks at a machine that boots
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks at a machine
+_LONGEST_WHILE_IT_BOOTS = 1.0  # somebody's work stands still meanwhile; the account's pace holds all the same
 
 
 class MachineActivities:
@@ -108,7 +109,7 @@ class MachineActivities:
                 if _is_settled(instance, waited, order.restarted) or waited > order.patience:
                     return await put_on_record(order, instance)
                 await asyncio.sleep(pause)
-                pause = min(pause * 1.5, _LONGEST_PAUSE)
+                pause = min(pause * 1.5, _LONGEST_WHILE_IT_BOOTS)
 
     @activity.defn
     async def inspect(self, order: acts.MachineInput) -> Instance:

@@ -46,12 +46,19 @@ class HttpStore:
         self._exchange("PUT", address["url"], headers, parts, lambda response: response.read(), (200, 201, 204, 412))
 
     def get(self, address: Json, start: int, length: int) -> Data:
-        """Exactly `length` bytes from `start`."""
+        """Exactly `length` bytes from `start`, which stay what they are until this thread asks for others."""
         headers = {**address.get("headers", {}), "Range": f"bytes={start}-{start + length - 1}"}
         data: Data = self._exchange(
-            "GET", address["url"], headers, None, lambda response: _body(response, length), (206,)
+            "GET", address["url"], headers, None, lambda response: _body(response, self._room(length)), (206,)
         )
         return data
+
+    def _room(self, length: int) -> memoryview:
+        """The same memory for one answer after the other: new pages for each would cost as much as the answer."""
+        room: bytearray = self._mine.__dict__.setdefault("room", bytearray())
+        if len(room) < length:
+            room = self._mine.__dict__["room"] = bytearray(length)
+        return memoryview(room)[:length]
 
     def _exchange(  # noqa: PLR0917 (private, and each is named where it is called)
         self,
@@ -116,17 +123,15 @@ def _slices(parts: List[Data]) -> Iterator[memoryview]:
             yield view[start : start + SLICE]
 
 
-def _body(response: http.client.HTTPResponse, length: int) -> Data:
-    data = bytearray(length)
-    view = memoryview(data)
+def _body(response: http.client.HTTPResponse, room: memoryview) -> Data:
     done = 0
-    while done < length:
-        got = response.readinto(view[done:])
+    while done < len(room):
+        got = response.readinto(room[done:])
         if not got:
-            raise http.client.IncompleteRead(b"", length - done)
+            raise http.client.IncompleteRead(b"", len(room) - done)
         done += got
     response.read()
-    return data
+    return room
 
 
 def _judge(response: http.client.HTTPResponse) -> str:
