@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,7 +103,8 @@ def _moment(text: str | None, option: str) -> datetime | None:
     except ValueError:
         pass
     try:
-        return datetime.now(UTC) - parse_duration(text)
+        ago: timedelta = parse_duration(text)
+        return datetime.now(UTC) - ago
     except (ValueError, OverflowError) as err:
         remedy = "write 2026-01-31, 2026-01-31T12:00+01:00, or how long ago: 90m, 7d"
         raise UsageProblem(f"{option} {text!r} is no time", remedy=remedy) from err
