@@ -42,7 +42,7 @@ def savings(
     *,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="An endpoint or a workload; left out, all.", show_default=False),
+        typer.Argument(metavar="NAME", help="An endpoint or a workload; left out, all.", show_default=False),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="From then on, such as 2026-01-31 or 7d (ago).")
