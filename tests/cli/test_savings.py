@@ -106,7 +106,7 @@ async def test_a_workload_that_only_ran_saved_nothing(online: Run, world: World)
     life = a_life("train")
     world.lives = [replace(life, meter=life.meter[:1], asleep=False)]
     total = (await online("savings", "--json")).document["total"]
-    assert (Decimal(total["saved"]), total["percent"]) == (0, "0.00")
+    assert (Decimal(total["saved"]), total["percent"]) == (0, 0.0)
 
 
 async def test_a_name_that_never_had_a_machine_and_a_time_that_is_none_are_refused(online: Run, slept: World) -> None:

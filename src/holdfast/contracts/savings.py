@@ -112,7 +112,7 @@ class SavingsLine:
     paid_uncounted: Decimal  # in no other sum
     reference: Decimal  # what the same time would have cost, always awake
     saved: Decimal  # below zero: sleeping cost more
-    percent: Decimal | None  # saved, of the reference; None: the reference is zero
+    percent: float | None  # saved, of the reference, to a hundredth; None: the reference is zero
 
     @property
     def paid(self) -> Decimal:

@@ -23,7 +23,6 @@ NO_PRICE = "what the machine costs while it runs is not known"
 _HOUR_US = 3_600_000_000
 _MICROSECOND = timedelta(microseconds=1)
 _TRILLIONTH = Decimal("0.000000000001")
-_CENT_OF_A_PERCENT = Decimal("0.01")
 _ASLEEP = (Mode.STOPPED, Mode.LET_GO)
 _MODES = {InstanceState.RUNNING: Mode.AWAKE, InstanceState.STARTING: Mode.WAKING, InstanceState.STOPPED: Mode.STOPPED}
 
@@ -92,8 +91,8 @@ def lines(rows: Iterable[Stretch]) -> list[SavingsLine]:
     return [line(name, groups[name]) for name in sorted(groups)]
 
 
-def _percent(saved: Decimal, reference: Decimal) -> Decimal | None:
-    return (100 * saved / reference).quantize(_CENT_OF_A_PERCENT, rounding=ROUND_HALF_EVEN) if reference else None
+def _percent(saved: Decimal, reference: Decimal) -> float | None:
+    return float(round(100 * saved / reference, 2)) if reference else None
 
 
 def _pieces(run: Sequence[MachineLife], now: datetime) -> Iterator[_Piece]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import create_engine
 
 from holdfast.client.savings import of
 from holdfast.contracts.activities import CloseWorkloadInput, OpenWorkloadInput, RecordEndpointInput
@@ -15,6 +16,7 @@ from holdfast.contracts.names import label
 from holdfast.contracts.savings import LivesInput, MachineLife, Mode, SavingsLine, SavingsOrder
 from holdfast.contracts.workload import Phase
 from holdfast.records import savings
+from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 from tests.unit.records.makers import MARK, NOON, Clock, claim, closing, lease, opening
 
@@ -148,3 +150,20 @@ def test_rates_come_back_exact(records: Records, clock: Clock) -> None:
     assert {row.hourly for row in life.meter} == {odd}
     rows = of([life], SavingsOrder(rows=True), clock.now).rows
     assert [row.mode for row in rows] == [Mode.AWAKE, Mode.STOPPED]
+
+
+def test_sleeps_of_before_are_known_by_their_reason_when_records_are_upgraded(
+    records: Records, url: str, clock: Clock
+) -> None:
+    records.open_workload(opening())
+    for epoch, reason in ((1, "paused, with checkpoint 3"), (2, "lost: silent")):
+        records.claim_epoch(claim(epoch))
+        records.close_lease(closing(epoch, NOON + HOUR, reason=reason))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE leases DROP COLUMN asleep")
+        connection.exec_driver_sql("ALTER TABLE leases DROP COLUMN wanted_at")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0010'")
+    engine.dispose()
+    migrate(url)
+    assert {each.label: each.asleep for each in all_lives(records)} == {"train.e1.m4rk": True, "train.e2.m4rk": False}

@@ -15,8 +15,6 @@ from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, with_holdfast
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from holdfast.contracts.savings import Savings, SavingsLine, Stretch
 
 _HEADERS = ("NAME", "AWAKE", "STOPPED", "LET GO", "PAID", "ASLEEP", "ALWAYS AWAKE", "SAVED", "%")
@@ -124,7 +122,7 @@ def _line(line: SavingsLine) -> tuple[str, ...]:
     )
 
 
-def _percent(value: Decimal | None) -> str:
+def _percent(value: float | None) -> str:
     return "—" if value is None else f"{value:.1f}%"
 
 
