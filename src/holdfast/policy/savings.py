@@ -2,7 +2,8 @@
 
 1. A run of a workload is cut into stretches: what each machine's meter says, and the time after a machine that was let
    go because its workload was put to sleep, up to the next machine.
-2. Asleep is only what nothing else covers: while another machine of the same run is charged for, nothing is saved.
+2. Asleep is only what nothing else covers: no stopped machine beside one that starts or runs, or after the run is over,
+   and no time between machines while any is charged for.
 3. A stretch asleep would have cost, always awake, what its machine was last charged for running. Every other stretch
    would have cost what it did.
 4. Totals are sums of stretches, exactly: an amount is made exact to a trillionth of a dollar once, in its stretch.
@@ -99,9 +100,10 @@ def _pieces(run: Sequence[MachineLife], now: datetime) -> Iterator[_Piece]:
     """What one run of a workload was made of."""
     metered = [piece for life in run for piece in _metered(life, now)]
     yield from (each for each in metered if each.mode is not Mode.STOPPED)
-    at_work = _merged(each.span for each in metered if each.mode in (Mode.AWAKE, Mode.WAKING))
+    at_work = [each.span for each in metered if each.mode in (Mode.AWAKE, Mode.WAKING)]
+    over = [(life.over_at, now) for life in run if life.over_at is not None]  # what is left then sleeps for nobody
     stopped = [each for each in metered if each.mode is Mode.STOPPED]
-    for piece, covered in _once(stopped, at_work):
+    for piece, covered in _once(stopped, _merged([*at_work, *over])):
         yield replace(piece, mode=Mode.DOWN) if covered else piece
     charged = _merged(each.span for each in metered)
     yield from (piece for piece, covered in _once(_between(run, now), charged) if not covered)

@@ -97,6 +97,11 @@ def test_a_stopped_machine_beside_one_that_runs_is_not_asleep() -> None:
     assert (line.stopped, line.down, line.saved) == (2 * HOUR, 3 * HOUR, 2 * (RUN - DISK))
 
 
+def test_a_stopped_machine_that_outlives_its_run_is_not_asleep() -> None:
+    left = replace(life(1, 0, (RUNNING, 1), (STOPPED, 6)), over_at=at(4))
+    assert told(rows(left)) == [(Mode.AWAKE, 0, 1), (Mode.STOPPED, 1, 4), (Mode.DOWN, 4, 6)]
+
+
 def test_two_stopped_machines_of_one_run_are_asleep_once() -> None:
     found = rows(life(1, 0, (RUNNING, 1), (STOPPED, 4)), life(2, 0.5, (RUNNING, 1), (STOPPED, 5)))
     line = savings.line("train", found)
