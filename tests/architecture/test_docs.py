@@ -41,6 +41,7 @@ from holdfast.contracts.models import CacheLayers, MemoryNeed, ModelFile, ModelN
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
 from holdfast.contracts.pools import ClaimAnswer, Claimed, PoolStatus, Standby
 from holdfast.contracts.reports import DrillReport, LeaseLine, Recomputed, Spread, StrategyLine, WorkloadReport
+from holdfast.contracts.savings import Savings, SavingsLine, Stretch
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
 from holdfast.contracts.workload import Ack, WorkloadStatus
@@ -72,6 +73,7 @@ DOCUMENTS = (
         ClaimAnswer,
     ),
     *(Standing, Budget, Costs, CostLine, DayCost, CostGroup, Drift),
+    *(Savings, SavingsLine, Stretch),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
     *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
     *(Study, StudyRow),

@@ -6,7 +6,7 @@ real ones.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -49,6 +49,7 @@ from holdfast.contracts.money import (
     StandingsInput,
 )
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
+from holdfast.contracts.savings import LivesInput, LivesPage, MachineLife
 from holdfast.contracts.workload import (
     Ack,
     Event,
@@ -337,6 +338,7 @@ class World:
     verified: list[str] = field(default_factory=list)
     standings: list[Standing] = field(default_factory=list)
     charged: Decimal = Decimal("0.51")
+    lives: list[MachineLife] = field(default_factory=list)
 
     @activity.defn
     async def search_offers(self, order: SearchInput) -> list[Offer]:
@@ -402,6 +404,17 @@ class World:
         return CostPage(lines=(a_cost_line("train"),), last="")
 
     @activity.defn
+    async def read_lives(self, order: LivesInput) -> LivesPage:
+        """A page for each row of a meter, so that readers must put lives together."""
+        rows = [(life, (row,)) for life in self.lives for row in life.meter]
+        index = order.number
+        told = tuple(replace(life, meter=meter) for life, meter in rows[index : index + 1])
+        more = index + 1 < len(rows)
+        return LivesPage(
+            lives=told, now=NOON + timedelta(hours=10), next=LivesInput(after="x", number=index + 1) if more else None
+        )
+
+    @activity.defn
     async def read_charges(self, order: ChargesInput) -> list[Charge] | None:
         return [Charge(instance_id="1", amount=self.charged)]
 
@@ -421,7 +434,7 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
         names.CONTROL_QUEUE: [
             world.list_machines,
             *(world.report_workload, world.forget_checkpoints, world.mark_verified),
-            *(world.set_budget, world.read_budgets, world.read_costs, world.reconcile_charges),
+            *(world.set_budget, world.read_budgets, world.read_costs, world.read_lives, world.reconcile_charges),
         ],
         names.HOSTS_QUEUE: [world.read_logs, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],

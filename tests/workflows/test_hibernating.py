@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 from holdfast.contracts.hours import HoursSpec
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import HibernateSpec, PauseMode
-from holdfast.contracts.workload import Ack, PauseRequest, Phase
+from holdfast.contracts.workload import Ack, FailoverRequest, PauseRequest, Phase
 from tests.workflows.stories import Story
 
 
@@ -50,6 +50,35 @@ async def test_a_market_that_is_empty_when_it_wakes_is_waited_for_and_no_failure
     await story.reaches(handle, Phase.WAITING)
     story.world.offers = offers
     await story.running(handle)
+
+
+async def test_which_machine_was_let_go_for_a_sleep_is_on_record(story: Story):
+    handle = await begin(story)
+    story.world.fall_unused(story.world.newest())
+    await story.reaches(handle, Phase.PAUSED)
+    await handle.execute_update("resume", result_type=Ack)
+    await story.running(handle)
+    await handle.execute_update("stop", result_type=Ack, args=[{"save": True}])
+    await story.until(lambda: story.world.ended is not None)
+    first, second = story.world.closed
+    assert story.world.put_to_sleep == [first] and story.world.closed[second].startswith("stopped")
+
+
+async def test_the_claim_that_wakes_it_says_since_when_it_was_wanted_and_the_next_one_does_not(story: Story):
+    handle = await begin(story)
+    story.world.fall_unused(story.world.newest())
+    await story.reaches(handle, Phase.PAUSED)
+    offers, story.world.offers = story.world.offers, []
+    before = (await story.status(handle)).since
+    await handle.execute_update("resume", result_type=Ack)
+    waiting = await story.reaches(handle, Phase.WAITING)
+    story.world.offers = offers
+    await story.running(handle)
+    await handle.execute_update("failover", FailoverRequest(reason="drill"), result_type=Ack)
+    status = await story.running(handle, epoch=3)
+    first, woken, moved = (story.world.wanted[epoch] for epoch in (1, 2, status.epoch))
+    assert first is None and moved is None
+    assert woken is not None and before < woken <= waiting.since, "before the first search, not the one that found"
 
 
 async def test_by_stopping_its_disk_stays(story: Story):

@@ -130,6 +130,8 @@ class World:
         self.metered: list[tuple[str, InstanceState]] = []
         self.budget_looks = timedelta(minutes=15)
         self.budget_is_used_up = ""  # the reason with which the records end the work
+        self.put_to_sleep: list[str] = []  # labels whose cost lines were closed because the work sleeps
+        self.wanted: dict[int, datetime | None] = {}  # by epoch: when the sleeper was told to wake, as the claim says
         self.taken: set[str] = set()  # offers that another workload has claimed
         self.claims_are_refused = ""  # why no budget allows a claim
         self.claims_are_refused_after: int | None = None  # the last epoch for which a budget pays
@@ -248,6 +250,7 @@ class World:
                 self.claims_are_refused or "used up", type=ErrorType.BUDGET_EXCEEDED, non_retryable=True
             )
         self.epoch = order.epoch
+        self.wanted[order.epoch] = order.wanted_at
         if order.offer is not None:
             self.lines[names.label(order.workload, order.epoch)] = ""
         self.order.append(f"claim {order.epoch}")
@@ -343,6 +346,8 @@ class World:
     @activity.defn
     async def close_lease(self, order: acts.CloseLeaseInput) -> Decimal:
         self.closed[order.label] = order.reason
+        if order.asleep:
+            self.put_to_sleep.append(order.label)
         self.conduct[order.label] = (order.conduct, order.failed_in)
         self.order.append(f"close {order.label}")
         return Decimal(0)

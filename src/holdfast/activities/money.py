@@ -13,6 +13,7 @@ from holdfast.contracts.money import (
     Standing,
     StandingsInput,
 )
+from holdfast.contracts.savings import LivesInput, LivesPage
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 
@@ -43,6 +44,11 @@ class MoneyActivities:
     def read_costs(self, order: CostsInput) -> CostPage:
         with translated():
             return self._records.costs_after(order.after)
+
+    @activity.defn
+    def read_lives(self, order: LivesInput) -> LivesPage:
+        with translated():
+            return self._records.lives_after(order)
 
     @activity.defn
     def reconcile_charges(self, order: ReconcileInput) -> Drift:

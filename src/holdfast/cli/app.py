@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "machines": ("machines", "app", "See how rented machines behaved; ban them or forgive them."),
     "sweep": ("sweep", "sweep", "End machines that cost money and that nobody owns."),
     "cost": ("cost", "cost", "Show what every machine cost, and whether the bills agree."),
+    "savings": ("savings", "savings", "Show what sleeping saved, stretch by stretch."),
     "budget": ("budget", "app", "Limit what may be spent, and show how much is."),
     "notify": ("notify", "app", "Tell others of losses and recoveries by signed webhook."),
     "sim": ("sim", "app", "Act on the simulated market: kill, outbid, partition, bill."),

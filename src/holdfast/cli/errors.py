@@ -37,6 +37,7 @@ TABLE: Final = (
     Row("holdfast.client.errors.FolderNotEmpty", USAGE, "the folder to restore into holds something"),
     Row("holdfast.client.errors.FolderUnusable", USAGE, "the folder to restore into cannot be written"),
     Row("holdfast.client.errors.ModelInvalid", USAGE, "a model's name, source or folder cannot be used"),
+    Row("holdfast.client.errors.NoSuchTime", USAGE, "a time ends before it begins, or has not begun"),
     Row("holdfast.client.errors.SpecInvalid", 3, "the spec has mistakes; nothing was rented"),
     Row("holdfast.client.errors.UnknownWorkload", 4, "no workload of this name"),
     Row("holdfast.client.errors.UnknownIncident", 4, "no incident of this epoch"),

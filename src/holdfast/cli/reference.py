@@ -36,6 +36,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `report` | totals against `rto` and `rpo`, `cost`, and lists: `incidents`, `leases`, `checkpoints`, `decisions` |
 | ↳ an incident | `cause`, `reason`, `strategy`, `phases` (seconds), `recovery_time`, `work_lost`, `cost`, `attempts` |
 | `cost` | `total`, `lines` or with `--by` `groups`, and `drift` against the providers' own bills |
+| `savings` | `basis`, `total` and `lines` (times, sums, `saved`, `percent`), with `--rows` also `rows` |
 | `budget set`, `budget show` | a list: `budget` (`scope`, `name`, `span`, `amount`), `spent`, `reserved` |
 | `why` | a list of decisions: `chosen` and `rejected` offers, each with `score` and `reason` |
 | `offers` | a list of offers, cheapest first; code 5 when nothing fits, 0 while any provider answers with something |

@@ -56,6 +56,12 @@ class UnknownWorkload(HoldfastError):
     remedy_by_default = "`holdfast ps --all` lists the names that are known"
 
 
+class NoSuchTime(HoldfastError):
+    """The time that was asked about ends before it begins, or has not begun."""
+
+    remedy_by_default = "begin earlier, or end later"
+
+
 class NoReceiver(HoldfastError):
     """Nobody is to be told of anything: the settings name no webhook."""
 

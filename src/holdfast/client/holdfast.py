@@ -27,6 +27,7 @@ from holdfast.client import (
     pools,
     recomputing,
     reports,
+    savings,
     shortage,
     starting,
     sweeping,
@@ -57,6 +58,7 @@ from holdfast.contracts.models import FetchProgress, ModelKind, ModelVersion
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.pools import PoolSpec, PoolStatus, ResizeRequest
 from holdfast.contracts.reports import DrillReport, Part, Recomputed, WorkloadReport
+from holdfast.contracts.savings import Savings, SavingsOrder
 from holdfast.contracts.spec import PauseMode, Strategy, WorkloadSpec
 from holdfast.contracts.sweeping import SweepResult
 from holdfast.contracts.workload import (
@@ -504,6 +506,13 @@ class Holdfast:
     async def costs(self, *, by: By | None = None) -> Costs:
         """A line for every machine ever rented, or their sums, beside the bills of the providers that tell theirs."""
         return await money.costs(self._client, sorted(self._settings.providers), by=by)
+
+    async def savings(self, order: SavingsOrder | None = None) -> Savings:
+        """What sleeping saved, by endpoint and workload, against the same machines always awake.
+
+        Raises `UnknownWorkload` for a name that never had a machine, and `NoSuchTime` for a time that is none.
+        """
+        return await savings.compute(self._client, order or SavingsOrder())
 
     # --- inside ----------------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import Part, WorkloadReport
+from holdfast.contracts.savings import LivesInput, LivesPage
 from holdfast.contracts.spec import ServiceSpec, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -97,6 +98,7 @@ class ClaimEpochInput:
     epoch: int
     offer: Offer | None  # None: the same machine goes on under a new epoch, nothing is rented
     decision: Decision | None = None  # why this offer, to be put on record as well, whatever comes of the claim
+    wanted_at: datetime | None = None  # when the workload, which slept without a machine, was told to wake
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ class CloseLeaseInput:
     existed: bool = False  # there was a machine, whether or not its launch was ever heard of
     running_since: datetime | None = None  # by its provider's last word, which may be news
     heard: bool = True  # its provider said so, or that it did not run; False: nobody could tell
+    asleep: bool = False  # it was let go to put its work to sleep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +235,12 @@ async def read_budgets(order: StandingsInput) -> list[Standing]:
 @activity.defn
 async def read_costs(order: CostsInput) -> CostPage:
     """A page of the cost lines of every machine ever rented."""
+    raise _stub()
+
+
+@activity.defn
+async def read_lives(order: LivesInput) -> LivesPage:
+    """A page of what every workload's machine was charged for, and when, for what sleeping saved."""
     raise _stub()
 
 

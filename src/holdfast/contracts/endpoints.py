@@ -128,6 +128,12 @@ def replica_name(endpoint: str, number: int) -> str:
     return f"{endpoint}-r{number}"
 
 
+def endpoint_of(workload: str) -> str:
+    """The endpoint that would call a replica so; "" where none would."""
+    endpoint, _, number = workload.rpartition("-r")
+    return endpoint if number.isdecimal() else ""
+
+
 class EndpointPhase(StrEnum):
     """Where an endpoint is."""
 

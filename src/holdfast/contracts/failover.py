@@ -60,6 +60,7 @@ class ReleaseInput:
     failed_in: str = ""  # the step in which it failed us
     running_since: datetime | None = None  # by its provider's last word, told before it was to be ended
     heard: bool = False  # there was such a word
+    asleep: bool = False  # its work was put to sleep, and needs no machine meanwhile
 
 
 @dataclass(frozen=True, kw_only=True)

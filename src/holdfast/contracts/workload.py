@@ -127,6 +127,7 @@ class WorkloadState:
     deadline: DeadlineState | None = None
     disk: DiskCopy | None = None
     want: Want | None = None  # its owner's, not yet fulfilled
+    wanted_at: datetime | None = None  # when it was told to wake, while it has no machine yet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ def close_lease(session: Session, order: CloseLeaseInput) -> Decimal:
         elif order.existed and not order.heard and meter.never_ran(session, row.label):
             _meter(session, row, InstanceState.RUNNING, row.opened_at)
         row.closed_at = order.closed_at
-        row.closed_because = order.reason
+        row.closed_because, row.asleep = order.reason, order.asleep
         row.conduct, row.failed_in = order.conduct.value, order.failed_in
         meter.stop(session, row.label, order.closed_at)
         row.cost = metered(session, row, order.closed_at)

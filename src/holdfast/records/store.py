@@ -60,6 +60,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
+from holdfast.contracts.savings import LivesInput, LivesPage
 from holdfast.contracts.sweeping import Finding, JudgeInput
 from holdfast.records import (
     budgets,
@@ -77,6 +78,7 @@ from holdfast.records import (
     pool_demand,
     pools,
     reports,
+    savings,
     sightings,
     workloads,
 )
@@ -321,6 +323,11 @@ class Records:
         """A page of the cost lines of every machine that was ever rented, as they were opened; "" begins."""
         with self._reading() as session:
             return costs.page(session, label, self._clock())
+
+    def lives_after(self, order: LivesInput) -> LivesPage:
+        """A page of what workloads' machines were charged for and when; the order of no label begins."""
+        with self._reading() as session:
+            return savings.page(session, order, self._clock())
 
     def reconcile(self, order: ReconcileInput) -> Drift:
         """Our meter beside what a provider charges."""

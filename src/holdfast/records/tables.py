@@ -116,6 +116,8 @@ class LeaseRow(Table, table=True):
     reserved: Decimal = Field(default=Decimal(0), sa_type=Money, sa_column_kwargs={"server_default": "0"})  # in all
     bid: Decimal | None = Field(default=None, sa_type=Money)
     storage_hourly: Decimal | None = Field(default=None, sa_type=Money)
+    asleep: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # let go to put its work to sleep
+    wanted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # when the sleeper it wakes was told to wake
 
 
 class MeterRow(Table, table=True):

@@ -153,6 +153,7 @@ def _reserve(session: Session, order: ClaimEpochInput, workload: WorkloadRow, no
         _require_free(session, order.offer)
         worn = label(workload.name, order.epoch, installation.mark(session))
         intent = _intent(newest_generation(session, workload), worn, order.epoch, order.offer, now)
+        intent.wanted_at = order.wanted_at
         session.add(intent)
         session.flush()
     budgets.claim(session, workload, intent, now)

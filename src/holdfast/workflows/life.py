@@ -81,6 +81,7 @@ class Life:
         self.wanted: Use | None = None  # by the deadline, when it was last asked in this run
         self.failed_saves = past.failed_saves if past else 0
         self.searches = past.searches if past else 0  # for a first machine
+        self.wanted_at = past.wanted_at if past else None  # when it was told to wake, while it has no machine yet
         self.metered = past.metered if past else InstanceState.RUNNING  # as the machine is charged for
         self.budgets_changed = False  # since they were looked at
         self._ending: asyncio.Task[None] | None = None
@@ -149,7 +150,13 @@ class Life:
 
     def settler(self, occasion: str, decided_at: datetime) -> Settler:
         return Settler(
-            self.spec, epoch=self.epoch, head=self.head, occasion=occasion, decided_at=decided_at, say=self.face.say
+            self.spec,
+            epoch=self.epoch,
+            head=self.head,
+            occasion=occasion,
+            decided_at=decided_at,
+            say=self.face.say,
+            wanted_at=self.wanted_at,
         )
 
     async def work_runs(
@@ -169,7 +176,7 @@ class Life:
         self.lease, self.epoch, self.head = lease, max(self.epoch, lease.epoch), head
         self.started_at = self.last_sign = started_at
         self.phases = phases
-        self.word = self.loss = self.stalled_since = None
+        self.word = self.loss = self.stalled_since = self.wanted_at = None
         self.failed_saves = 0
         self.metered = InstanceState.RUNNING
         await self.saver.attach(lease, head, base=base)
@@ -285,6 +292,7 @@ class Life:
             deadline=self.deadline,
             disk=self.disk,
             want=self.want,
+            wanted_at=self.wanted_at,
         )
         again = WorkloadInput(spec=self.spec, workdir=self.workdir, resume=state, owner=self.owner)
         workflow.continue_as_new(again)

@@ -41,7 +41,9 @@ class ReleaseWorkflow:
                 workflow.continue_as_new(order)
             await workflow.sleep(wait, summary=f"before {order.label} is destroyed again")
             wait = min(wait * 2, LONGEST_WAIT)
-        await steps.close_lease(order.label, order.reason, order.conduct, order.failed_in, ended=ended)
+        await steps.close_lease(
+            order.label, order.reason, order.conduct, order.failed_in, ended=ended, asleep=order.asleep
+        )
         workflow.set_current_details(f"**{order.label}** is gone from {order.provider}")
 
 

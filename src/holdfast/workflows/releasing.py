@@ -17,10 +17,17 @@ FIRST_LOOK_AGAIN = timedelta(milliseconds=500)
 LONGEST_LOOK_AGAIN = timedelta(minutes=10)
 
 
-async def release(lease: Lease, reason: str, conduct: Conduct = Conduct.NEUTRAL, failed_in: str = "") -> Release | None:
+async def release(
+    lease: Lease,
+    reason: str,
+    conduct: Conduct = Conduct.NEUTRAL,
+    failed_in: str = "",
+    *,
+    asleep: bool = False,
+) -> Release | None:
     """Start the workflow that lets this machine go; it outlives its caller. None when one is at it already.
 
-    `conduct` is remembered of the machine, and so is the step in which it failed us.
+    `conduct` is remembered of the machine, and so is the step in which it failed us; `asleep`, that its work sleeps.
     """
     return await release_by_order(
         ReleaseInput(
@@ -32,6 +39,7 @@ async def release(lease: Lease, reason: str, conduct: Conduct = Conduct.NEUTRAL,
             lease=lease if lease.host_key else None,
             conduct=conduct,
             failed_in=failed_in if conduct is Conduct.BAD else "",
+            asleep=asleep,
         )
     )
 

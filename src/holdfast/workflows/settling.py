@@ -68,8 +68,10 @@ class Settler:
         occasion: str,
         decided_at: datetime,
         say: Callable[[str], None],
+        wanted_at: datetime | None = None,
     ) -> None:
         self._spec = spec
+        self._wanted_at = wanted_at  # when the work, which slept without a machine, was told to wake
         self.epoch = epoch
         self.head = head
         self._occasion = occasion
@@ -356,7 +358,9 @@ class Settler:
     async def _claim(self, offer: Offer, lease: Lease) -> Lease:
         """Raise the fence and open the cost line, which says the label; a cancel closes what was opened."""
         decision, self._decision = self._decision, None
-        claiming = asyncio.create_task(steps.claim_epoch(self._spec.name, lease.epoch, offer, decision))
+        claiming = asyncio.create_task(
+            steps.claim_epoch(self._spec.name, lease.epoch, offer, decision, wanted_at=self._wanted_at)
+        )
         try:
             claimed = await to_its_end(claiming)
         except asyncio.CancelledError:

@@ -114,9 +114,14 @@ async def open_workload(order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResul
 
 
 async def claim_epoch(
-    workload: str, epoch: int, offer: Offer | None, decision: Decision | None = None
+    workload: str,
+    epoch: int,
+    offer: Offer | None,
+    decision: Decision | None = None,
+    *,
+    wanted_at: datetime | None = None,
 ) -> acts.ClaimEpochResult:
-    order = acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer, decision=decision)
+    order = acts.ClaimEpochInput(workload=workload, epoch=epoch, offer=offer, decision=decision, wanted_at=wanted_at)
     return await _on_record(acts.claim_epoch, order, summary=f"raise the fence to epoch {epoch}")
 
 
@@ -143,7 +148,7 @@ async def reconcile_charges(order: ReconcileInput) -> Drift:
     )
 
 
-async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str, *, ended: Ended) -> None:
+async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str, *, ended: Ended, asleep: bool) -> None:
     order = acts.CloseLeaseInput(
         label=label,
         closed_at=workflow.now(),
@@ -153,6 +158,7 @@ async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str,
         existed=ended.existed,
         heard=ended.heard,
         running_since=ended.running_since,
+        asleep=asleep,
     )
     await _on_record(acts.close_lease, order, summary=f"close the cost line of {label}")
 

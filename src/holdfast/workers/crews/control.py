@@ -72,6 +72,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 money.set_budget,
                 money.read_budgets,
                 money.read_costs,
+                money.read_lives,
                 money.reconcile_charges,
                 stock.take_stock,
                 stock.judge_strangers,

@@ -69,7 +69,7 @@ async def _fall_asleep(life: Life, lease: Lease, request: PauseRequest) -> None:
     await life.saver.detach()
     await disks.finish(life.spec)
     life.disk = None
-    await release(lease, f"paused, with checkpoint {saved.sequence}", Conduct.GOOD)
+    await release(lease, f"paused, with checkpoint {saved.sequence}", Conduct.GOOD, asleep=True)
     life.lease = None
     return life.enter(Phase.PAUSED, f"saved as checkpoint {saved.sequence}, and its machine let go")
 
@@ -88,6 +88,7 @@ async def resume(life: Life) -> None:
     Where the machine was let go, a new one is looked for, for as long as it takes.
     """
     if life.lease is None:
+        life.wanted_at = life.wanted_at or workflow.now()
         life.searches = max(life.searches, 1)  # it has had a machine: that there is none at the moment is no error
         return life.enter(Phase.PLACING, "looking for a machine to go on")
     lease, asked = life.machine(), workflow.now()
