@@ -169,6 +169,29 @@ async def test_what_a_gateway_cannot_reach_is_asked_again_before_it_gets_request
     assert story.world.moments.reached("await_service 2 is done")
 
 
+async def test_a_machine_that_a_gateway_finds_lost_before_its_workload_does_is_moved_and_not_ended(story: Story):
+    handle = await begin(story)
+    first = (await call(handle)).routes[0].lease
+    lost = story.world.newest()
+    lost.host_is_up = lost.running = False  # and nobody has told so yet
+    story.world.breaks["await_service"] = 1
+    calling = asyncio.create_task(call(handle, broken=(first.label,)))
+    await story.until(lambda: "await_service breaks off" in story.world.order)
+    story.world.outbid(lost)
+    assert (await calling).routes[0].lease.instance_id == "i2"
+    await woke(story, WokenFrom.COLD, WokenFrom.FAILOVER)  # it moved; ended and begun anew it would be cold
+    assert (await status(handle)).wakes == 2
+
+
+async def test_a_doubt_that_was_unfounded_is_no_wake(story: Story):
+    handle = await begin(story)
+    label = (await call(handle)).routes[0].lease.label
+    await call(handle, broken=(label,))
+    await story.moment("await_service 2 is done")
+    assert (await status(handle)).wakes == 1
+    await woke(story, WokenFrom.COLD)
+
+
 async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_says_why(story: Story):
     story.world.serves = False
     handle = await begin(story)

@@ -17,6 +17,7 @@ CROWD = 100
 SHORT, LONG = 12, 450  # letters; the long one takes more time than the endpoint would stay awake
 PROMPT = "Once upon a time"
 LOOK_EVERY = 0.2
+DESTROYED_WITHIN = 10.0  # seconds that the market may take
 
 Scene = Callable[[], Awaitable[Finding]]
 
@@ -96,7 +97,7 @@ class Story:
         self._say(f"** two calls for {name}, whose machine is let go while it sleeps")
         rights = [(await self._answers_rightly(name, seed=seed))[0] for seed in (5, 6)]
         asleep, after = await self._paused(name)
-        machines = self._machines(name)
+        machines = await self._machines_let_go(name)
         self._say(f"** {name} is asleep, on {len(machines)} machines; one more call")
         right, took = await self._answers_rightly(name, seed=7)
         remembers = await self._callers[name].completions_so_far()
@@ -133,6 +134,13 @@ class Story:
                 raise DemoFailed(f"{name} has ended: {status.reason}")
             await asyncio.sleep(LOOK_EVERY)
         return status, time.monotonic() - began
+
+    async def _machines_let_go(self, name: str) -> list[dict[str, object]]:
+        """What is left of them once the market has destroyed what it was told to."""
+        until = time.monotonic() + DESTROYED_WITHIN
+        while (left := self._machines(name)) and time.monotonic() < until:
+            await asyncio.sleep(LOOK_EVERY)
+        return left
 
     async def _status(self, name: str) -> EndpointStatus:
         return await self._holdfast.endpoints.status(name)
