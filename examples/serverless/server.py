@@ -46,7 +46,6 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, *, weights: Path, pace: float) -> None:
         self.model = Model.load(weights)
-        self.name = weights.stem
         self.pace = pace
         self.answered = Counter(Path("answered"))
         super().__init__(("127.0.0.1", port), Handler)
@@ -135,6 +134,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("weights.bin"))
     parser.add_argument("--pace", type=float, default=0.0, help="seconds per letter")
     options = parser.parse_args()
+    if not options.weights.exists():
+        parser.error(f"there are no weights; make them with: python model.py --out {options.weights}")
     with Server(int(os.environ.get("PORT", "0")), weights=options.weights, pace=options.pace) as server:
         print(f"serving {options.weights} at {server.server_address}", flush=True)
         server.serve_forever()

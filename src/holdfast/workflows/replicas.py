@@ -117,9 +117,7 @@ def serves(replica: Replica, port: int, now: datetime) -> Replica:
     return replace(replica, ready_at=now, port=port, asked_at=None, failures=0, not_before=None)
 
 
-def wake_of(
-    replica: Replica, endpoint: str, phases: Phases | None, ready: acts.ServiceReady, now: datetime
-) -> Wake:
+def wake_of(replica: Replica, endpoint: str, phases: Phases | None, ready: acts.ServiceReady, now: datetime) -> Wake:
     """Where its time went: until its process ran, the workload tells.
 
     Of one that lost its machine it began with the last sign of life, for nobody was answered since.

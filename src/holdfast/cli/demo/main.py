@@ -26,9 +26,7 @@ def run_demo(*, data_dir: Path | None, keep: bool, port: str, endpoints: bool = 
     Whatever interrupts it, no process is left behind, unless asked to keep everything.
     """
     home = data_dir or Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
-    options = UpOptions(
-        data_dir=home, workers=1, detach=True, auto_ports=port == "auto", ports={}, gateway=endpoints
-    )
+    options = UpOptions(data_dir=home, workers=1, detach=True, auto_ports=port == "auto", ports={}, gateway=endpoints)
     held = False
     try:
         held = _play(options, serverless.show if endpoints else training.show, keep=keep)

@@ -8,12 +8,12 @@ from holdfast.cli.commands import report
 from holdfast.cli.demo.findings import DemoFailed, Finding, nothing_left
 from holdfast.cli.demo.stage import WEIGHTS, Stage, digest, set_stage
 from holdfast.cli.demo.story import play
+from holdfast.cli.demo.telling import web_ui
 from holdfast.client.folders import restore_folder
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.reports import WorkloadReport
 from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import load_settings
-from holdfast.workers.stack.commands import status
 
 
 async def show(home: Path) -> list[Finding]:
@@ -31,9 +31,7 @@ async def show(home: Path) -> list[Finding]:
 
 
 def _where_to_look(home: Path, stage: Stage) -> None:
-    addresses = status(home).addresses
-    ui = next((address for name, address in addresses.items() if "Web UI" in name), "")
-    console.answer(f"\nThe same story in the Temporal Web UI: {ui}/namespaces/default/workflows")
+    console.answer(f"\nThe same story in the Temporal Web UI: {web_ui(home)}/namespaces/default/workflows")
     console.answer(f"(workload/{stage.spec.name}, failover/{stage.spec.name}/e1 and /e2; --keep leaves it running)")
 
 

@@ -21,14 +21,14 @@ class Bill:
     endpoint: str
     lasted: timedelta
     running: timedelta
-    stopped: timedelta
+    stopped: timedelta  # a machine was there and did not run: it slept, or booted
     paid: Decimal  # USD
     always_on: Decimal  # USD: its first machine, for all of that time
 
     @classmethod
-    def of(cls, endpoint: str, since: datetime, lines: Sequence[CostLine]) -> "Bill":
+    def of(cls, endpoint: str, since: datetime, until: datetime, lines: Sequence[CostLine]) -> "Bill":
         own = sorted((each for each in lines if each.workload == replica_name(endpoint, 0)), key=_opened)
-        lasted = datetime.now(UTC) - since
+        lasted = until - since
         hourly = own[0].hourly if own else Decimal(0)
         return cls(
             endpoint=endpoint,
@@ -50,8 +50,9 @@ class Bill:
 async def show_bill(holdfast: Holdfast, deployed: dict[str, datetime]) -> Finding:
     """Print what was paid, and for which time; less than for machines that never sleep."""
     lines = (await holdfast.costs()).lines
-    bills = [Bill.of(name, since, lines) for name, since in deployed.items()]
-    heads = ("endpoint", "deployed for", "ran", "stopped", "no machine", "paid", "always on", "share")
+    until = datetime.now(UTC)
+    bills = [Bill.of(name, since, until, lines) for name, since in deployed.items()]
+    heads = ("endpoint", "deployed for", "ran", "disk only", "no machine", "paid", "always on", "share")
     console.table(heads, [each.row() for each in bills])
     paid = sum((each.paid for each in bills), start=Decimal(0))
     always_on = sum((each.always_on for each in bills), start=Decimal(0))

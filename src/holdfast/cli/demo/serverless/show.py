@@ -8,17 +8,18 @@ from pathlib import Path
 
 import httpx
 
-from holdfast.cli import console
+from holdfast.cli import console, words
 from holdfast.cli.commands.endpoint import tell_wakes
 from holdfast.cli.demo.findings import DemoFailed, Finding, nothing_left
 from holdfast.cli.demo.serverless.bill import show_bill
 from holdfast.cli.demo.serverless.calls import PATIENCE, Caller
 from holdfast.cli.demo.serverless.stage import Stage, set_stage
 from holdfast.cli.demo.serverless.story import Story
-from holdfast.cli.demo.telling import Teller
+from holdfast.cli.demo.telling import Teller, web_ui
 from holdfast.client.errors import HoldfastError
 from holdfast.client.holdfast import Holdfast
-from holdfast.contracts.endpoints import replica_name
+from holdfast.contracts.endpoints import EndpointSpec, replica_name
+from holdfast.contracts.spec import PauseMode
 from holdfast.settings import load_settings
 
 PLAYED_WITHIN = timedelta(minutes=5)
@@ -37,26 +38,40 @@ async def show(home: Path) -> list[Finding]:
             except (DemoFailed, HoldfastError, httpx.HTTPError, TimeoutError) as err:
                 findings.append(Finding("the play comes to its end", False, str(err) or type(err).__name__))
             await _remove(holdfast, stage)
+            _where_to_look(home, stage)
             findings.append(await asyncio.to_thread(nothing_left, stage.market))
             return findings
 
 
+def _where_to_look(home: Path, stage: Stage) -> None:
+    console.answer(f"\nThe same story in the Temporal Web UI: {web_ui(home)}/namespaces/default/workflows")
+    console.answer(f"(endpoint/{stage.stopping.name}, endpoint/{stage.leaving.name}; --keep leaves it running)")
+
+
 async def _play(holdfast: Holdfast, stage: Stage, findings: list[Finding]) -> None:
+    """Findings are added as they are made, so that a play that breaks off keeps those before."""
     async with _http(stage) as http, _telling(holdfast, stage):
-        callers, deployed = {}, {}
+        callers: dict[str, Caller] = {}
+        deployed: dict[str, datetime] = {}
         for spec in (stage.stopping, stage.leaving):
             made = await holdfast.endpoints.deploy(spec, workdir=stage.workdir)
             deployed[spec.name] = datetime.now(UTC)
             callers[spec.name] = Caller(http, spec.name, made.token)
-            console.say(f"{spec.name} is deployed; it sleeps after {spec.sleep.after} without calls, by {spec.sleep.mode}")
+            console.say(f"{spec.name} is deployed; {_how_it_sleeps(spec)}")
         for caller in callers.values():
             await caller.is_known()
         for scene in Story(holdfast, stage, callers, console.say).scenes():
-            findings.append(await scene())
+            found = await scene()
+            findings.append(found)
     console.answer("")
     tell_wakes([wake for name in deployed for wake in await holdfast.endpoints.wakes(name)])
     console.answer("")
     findings.append(await show_bill(holdfast, deployed))
+
+
+def _how_it_sleeps(spec: EndpointSpec) -> str:
+    how = "its machine is stopped" if spec.sleep.mode is PauseMode.STOP else "its machine is let go"
+    return f"after {words.duration(spec.sleep.after)} without calls {how}"
 
 
 def _http(stage: Stage) -> httpx.AsyncClient:

@@ -39,8 +39,9 @@ class Stage:
 def set_stage(home: Path) -> Iterator[Stage]:
     """The stage for one play; a stack with a gateway must run on `home`."""
     workdir = home / "tiny"
-    shutil.copytree(find_example("serverless"), workdir, ignore=shutil.ignore_patterns("__pycache__", WEIGHTS))
-    example = _load(workdir / "model.py")
+    not_ours = shutil.ignore_patterns("__pycache__", WEIGHTS)
+    shutil.copytree(find_example("serverless"), workdir, ignore=not_ours, dirs_exist_ok=True)
+    example = load_model(workdir / "model.py")
     (workdir / WEIGHTS).write_bytes(example.draw_weights(WEIGHTS_SEED).tobytes())
     stopping = read_endpoint_spec((workdir / "endpoint.yaml").read_text(), source="endpoint.yaml")
     with SimControl.of_data_dir(home / MARKET_FOLDER) as market:
@@ -59,7 +60,8 @@ def _that_leaves(spec: EndpointSpec) -> EndpointSpec:
     return spec.model_copy(update={"name": f"{spec.name}-saved", "sleep": sleep})
 
 
-def _load(path: Path) -> ModuleType:
+def load_model(path: Path) -> ModuleType:
+    """The example's `model.py`, as a module."""
     spec = importlib.util.spec_from_file_location("holdfast_demo_model", path)
     assert spec is not None, "a file of Python"
     assert spec.loader is not None, "a file of Python"

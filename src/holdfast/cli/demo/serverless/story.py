@@ -14,7 +14,7 @@ from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.endpoints import LINGER, EndpointPhase, EndpointStatus, replica_name
 
 CROWD = 100
-SHORT, LONG = 12, 450  # letters; the long one takes more time than the endpoint would stay awake
+SHORT, LONG = 12, 400  # letters; the long one takes more time than the endpoint would stay awake
 PROMPT = "Once upon a time"
 LOOK_EVERY = 0.2
 DESTROYED_WITHIN = 10.0  # seconds that the market may take
@@ -46,7 +46,9 @@ class Story:
 
     async def _costs_nothing_yet(self) -> Finding:
         bill = self._stage.market.bill()
-        detail = f"2 endpoints deployed, {len(bill['lines'])} machines rented, {words.money(Decimal(bill['total']))} billed"
+        detail = (
+            f"2 endpoints deployed, {len(bill['lines'])} machines rented, {words.money(Decimal(bill['total']))} billed"
+        )
         return Finding("costs nothing before the first call", not bill["lines"], detail)
 
     async def _first_call(self) -> Finding:
@@ -57,12 +59,10 @@ class Story:
     async def _sleeps(self) -> Finding:
         self._say("** nobody calls")
         asleep, after = await self._paused(self._stopping)
-        (machine,) = self._machines(self._stopping)
+        states = {each["state"] for each in self._machines(self._stopping)}
         awake = sum((each.lease.hourly for each in asleep.replicas if each.lease), start=Decimal(0))
-        detail = (
-            f"stopped {after:.1f} s later; {words.rate(asleep.hourly)} for its disk instead of {words.rate(awake)}"
-        )
-        return Finding("sleeps when nobody calls", machine["state"] != "running" and asleep.hourly < awake, detail)
+        detail = f"stopped {after:.1f} s later; {words.rate(asleep.hourly)} for its disk instead of {words.rate(awake)}"
+        return Finding("sleeps when nobody calls", "running" not in states and asleep.hourly < awake, detail)
 
     async def _wakes_once_for_a_crowd(self) -> Finding:
         self._say(f"** {CROWD} callers at once")
@@ -75,12 +75,12 @@ class Story:
         return Finding(f"{CROWD} calls at once, one wake", right == CROWD and wakes == 1, detail)
 
     async def _streams_for_long(self) -> Finding:
-        idle = (await self._status(self._stopping)).sleeps_after + LINGER
-        self._say(f"** one caller streams for longer than the {words.duration(idle)} after which it would be asleep")
-        wakes = (await self._status(self._stopping)).wakes
+        before = await self._status(self._stopping)
+        idle = max(before.sleeps_after, LINGER)
+        self._say(f"** one caller streams for longer than the {words.duration(idle)} after which it would sleep")
         came = await self._callers[self._stopping].stream(PROMPT, LONG, 3)
         right = came.whole and came.text == self._stage.right_answer(PROMPT, LONG, 3)
-        undisturbed = (await self._status(self._stopping)).wakes == wakes
+        undisturbed = (await self._status(self._stopping)).wakes == before.wakes
         detail = f"{len(came.text)} letters in {came.took:.1f} s, {'whole' if right else 'NOT whole'}"
         long_enough = came.took > idle.total_seconds()
         return Finding("a stream longer than the idle time is never cut", right and undisturbed and long_enough, detail)
@@ -98,12 +98,12 @@ class Story:
         rights = [(await self._answers_rightly(name, seed=seed))[0] for seed in (5, 6)]
         asleep, after = await self._paused(name)
         machines = await self._machines_let_go(name)
-        self._say(f"** {name} is asleep, on {len(machines)} machines; one more call")
+        self._say(f"** {name} is asleep, with {words.count(len(machines), 'machine')}; one more call")
         right, took = await self._answers_rightly(name, seed=7)
         remembers = await self._callers[name].completions_so_far()
         held = all((*rights, right)) and not machines and not asleep.hourly and remembers == 3
         detail = (
-            f"asleep after {after:.1f} s on {len(machines)} machines at {words.rate(asleep.hourly)}; "
+            f"asleep after {after:.1f} s with {words.count(len(machines), 'machine')} at {words.rate(asleep.hourly)}; "
             f"awake in {took:.1f} s on another, and it remembers {remembers} of 3 completions"
         )
         return Finding("let go while it sleeps, it comes back with its state", held, detail)
@@ -138,8 +138,10 @@ class Story:
     async def _machines_let_go(self, name: str) -> list[dict[str, object]]:
         """What is left of them once the market has destroyed what it was told to."""
         until = time.monotonic() + DESTROYED_WITHIN
-        while (left := self._machines(name)) and time.monotonic() < until:
+        left = self._machines(name)
+        while left and time.monotonic() < until:
             await asyncio.sleep(LOOK_EVERY)
+            left = self._machines(name)
         return left
 
     async def _status(self, name: str) -> EndpointStatus:
