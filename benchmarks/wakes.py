@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
@@ -27,6 +27,7 @@ from failover import BOOTS, PROFILE
 from recoveries import quantile
 from stack import running_stack, say
 
+from holdfast.cli import words
 from holdfast.cli.demo.serverless.stage import WEIGHTS, load_model
 from holdfast.cli.demo.stage import find_example
 from holdfast.client import Holdfast
@@ -41,7 +42,7 @@ from holdfast.workers.stack.commands import status
 MODES = tuple(each.value for each in WokenFrom)
 LOOK_EVERY = 0.2
 REST = 6.0  # seconds between two wakes: the provider lets nobody rent more often than every 4.5 s
-PATIENCE = 300.0  # seconds for one wake
+PATIENCE = 300.0  # seconds for one wake, or whatever else is waited for
 PHASES = tuple(each.name for each in fields(WakePhases))
 
 
@@ -108,7 +109,7 @@ class Bench:
         async with self._endpoint(mode, mode) as name:
             await self._called(name)
             for number in range(rounds):
-                await self._newest_count(name, number + 1)
+                await self._recorded(name, number + 1)
                 await self._bring_down(name, mode)
                 yield await self._called(name), await self._newest(name, mode, number + 2)
 
@@ -119,9 +120,11 @@ class Bench:
             await asyncio.to_thread(self._market.outbid, replica_name(name, 0), lasting=timedelta(seconds=30))
             return
         await self._holdfast.endpoints.sleep(name)
-        while (await self._holdfast.endpoints.status(name)).phase is not EndpointPhase.PAUSED:
-            await asyncio.sleep(LOOK_EVERY)
+        await _until(lambda: self._is_paused(name), f"{name} sleeps")
         await asyncio.sleep(REST)
+
+    async def _is_paused(self, name: str) -> bool:
+        return (await self._holdfast.endpoints.status(name)).phase is EndpointPhase.PAUSED
 
     async def _called(self, name: str) -> float:
         began = time.monotonic()
@@ -132,25 +135,39 @@ class Bench:
 
     async def _newest(self, name: str, mode: str, count: int) -> Wake:
         """The wake of this number, once it is on record; it must have been of the kind that is measured."""
-        wake = (await self._newest_count(name, count))[-1]
+        await self._recorded(name, count)
+        wake = (await self._holdfast.endpoints.wakes(name))[-1]
         if wake.woken_from != mode:
             raise SystemExit(f"{name} woke from {wake.woken_from}, not from {mode}")
         return wake
 
-    async def _newest_count(self, name: str, count: int) -> list[Wake]:
-        while len(found := await self._holdfast.endpoints.wakes(name)) < count:
-            await asyncio.sleep(LOOK_EVERY)
-        return found
+    async def _recorded(self, name: str, count: int) -> None:
+        async def all_are() -> bool:
+            return len(await self._holdfast.endpoints.wakes(name)) >= count
+
+        await _until(all_are, f"{words.count(count, 'wake')} of {name} are on record")
 
     @asynccontextmanager
     async def _endpoint(self, name: str, mode: str) -> AsyncIterator[str]:
         """The gateway knows it; afterwards nothing of it is left."""
         await self._holdfast.endpoints.deploy(_spec(name, mode), workdir=self._workdir)
-        while all(each["id"] != name for each in (await self._http.get("/v1/models")).json()["data"]):
-            await asyncio.sleep(LOOK_EVERY)
+        await _until(lambda: self._is_known(name), f"the gateway knows {name}")
         yield name
         await self._holdfast.endpoints.remove(name)
         await self._holdfast.endpoints.ended(name)
+
+    async def _is_known(self, name: str) -> bool:
+        """Asking for the list of models wakes nobody."""
+        listed = (await self._http.get("/v1/models")).json()["data"]
+        return any(each["id"] == name for each in listed)
+
+
+async def _until(reached: Callable[[], Awaitable[bool]], what: str) -> None:
+    given_up = time.monotonic() + PATIENCE
+    while not await reached():
+        if time.monotonic() > given_up:
+            raise SystemExit(f"still waiting until {what}")
+        await asyncio.sleep(LOOK_EVERY)
 
 
 def _spec(name: str, mode: str) -> EndpointSpec:
