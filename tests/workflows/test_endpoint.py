@@ -204,6 +204,24 @@ async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_say
     calling.cancel()
 
 
+async def test_told_to_sleep_while_a_pass_is_still_held_it_does_not_wait_for_the_idle_time(story: Story):
+    handle = await begin(story, sleep=SleepSpec(after=timedelta(hours=1), least=timedelta(hours=1)))
+    await call(handle)
+    await handle.execute_update("sleep")
+    await hang_up(handle)
+    await comes_to(handle, EndpointPhase.PAUSED)
+
+
+async def test_who_calls_after_it_was_told_to_sleep_is_served_and_it_stays_awake(story: Story):
+    handle = await begin(story, sleep=SleepSpec(after=timedelta(hours=1), least=timedelta(hours=1)))
+    await call(handle)
+    await handle.execute_update("sleep")
+    await call(handle, gateway="g2")
+    await hang_up(handle)
+    await hang_up(handle, gateway="g2")
+    assert (await status(handle)).phase is EndpointPhase.READY
+
+
 async def test_removed_it_leaves_no_machine_and_no_replica(story: Story):
     handle = await begin(story)
     await call(handle)
