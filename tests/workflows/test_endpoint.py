@@ -100,6 +100,7 @@ async def test_a_store_that_is_down_keeps_it_awake_and_serving(story: Story):
     assert found.replicas[0].wanted
     assert "stop work" not in story.world.order
     assert (await call(handle)).routes[0].lease.epoch == 1
+    assert (await status(handle)).replicas[0].not_before is not None, "not tried again at once"
 
 
 async def test_whoever_holds_a_pass_is_never_put_to_sleep_under(story: Story):

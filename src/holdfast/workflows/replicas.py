@@ -114,7 +114,9 @@ def wanted_awake(replica: Replica, now: datetime) -> Replica:
 
 
 def serves(replica: Replica, port: int, now: datetime) -> Replica:
-    return replace(replica, ready_at=now, port=port, asked_at=None, failures=0, not_before=None)
+    """One that was awake all along, because it could not be put to sleep, is let alone for a while as before."""
+    known = replace(replica, ready_at=now, port=port, asked_at=None)
+    return known if replica.asked_at is None else replace(known, failures=0, not_before=None)
 
 
 def wake_of(replica: Replica, endpoint: str, phases: Phases | None, ready: acts.ServiceReady, now: datetime) -> Wake:
