@@ -19,7 +19,7 @@ class Streamed:
 
     text: str
     whole: bool  # it ended as the server ends it
-    took: float  # seconds
+    took: float  # seconds, from its first event on
 
 
 class Caller:
@@ -45,15 +45,18 @@ class Caller:
         _require(answer, answer.text)
         return str(answer.json()["choices"][0]["text"])
 
-    async def stream(self, prompt: str, count: int, seed: int) -> Streamed:
-        """The same as server-sent events."""
+    async def stream(self, prompt: str, count: int, seed: int, *, begun: asyncio.Event) -> Streamed:
+        """The same as server-sent events; `begun` is set with the first."""
         asked = self._asked(prompt, count, seed) | {"stream": True}
-        began, text, whole = time.monotonic(), "", False
+        began, text, whole = 0.0, "", False
         async with self._http.stream("POST", "/v1/completions", json=asked, headers=self._headers) as answer:
             _require(answer, "no stream")
             async for line in answer.aiter_lines():
                 if not (data := line.removeprefix("data: ")):
                     continue
+                if not begun.is_set():
+                    began = time.monotonic()
+                    begun.set()
                 if data == "[DONE]":
                     whole = True
                 else:

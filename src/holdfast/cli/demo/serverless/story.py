@@ -75,15 +75,22 @@ class Story:
         return Finding(f"{CROWD} calls at once, one wake", right == CROWD and wakes == 1, detail)
 
     async def _streams_for_long(self) -> Finding:
-        before = await self._status(self._stopping)
-        idle = max(before.sleeps_after, LINGER)
+        idle = max((await self._status(self._stopping)).sleeps_after, LINGER)
         self._say(f"** one caller streams for longer than the {words.duration(idle)} after which it would sleep")
-        came = await self._callers[self._stopping].stream(PROMPT, LONG, 3)
-        right = came.whole and came.text == self._stage.right_answer(PROMPT, LONG, 3)
-        undisturbed = (await self._status(self._stopping)).wakes == before.wakes
-        detail = f"{len(came.text)} letters in {came.took:.1f} s, {'whole' if right else 'NOT whole'}"
-        long_enough = came.took > idle.total_seconds()
-        return Finding("a stream longer than the idle time is never cut", right and undisturbed and long_enough, detail)
+        begun = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            streaming = group.create_task(self._callers[self._stopping].stream(PROMPT, LONG, 3, begun=begun))
+            await begun.wait()
+            wakes = (await self._status(self._stopping)).wakes
+        came = streaming.result()
+        whole = came.whole and came.text == self._stage.right_answer(PROMPT, LONG, 3)
+        more = (await self._status(self._stopping)).wakes - wakes
+        detail = (
+            f"{len(came.text)} letters in {came.took:.1f} s, {'whole' if whole else 'NOT whole'}, "
+            f"{words.count(more, 'wake')} meanwhile"
+        )
+        held = whole and not more and came.took > idle.total_seconds()
+        return Finding("a stream longer than the idle time is never cut", held, detail)
 
     async def _is_outbid_asleep(self) -> Finding:
         asleep, _ = await self._paused(self._stopping)
