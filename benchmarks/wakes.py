@@ -158,8 +158,8 @@ class Bench:
 
     async def _is_known(self, name: str) -> bool:
         """Asking for the list of models wakes nobody."""
-        listed = (await self._http.get("/v1/models")).json()["data"]
-        return any(each["id"] == name for each in listed)
+        answer = await self._http.get("/v1/models")
+        return answer.is_success and any(each["id"] == name for each in answer.json()["data"])
 
 
 async def _until(reached: Callable[[], Awaitable[bool]], what: str) -> None:
