@@ -18,13 +18,16 @@ JOBS ?= 4
 # The benchmarks that `make bench` runs, by the names of their files.
 BENCH ?= ranking checkpoints failover
 
-.PHONY: help demo setup test long check lint format chaos live bench gpu clients lock clean
+.PHONY: help demo demo-serverless setup test long check lint format chaos live bench gpu clients lock clean
 
 help: ## Show what can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 demo: $(READY) ## The main job, end to end, on the simulated market (two minutes)
 	$(BIN)/holdfast demo
+
+demo-serverless: $(READY) ## Endpoints that sleep while nobody calls, woken and billed (two minutes)
+	$(BIN)/holdfast demo --serverless
 
 setup: $(READY) ## Only make .venv
 

@@ -1,7 +1,11 @@
-"""What the gateway adds to a request, how many it carries, and whether its memory stays.
+"""How long endpoints take to wake; what the gateway adds to a request, how many it carries, whether its memory stays.
 
+    python benchmarks/serverless.py --wakes                        # machines that boot at once, five wakes each
+    python benchmarks/serverless.py --wakes --boots zero,realistic --size 1000 --rounds 10
     python benchmarks/serverless.py --gateway
     python benchmarks/serverless.py --gateway --requests 100000 --json found.json
+
+`--wakes` is told in `wakes.py`. What follows is of `--gateway`.
 
 The same service is called straight, through a gateway on the same computer, and through a gateway over SSH to a server
 of its own process, in turns. Service, SSH server, gateway and load generator are processes of their own, all in Python,
@@ -23,12 +27,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+import wakes
 from gateway_parts import memory_of, processor_of
 from recoveries import quantile
 from stack import say
@@ -40,18 +45,39 @@ PARTS = 4  # of a closed loop, between which memory is looked at
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--gateway", action="store_true", required=True, help="measure the gateway")
+    part = parser.add_mutually_exclusive_group(required=True)
+    part.add_argument("--gateway", action="store_true", help="measure the gateway")
+    part.add_argument("--wakes", action="store_true", help="measure wakes")
     parser.add_argument("--concurrent", type=int, default=200, help="requests in flight in the open loop")
     parser.add_argument("--seconds", type=int, default=30, help="of each open loop")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, help="of the open loops (2), or wakes of each kind (5)")
+    parser.add_argument("--modes", type=_of(wakes.MODES), default=wakes.MODES, help=f"of {','.join(wakes.MODES)} (all)")
+    parser.add_argument("--boots", type=_of(wakes.BOOTS), default=("zero",), help="of zero,realistic (zero)")
+    parser.add_argument("--size", type=float, default=10, help="MB of files of a replica")
+    parser.add_argument("--seed", type=int, default=20260901, help="of the market, which draws boots by it")
     parser.add_argument("--callers", type=int, default=16, help="of the closed loop")
     parser.add_argument("--requests", type=int, default=5000, help="of each closed loop")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
-    found = measure(options)
-    show(found)
+    found = measure_wakes(options) if options.wakes else measure(options)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))
+
+
+def _of(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        if wrong := [each for each in text.split(",") if each not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}: not one of {', '.join(known)}")
+        return tuple(text.split(","))
+
+    return parse
+
+
+def measure_wakes(options: argparse.Namespace) -> list[dict[str, Any]]:
+    size = int(options.size * 1_000_000)
+    found = wakes.measure(options.boots, options.modes, size=size, rounds=options.rounds or 5, seed=options.seed)
+    wakes.show(found, size)
+    return wakes.as_json(found)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -64,7 +90,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         speed: dict[str, float] = {}
         used_ms: dict[str, float] = {}
         memories: dict[str, list[float]] = {}
-        for number in range(options.rounds):
+        for number in range(options.rounds or 2):
             for name, way in ways.items():
                 say(f"round {number + 1}: {name}")
                 rate = options.concurrent / THINK
@@ -83,7 +109,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             if name in pids:
                 used_ms[name] = 1000 * (processor_of(pid) - used) / options.requests
                 memories[name] = memory
-    return {
+    found = {
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "concurrent": options.concurrent,
@@ -94,6 +120,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "processor_ms_per_request": used_ms,
         "memory_mb": memories,
     }
+    show(found)
+    return found
 
 
 Way = tuple[int, str]  # a port, and what comes before the path

@@ -10,9 +10,9 @@ from holdfast.workers.stack.plan import UpOptions
 
 
 @contextmanager
-def running_stack(home: Path, profile: Path) -> Iterator[None]:
-    """Temporal, a store, a market like the profile, and one worker, until the block ends."""
-    up(UpOptions(data_dir=home, detach=True, auto_ports=True, market_profile=profile), say)
+def running_stack(home: Path, profile: Path, *, gateway: bool = False) -> Iterator[None]:
+    """Temporal, a store, a market like the profile, and one worker, until the block ends; a gateway if it is wanted."""
+    up(UpOptions(data_dir=home, detach=True, auto_ports=True, market_profile=profile, gateway=gateway), say)
     try:
         yield
     finally:

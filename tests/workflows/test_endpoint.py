@@ -116,6 +116,7 @@ async def test_a_store_that_is_down_keeps_it_awake_and_serving(story: Story):
     assert found.replicas[0].wanted
     assert "stop work" not in story.world.order
     assert (await call(handle)).routes[0].lease.epoch == 1
+    assert (await status(handle)).replicas[0].not_before is not None, "not tried again at once"
 
 
 async def test_whoever_holds_a_pass_is_never_put_to_sleep_under(story: Story):
@@ -185,6 +186,28 @@ async def test_what_a_gateway_cannot_reach_is_asked_again_before_it_gets_request
     assert story.world.moments.reached("await_service 2 is done")
 
 
+async def test_a_machine_that_a_gateway_finds_lost_before_its_workload_does_is_moved_and_not_ended(story: Story):
+    handle = await begin(story)
+    first = (await call(handle)).routes[0].lease
+    lost = story.world.newest()
+    lost.host_is_up = lost.running = False  # and nobody has told so yet
+    calling = asyncio.create_task(call(handle, broken=(first.label,)))
+    await story.moment("await_service 3 begins")  # the second led nowhere, and nothing was concluded from that
+    story.world.outbid(lost)
+    assert (await calling).routes[0].lease.instance_id == "i2"
+    await woke(story, WokenFrom.COLD, WokenFrom.FAILOVER)  # it moved; ended and begun anew it would be cold
+    assert (await status(handle)).wakes == 2
+
+
+async def test_a_doubt_that_was_unfounded_is_no_wake(story: Story):
+    handle = await begin(story)
+    label = (await call(handle)).routes[0].lease.label
+    await call(handle, broken=(label,))
+    await story.moment("await_service 2 is done")
+    assert (await status(handle)).wakes == 1
+    await woke(story, WokenFrom.COLD)
+
+
 async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_says_why(story: Story):
     story.world.serves = False
     handle = await begin(story)
@@ -195,6 +218,24 @@ async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_say
     await story.until(lambda: bool(story.world.machines) and story.world.alive == [])
     assert "port 8000 is not open yet" in (await status(handle)).reason
     calling.cancel()
+
+
+async def test_told_to_sleep_while_a_pass_is_still_held_it_does_not_wait_for_the_idle_time(story: Story):
+    handle = await begin(story, sleep=SleepSpec(after=timedelta(hours=1), least=timedelta(hours=1)))
+    await call(handle)
+    await handle.execute_update("sleep")
+    await hang_up(handle)
+    await comes_to(handle, EndpointPhase.PAUSED)
+
+
+async def test_who_calls_after_it_was_told_to_sleep_is_served_and_it_stays_awake(story: Story):
+    handle = await begin(story, sleep=SleepSpec(after=timedelta(hours=1), least=timedelta(hours=1)))
+    await call(handle)
+    await handle.execute_update("sleep")
+    await call(handle, gateway="g2")
+    await hang_up(handle)
+    await hang_up(handle, gateway="g2")
+    assert (await status(handle)).phase is EndpointPhase.READY
 
 
 async def test_removed_it_leaves_no_machine_and_no_replica(story: Story):

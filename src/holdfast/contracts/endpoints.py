@@ -241,7 +241,7 @@ class Replica:
     started_at: datetime | None = None  # its process
     ready_at: datetime | None = None  # None: it cannot serve, by all that is known
     port: int = 0  # on which it does
-    asked_at: datetime | None = None  # when it was last wanted awake and was not
+    asked_at: datetime | None = None  # since when it is wanted awake and is not; None: it is, or is not wanted
     woken_from: WokenFrom = WokenFrom.COLD
     leaving_since: datetime | None = None  # gets no new requests since then
     slept_from: datetime | None = None  # when it was last told to sleep

@@ -76,6 +76,10 @@ class Callers:
     def load_of(self, replica: str) -> int:
         return sum(each.in_flight.get(replica, 0) for each in self._holders.values())
 
+    def load_since(self, moment: datetime) -> int:
+        """Requests, waiting ones too, of which a gateway told after this moment."""
+        return sum(each.waiting + sum(each.in_flight.values()) for each in self.holders if each.asked_at > moment)
+
     def _ended(self, at: datetime) -> None:
         self.last_call = at if self.last_call is None else max(self.last_call, at)
 

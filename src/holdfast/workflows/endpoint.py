@@ -20,6 +20,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from holdfast.contracts import names
+from holdfast.contracts.activities import ServiceReady
 from holdfast.contracts.endpoints import (
     Costs,
     EndpointInput,
@@ -31,7 +32,6 @@ from holdfast.contracts.endpoints import (
     Replica,
     Route,
     ScaleRequest,
-    Wake,
     WakeRequest,
 )
 from holdfast.contracts.errors import ErrorType
@@ -40,12 +40,14 @@ from holdfast.policy.callers import Callers
 from holdfast.workflows import replicas, steps
 from holdfast.workflows.cancelling import heed_cancel, to_its_end
 from holdfast.workflows.endpoint_face import EndpointFace
-from holdfast.workflows.failures import words_of
+from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.sleepiness import Sleepiness
 
 ANSWER_WITHIN = timedelta(seconds=20)
 """A gateway that waits for a wake is answered after so long at the latest, and asks again."""
 _SOON = timedelta(milliseconds=100)
+_ASK_AGAIN = timedelta(seconds=5)
+"""After a machine did not answer."""
 
 
 @workflow.defn(name=names.ENDPOINT)
@@ -227,34 +229,39 @@ class EndpointWorkflow:
         self._greetings[replica.name] = asyncio.create_task(self._until_it_serves(replica, word))
 
     async def _until_it_serves(self, greeted: Replica, word: ReplicaWord | None) -> None:
-        assert greeted.lease is not None, "what runs has a machine"
-        try:
-            ready = await steps.await_service(greeted.lease, self._spec.service)
-        except ActivityError as err:
-            if not is_cancelled_exception(err) and self._is_still(greeted):
-                await self._cannot_serve(greeted, words_of(err))
-            return
-        if not self._is_still(greeted):
+        if (ready := await self._asked_until_it_serves(greeted)) is None:
             return
         now, replica = workflow.now(), self._replicas[greeted.name]
-        self._replicas[greeted.name] = replace(replica, ready_at=now, port=ready.port, failures=0, not_before=None)
-        self._wakes += 1
+        self._replicas[replica.name] = replicas.serves(replica, ready.port, now)
         self._news = True
-        if word is not None and replica.asked_at is not None:
-            load = max(now - (replica.started_at or now) - ready.first_byte, timedelta())
-            phases = replicas.phases_of_wake(replica, word.phases, load=load, first_byte=ready.first_byte)
-            self._sleepiness.woke(now - replica.asked_at)
-            await steps.record_wake(
-                Wake(
-                    endpoint=self._spec.name,
-                    replica=replica.name,
-                    epoch=greeted.lease.epoch,
-                    woken_from=replica.woken_from,
-                    asked_at=replica.asked_at,
-                    ready_at=now,
-                    phases=phases,
-                )
-            )
+        if replica.asked_at is None:
+            return  # it was doubted, and nothing was wrong with it
+        self._wakes += 1
+        if word is not None:
+            wake = replicas.wake_of(replica, self._spec.name, word.phases, ready, now)
+            self._sleepiness.woke(wake.ready_at - wake.asked_at)
+            await steps.record_wake(wake)
+
+    async def _asked_until_it_serves(self, greeted: Replica) -> ServiceReady | None:
+        """None: it cannot, or it is another process that has to by now.
+
+        A machine that does not answer says nothing of the service on it. Its workload finds out what has become of it,
+        and moves it if need be, with its state.
+        """
+        assert greeted.lease is not None, "what runs has a machine"
+        while self._is_still(greeted):
+            try:
+                ready = await steps.await_service(greeted.lease, self._spec.service)
+            except ActivityError as err:
+                if is_cancelled_exception(err) or not self._is_still(greeted):
+                    return None
+                if kind_of(err) == ErrorType.SERVICE_NOT_READY:
+                    await self._cannot_serve(greeted, words_of(err))
+                    return None
+                await workflow.sleep(_ASK_AGAIN, summary="before it is asked again")
+            else:
+                return ready if self._is_still(greeted) else None
+        return None
 
     async def _cannot_serve(self, replica: Replica, why: str) -> None:
         """Nothing is paid for what does not serve: it goes, and is tried again later if somebody still calls."""

@@ -8,9 +8,10 @@ from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
+from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
-from holdfast.contracts.endpoints import EndpointSpec, Replica, WakePhases, WokenFrom
+from holdfast.contracts.endpoints import EndpointSpec, Replica, Wake, WakePhases, WokenFrom
 from holdfast.contracts.incidents import Phases
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase, ReplicaWord, Want, WorkloadInput
@@ -90,7 +91,7 @@ def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:
     match word.phase:
         case Phase.RUNNING if not replica.wanted:  # it could not be put to sleep, and goes on
             return failed(replace(known, wanted=True, leaving_since=None, slept_from=None), now)
-        case Phase.FAILING_OVER if replica.ready_at is not None:
+        case Phase.FAILING_OVER if replica.wanted and replica.asked_at is None:
             return replace(known, asked_at=now, woken_from=WokenFrom.FAILOVER)
         case Phase.PAUSED if replica.wanted:
             return failed(replace(known, wanted=False), now)
@@ -112,16 +113,36 @@ def wanted_awake(replica: Replica, now: datetime) -> Replica:
     return replace(replica, wanted=True, leaving_since=None, slept_from=None, asked_at=now, woken_from=came_from)
 
 
-def phases_of_wake(replica: Replica, phases: Phases | None, *, load: timedelta, first_byte: timedelta) -> WakePhases:
-    """The workload tells where the time went until its process ran."""
+def serves(replica: Replica, port: int, now: datetime) -> Replica:
+    """One that was awake all along, because it could not be put to sleep, is let alone for a while as before."""
+    known = replace(replica, ready_at=now, port=port, asked_at=None)
+    return known if replica.asked_at is None else replace(known, failures=0, not_before=None)
+
+
+def wake_of(replica: Replica, endpoint: str, phases: Phases | None, ready: acts.ServiceReady, now: datetime) -> Wake:
+    """Where its time went: until its process ran, the workload tells.
+
+    Of one that lost its machine it began with the last sign of life, for nobody was answered since.
+    """
+    assert replica.asked_at is not None, "it was wanted"
+    assert replica.lease is not None, "what serves has a machine"
     before = phases or Phases()
-    return WakePhases(
-        place=before.detect + before.decide + before.provision,
-        boot=before.boot,
-        connect=before.connect,
-        fetch=before.restore + before.start,
-        load=load,
-        first_byte=first_byte,
+    unnoticed = before.detect if replica.woken_from is WokenFrom.FAILOVER else timedelta()
+    return Wake(
+        endpoint=endpoint,
+        replica=replica.name,
+        epoch=replica.lease.epoch,
+        woken_from=replica.woken_from,
+        asked_at=replica.asked_at - unnoticed,
+        ready_at=now,
+        phases=WakePhases(
+            place=before.detect + before.decide + before.provision,
+            boot=before.boot,
+            connect=before.connect,
+            fetch=before.restore + before.start,
+            load=max(now - (replica.started_at or now) - ready.first_byte, timedelta()),
+            first_byte=ready.first_byte,
+        ),
     )
 
 

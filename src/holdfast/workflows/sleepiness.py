@@ -31,7 +31,7 @@ class Sleepiness:
         self._pauses = list(costs.pauses)
         self._wakes = list(costs.wakes)
         self._peaks = tuple(scaling.Peak(each.replicas, each.until) for each in needed)
-        self._hurried = False
+        self._hurried_at: datetime | None = None
         self.reason = ""  # for the number that was wanted last
         self.again_at: datetime | None = None  # by time alone something else may be wanted then
 
@@ -48,8 +48,14 @@ class Sleepiness:
         return tuple(Needed(replicas=each.replicas, until=each.until) for each in self._peaks)
 
     def hurry(self) -> None:
-        """Sleep as soon as nobody calls; until somebody does."""
-        self._hurried = True
+        """Sleep as soon as nobody calls; until somebody calls after this."""
+        self._hurried_at = workflow.now()
+
+    def _is_hurried(self, callers: Callers) -> bool:
+        """What a gateway told before is no new call: it stands in its pass until it gives that back."""
+        if (since := self._hurried_at) is not None and callers.load_since(since):
+            self._hurried_at = None
+        return self._hurried_at is not None
 
     def after(self, spec: EndpointSpec, replicas: Iterable[Replica], gaps: Sequence[timedelta]) -> IdleTime:
         """Time without requests before a replica sleeps, and why so long."""
@@ -75,13 +81,12 @@ class Sleepiness:
     def decide(self, spec: EndpointSpec, callers: Callers, replicas: Sequence[Replica]) -> scaling.Scaling:
         """Who is to wake, to stay and to go."""
         now = workflow.now()
-        if callers.in_flight or callers.waiting:
-            self._hurried = False
+        hurried = self._is_hurried(callers)
         hours = hours_at(now, spec.awake) if spec.awake else None
         limits = scaling.Limits(
             scale=spec.scale,
-            idle=timedelta() if self._hurried else self.after(spec, replicas, callers.gaps).after,
-            least=timedelta() if self._hurried else spec.sleep.least,
+            idle=timedelta() if hurried else self.after(spec, replicas, callers.gaps).after,
+            least=timedelta() if hurried else spec.sleep.least,
             within_hours=None if hours is None else hours.within,
         )
         reports = [

@@ -82,3 +82,11 @@ def test_gateways_with_ever_new_names_do_not_pile_up():
         asks(callers, f"g{number}")
     assert len(callers.holders) == 100
     assert callers.holders[-1].gateway == "g999"
+
+
+def test_what_was_told_before_a_moment_is_no_load_since_then():
+    callers = Callers((), None, ())
+    asks(callers, waiting=1, in_flight={"r0": 2})
+    assert callers.load_since(NOW) == 0
+    asks(callers, gateway="g2", at=NOW + MINUTE, waiting=1, in_flight={"r0": 3})
+    assert callers.load_since(NOW) == 4

@@ -189,7 +189,7 @@ def report(
     if as_json:
         console.print_json(found)
     elif found:
-        _tell_wakes(found)
+        tell_wakes(found)
     else:
         console.say(f"{name} has not woken yet")
     if drawn is not None:
@@ -255,7 +255,8 @@ def _rows(status: EndpointStatus) -> Sequence[tuple[str, ...]]:
     ]
 
 
-def _tell_wakes(found: Sequence[Wake]) -> None:
+def tell_wakes(found: Sequence[Wake]) -> None:
+    """A row for each thing that was woken from: how long it took, and the median of each phase."""
     from holdfast.contracts.endpoints import WakePhases  # noqa: PLC0415 (pydantic; `--help` needs none)
     from holdfast.policy.percentiles import nearest_rank  # noqa: PLC0415
 

@@ -71,11 +71,11 @@ def set_stage(data_dir: Path, market_dir: Path) -> Iterator[Stage]:
         undisturbed.end()
 
 
-def find_example() -> Path:
-    """The training example: inside an installed package, or beside the sources in a checkout."""
-    packed = Path(str(resources.files("holdfast.cli.demo"))) / "train"
-    checkout = Path(__file__).resolve().parents[4] / "examples" / "train"
+def find_example(name: str = "train") -> Path:
+    """An example's folder: inside an installed package, or beside the sources in a checkout."""
+    packed = Path(str(resources.files("holdfast.cli.demo"))) / name
+    checkout = Path(__file__).resolve().parents[4] / "examples" / name
     for folder in (packed, checkout):
-        if (folder / "train.yaml").exists():
+        if folder.is_dir() and any(folder.glob("*.yaml")):
             return folder
-    raise FileNotFoundError(f"the training example is neither in {packed} nor in {checkout}")
+    raise FileNotFoundError(f"the example {name!r} is neither in {packed} nor in {checkout}")

@@ -5,18 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from holdfast.cli import words
+from holdfast.cli.demo.findings import DemoFailed
 from holdfast.cli.demo.stage import Stage
+from holdfast.cli.demo.telling import Say, Teller
 from holdfast.client.holdfast import Holdfast
-from holdfast.contracts.workload import Event, Phase, WorkloadStatus
+from holdfast.contracts.workload import Phase, WorkloadStatus
 
-Say = Callable[[str], None]
 LOOK_EVERY = 0.25  # seconds between two looks at the workload
 PATIENCE = timedelta(minutes=5)
-
-
-class DemoFailed(Exception):
-    """The plot did not come to its end; the message says at which point."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ async def play(holdfast: Holdfast, stage: Stage, say: Say) -> WorkloadStatus:
         Blow(1, "** somebody bids more: the first machine is taken away", lambda: stage.market.outbid(name)),
         Blow(2, "** the second machine dies without notice", lambda: stage.market.kill(name)),
     ]
-    teller = _Teller(say)
+    teller = Teller(say)
     async with asyncio.timeout(PATIENCE.total_seconds()):
         while True:
             status = (await holdfast.status(name)).status
@@ -62,17 +58,3 @@ def _is_ripe(status: WorkloadStatus, blow: Blow) -> bool:
     """Strike when this epoch runs and has committed a checkpoint of its own: then there is something to lose."""
     saved_here = status.head is not None and status.head.epoch == blow.epoch
     return status.phase is Phase.RUNNING and status.epoch == blow.epoch and saved_here
-
-
-class _Teller:
-    """Prints each line of the timeline once."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._told: set[tuple[object, str]] = set()
-
-    def tell(self, timeline: list[Event]) -> None:
-        for event in timeline:
-            if (event.at, event.what) not in self._told:
-                self._told.add((event.at, event.what))
-                self._say(f"{event.at:%H:%M:%S}  {words.without_raw_words(event.what)}")
