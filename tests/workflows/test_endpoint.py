@@ -138,6 +138,20 @@ async def test_a_call_while_it_falls_asleep_wakes_it_again(story: Story):
     assert (await calling).routes[0].lease.epoch == 2
 
 
+async def test_a_call_while_it_is_saved_before_it_sleeps_is_answered_without_waiting_for_the_save(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    story.world.moments.hold("save_checkpoint 1 begins")
+    await hang_up(handle)
+    await story.moment("save_checkpoint 1 begins")
+    assert (await call(handle)).routes[0].lease.epoch == 1
+    assert not story.world.moments.reached("save_checkpoint 1 is done")
+    assert (await status(handle)).replicas[0].failures == 0
+    story.world.moments.go_on()
+    await hang_up(handle)
+    await comes_to(handle, EndpointPhase.PAUSED)
+
+
 async def test_a_gpu_that_was_taken_meanwhile_is_replaced_and_the_state_is_kept(story: Story):
     handle = await begin(story)
     await asleep(story, handle)

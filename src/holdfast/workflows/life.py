@@ -119,6 +119,10 @@ class Life:
             self.wishes.drop()
         self.heed_want()
 
+    def is_wanted_awake(self) -> bool:
+        """Whether the owner has changed its mind: a sleep that has touched nothing yet is off."""
+        return self.want is not None and self.want.awake
+
     def suspect(self, reason: str) -> None:
         """Something is odd with the machine: look before anything is believed."""
         self.word = None
