@@ -19,6 +19,7 @@ from holdfast.settings import Settings, load_settings
 from holdfast.simcloud.control import SimControl, SimError
 from holdfast.workers.stack.commands import down, status, up
 from holdfast.workers.stack.plan import GATEWAY, UpOptions
+from holdfast.workers.stack.state import Home
 from tests.scenarios.witness import Witness
 from tests.weed import free_ports
 
@@ -99,6 +100,20 @@ class Stage:
 
     def thaw(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGCONT)
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """The process is dead, and nobody starts it again until this is over."""
+        state = Home(self.home).read()
+        assert state is not None
+        for keeper in state.keepers:
+            os.kill(keeper.pid, signal.SIGSTOP)
+        try:
+            self.kill(name)
+            yield
+        finally:
+            for keeper in state.keepers:
+                os.kill(keeper.pid, signal.SIGCONT)
 
     def is_back(self, name: str, *, instead_of: int) -> bool:
         """Whether the supervisor has replaced the killed process."""

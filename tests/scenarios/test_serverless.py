@@ -46,14 +46,23 @@ async def test_a_machine_that_dies_in_the_middle_of_a_stream_breaks_it_and_anoth
 async def test_without_its_store_it_stays_up_and_serves_and_sleeps_when_the_store_is_back(serve: Serve) -> None:
     endpoint = await serve("storeless")
     first = await endpoint.tells("remember", path="/note")
-    endpoint.stage.freeze("store")
-    try:
+    with endpoint.stage.without("store"):
         await endpoint.comes_to(_could_not_be_paused, "it says that it could not be put to sleep")
         assert (await endpoint.tells())["pid"] == first["pid"]
-    finally:
-        endpoint.stage.thaw("store")
     await endpoint.sleeps()
     assert (await endpoint.tells())["notes"] == ["remember"]
+
+
+async def test_a_store_that_hangs_while_it_is_to_sleep_holds_up_no_caller(serve: Serve) -> None:
+    endpoint = await serve("hanging")
+    first = await endpoint.tells()
+    endpoint.stage.freeze("store")
+    try:
+        await endpoint.replica_is(Phase.PAUSING)
+        assert (await endpoint.tells())["pid"] == first["pid"]
+        assert (await endpoint.status()).wakes == 2, "it had begun to fall asleep"
+    finally:
+        endpoint.stage.thaw("store")
 
 
 async def test_a_call_while_the_provider_is_down_is_held_and_answered_when_it_is_back(serve: Serve) -> None:

@@ -11,9 +11,19 @@ import pytest_asyncio
 from temporalio.service import RPCError
 
 from holdfast.contracts import names
-from holdfast.contracts.endpoints import DoorSpec, EndpointPhase, EndpointStatus, ScaleSpec, SleepSpec, WokenFrom
+from holdfast.contracts.endpoints import (
+    DoorSpec,
+    EndpointPhase,
+    EndpointStatus,
+    Pass,
+    ScaleSpec,
+    SleepSpec,
+    WakeRequest,
+    WokenFrom,
+)
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import PauseMode
+from holdfast.contracts.workload import Phase, WorkloadInput
 from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status
 from tests.workflows.stories import Story
 
@@ -191,8 +201,33 @@ async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_say
         while "cannot serve" not in (await status(handle)).reason:
             await asyncio.sleep(0.05)
     await story.until(lambda: bool(story.world.machines) and story.world.alive == [])
-    assert "port 8000 is not open yet" in (await status(handle)).reason
     calling.cancel()
+    async with asyncio.timeout(60):
+        while (found := await status(handle)).replicas[0].phase is not None:
+            await asyncio.sleep(0.05)
+    assert "port 8000 is not open yet" in found.replicas[0].reason
+
+
+async def test_a_workload_that_has_the_name_of_a_replica_is_told_of_and_never_touched(story: Story):
+    squatter = f"{story.name}-r0"
+    theirs = await story.client.start_workflow(
+        names.WORKLOAD,
+        WorkloadInput(spec=story.spec(name=squatter)),
+        id=names.workload_id(squatter),
+        task_queue=names.CONTROL_QUEUE,
+    )
+    await story.running(theirs)
+    handle = await begin(story)
+    given = await handle.execute_update(
+        "wake", WakeRequest(gateway="g1", waiting=1, answer_within=timedelta(seconds=2)), result_type=Pass
+    )
+    assert given.routes == ()
+    assert f"a workload named {squatter} runs already" in given.reason
+    await hang_up(handle)
+    await handle.execute_update("remove")
+    await handle.result()
+    assert (await story.status(theirs)).phase is Phase.RUNNING
+    assert story.world.alive == ["i1"]
 
 
 async def test_removed_it_leaves_no_machine_and_no_replica(story: Story):

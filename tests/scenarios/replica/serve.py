@@ -70,11 +70,10 @@ def _who() -> dict[str, object]:
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--port", type=int, default=int(os.environ["PORT"]))
     options.add_argument("--health", type=int, default=200)
     chosen = options.parse_args()
     Answers.health = chosen.health
-    ThreadingHTTPServer(("127.0.0.1", chosen.port), Answers).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answers).serve_forever()
 
 
 if __name__ == "__main__":
