@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 import pytest_asyncio
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.service import RPCError
 
 from holdfast.contracts import names
@@ -160,6 +161,21 @@ async def test_a_call_while_it_is_saved_before_it_sleeps_is_answered_without_wai
     story.world.moments.go_on()
     await hang_up(handle)
     await comes_to(handle, EndpointPhase.PAUSED)
+
+
+async def test_a_replica_that_hears_of_a_sleep_only_when_it_is_off_serves_on(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    replica = names.workload_id(f"{story.name}-r0")
+    service, namespace = story.client.workflow_service, story.client.namespace
+    await service.pause_workflow_execution(PauseWorkflowExecutionRequest(namespace=namespace, workflow_id=replica))
+    await hang_up(handle)
+    await comes_to(handle, EndpointPhase.DRAINING)
+    calling = asyncio.create_task(call(handle))
+    await comes_to(handle, EndpointPhase.WAKING)
+    await service.unpause_workflow_execution(UnpauseWorkflowExecutionRequest(namespace=namespace, workflow_id=replica))
+    assert (await calling).routes[0].lease.epoch == 1
+    assert "stop work" not in story.world.order
 
 
 async def test_a_gpu_that_was_taken_meanwhile_is_replaced_and_the_state_is_kept(story: Story):

@@ -14,6 +14,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError
 from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.machines import put_on_record
@@ -287,7 +288,7 @@ class World:
     @activity.defn
     async def until_ended(self, workflow_ids: list[str]) -> None:
         for each in workflow_ids:
-            with suppress(WorkflowFailureError):
+            with suppress(WorkflowFailureError, RPCError):  # RPCError: it never began
                 await activity.client().get_workflow_handle(each).result()
 
     @activity.defn

@@ -50,6 +50,7 @@ class Life:
         self.workdir = order.workdir
         self.owner = order.owner
         self.want: Want | None = past.want if past else None  # of the owner, until it has come true
+        self.owner_asks = False  # it wants what is so already, and waits for a word
         self.phases: Phases | None = None  # where the time went before the work last began to run
         self.lease: Lease | None = past.lease if past else None
         self.epoch = past.epoch if past else 0
@@ -108,7 +109,9 @@ class Life:
         elif not self.want.awake and self.face.phase in (Phase.RUNNING, Phase.WAITING):
             self.wishes.pause = PauseRequest(mode=self.want.mode, reason=self.want.reason, careful=True)
             self.wishes.make(Wish.PAUSE)
-        elif self.face.phase is not (Phase.RUNNING if self.want.awake else Phase.PAUSED):
+        elif self.face.phase is (Phase.RUNNING if self.want.awake else Phase.PAUSED):
+            self.owner_asks = True
+        else:
             return
         self.want = None
 

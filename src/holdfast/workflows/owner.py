@@ -14,8 +14,8 @@ async def keep_owner_told(life: Life) -> None:
     """For ever; to be cancelled with the workload's end, of which the owner must be told last."""
     told: list[Stand] = []
     while True:
-        await workflow.wait_condition(lambda: _is_to_be_told(life) and _stand(life) not in told)
-        told[:] = [_stand(life)]
+        await workflow.wait_condition(lambda: _is_to_be_told(life) and (life.owner_asks or _stand(life) not in told))
+        told[:], life.owner_asks = [_stand(life)], False
         await tell_owner(life)
 
 
