@@ -63,6 +63,9 @@ _LONG = {
     "scenarios/test_serverless.py": (
         "test_a_machine_that_dies_in_the_middle_of_a_stream_breaks_it_and_another_answers_the_next_call",
         "test_without_its_store_it_stays_up_and_serves_and_sleeps_when_the_store_is_back",
+        "test_a_store_that_hangs_while_it_is_to_sleep_holds_up_no_caller",
+        "test_a_call_while_the_provider_is_down_is_held_and_answered_when_it_is_back",
+        "test_a_provider_that_is_down_when_it_falls_asleep_loses_nothing",
         "test_a_gateway_that_is_killed_while_it_holds_a_call_keeps_the_machine_no_longer_than_its_pass",
         "test_of_two_gateways_each_keeps_it_awake_for_the_other",
         "test_a_worker_that_is_killed_in_a_pause_and_in_a_wake_costs_neither_state_nor_machine",

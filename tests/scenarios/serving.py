@@ -170,10 +170,12 @@ class Served:
     # What must hold in the end
 
     async def is_over(self) -> None:
-        """Removed, it leaves nothing on the market's own bill."""
+        """Removed, it leaves nothing on the market's own bill; and no replica ever ran twice at a time."""
         await self.holdfast.endpoints.remove(self.name)
         await self.holdfast.endpoints.ended(self.name)
         await self.leaves_no_machine()
+        for number in range(self.spec.scale.maximum):
+            assert self.witness.doubles(replica_name(self.name, number)) == []
 
     async def leaves_no_machine(self) -> None:
         """By the market's own books."""

@@ -10,10 +10,12 @@ import pytest
 import yaml
 
 from holdfast.contracts.endpoints import EndpointSpec
+from holdfast.embedded import SECRETS_FILE
+from holdfast.workers.stack.state import write_private
 from tests.cli.embedded import Ran, Stack
 from tests.scenarios.conftest import Serve, Tell
 from tests.scenarios.serving import REPLICA, serving
-from tests.scenarios.stage import Stage
+from tests.scenarios.stage import Stage, eventually
 
 
 async def deploy(stage: Stage, folder: Path, spec: EndpointSpec, **changes: Any) -> Ran:
@@ -43,6 +45,30 @@ async def test_a_machine_that_nobody_offers_is_told_at_once(stage: Stage, tmp_pa
     assert refused.code == 5, refused
     unknown = await asyncio.to_thread(Stack(stage.home), "endpoint", "show", "huge")
     assert unknown.code == 4 and "no endpoint 'huge'" in unknown.err
+
+
+@pytest.mark.long  # the worker starts anew twice
+async def test_to_sleep_by_stopping_is_refused_where_no_provider_can_stop_a_machine(
+    stage: Stage, tmp_path: Path
+) -> None:
+    file = stage.home / SECRETS_FILE
+    known = json.loads(file.read_text())
+    without = {"tensordock": {"api_key": known["market_key"]}}  # and none for its older API, which alone can stop one
+    try:
+        write_private(file, known | {"providers": known["providers"] | without})
+        await _starts_anew(stage, "worker-1")
+        refused = await deploy(stage, tmp_path, serving("sleepless", work={"providers": ["tensordock"]}))
+    finally:
+        write_private(file, known)
+        await _starts_anew(stage, "worker-1")
+    assert refused.code == 3, refused
+    assert "sleep.mode: stop is not possible" in refused.err and "checkpoint is" in refused.err
+
+
+async def _starts_anew(stage: Stage, process: str) -> None:
+    before = stage.pid(process)
+    stage.kill(process)
+    await asyncio.to_thread(eventually, lambda: stage.is_back(process, instead_of=before), f"{process} is back")
 
 
 async def test_every_mistake_in_a_spec_is_told_with_its_line(stage: Stage, tmp_path: Path) -> None:
@@ -78,16 +104,15 @@ async def test_callers_who_are_not_let_in_wake_nobody(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        ("exit 3", "ended with code 3"),
-        ("exec sleep 600", "is not open"),
-        ("exec python3 serve.py --health 500", "500"),
+        pytest.param("exit 3", "ended with code 3", id="ends", marks=pytest.mark.long),
+        pytest.param("exec sleep 600", "is not open", id="never listens"),
+        pytest.param("exec python3 serve.py --health 500", "500", id="is not well", marks=pytest.mark.long),
     ],
-    ids=["dies", "never listens", "is not well"],
 )
 async def test_a_server_that_cannot_serve_is_told_to_its_callers_and_not_paid_for(
     serve: Serve, command: str, why: str
 ) -> None:
-    endpoint = await serve("useless", command=command, service={"ready_within": "2s"}, door={"wait": "12s"})
+    endpoint = await serve("useless", command=command, service={"ready_within": "2s"}, door={"wait": "10s"})
     refused = await endpoint.asks()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_awake")
     assert why in refused.json()["error"]["message"]
