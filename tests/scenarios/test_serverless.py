@@ -140,15 +140,15 @@ async def test_of_two_gateways_each_keeps_it_awake_for_the_other(serve: Serve) -
 async def test_a_worker_that_is_killed_in_a_pause_and_in_a_wake_costs_neither_state_nor_machine(serve: Serve) -> None:
     endpoint = await serve("headless")
     first = await endpoint.tells("remember", path="/note")
-    for phase in (Phase.PAUSING, Phase.RESUMING):
-        endpoint.market.add_fault(Trouble.LATENCY, endpoint="change", seconds=3)
-        calling = asyncio.create_task(endpoint.tells()) if phase is Phase.RESUMING else None
-        await endpoint.replica_is(phase)
-        endpoint.stage.kill("worker-1")
-        if calling is None:
-            await endpoint.sleeps()
-        else:
-            second = await calling
+    endpoint.market.add_fault(Trouble.LATENCY, endpoint="change", seconds=3)
+    await endpoint.replica_is(Phase.PAUSING)
+    endpoint.stage.kill("worker-1")
+    await endpoint.sleeps()
+    endpoint.market.add_fault(Trouble.LATENCY, endpoint="change", seconds=3)
+    calling = asyncio.create_task(endpoint.tells())
+    await endpoint.replica_is(Phase.RESUMING)
+    endpoint.stage.kill("worker-1")
+    second = await calling
     assert (second["machine"], second["notes"]) == (first["machine"], ["remember"])
     assert len(endpoint.bill()) == 1
 
