@@ -65,7 +65,7 @@ async def served_in_vain(story: Story) -> Handle:
 
 
 async def hibernated(story: Story) -> Handle:
-    """Unused, it was saved, read back and let go; resumed, it went on elsewhere. The second time no save could be had."""
+    """Unused, it was saved, read back and let go, and resumed elsewhere. The second time no save could be had."""
     handle = await story.begin(hibernate=HibernateSpec())
     await story.running(handle)
     story.world.fall_unused(story.world.newest())

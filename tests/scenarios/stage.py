@@ -119,6 +119,10 @@ class Stage:
         """Whether the supervisor has replaced the killed process."""
         return any(each.name == name and each.lives and each.pid != instead_of for each in status(self.home).processes)
 
+    def is_ready(self, worker: str) -> bool:
+        """By its own word."""
+        return _serves(status(self.home).addresses[f"Metrics of {worker}"].removesuffix("/metrics"), "/readyz")
+
     @contextmanager
     def another_gateway(self) -> Iterator[str]:
         """One that the supervisor knows nothing of; its URL."""
@@ -163,9 +167,9 @@ def eventually(what: Callable[[], bool], why: str) -> None:
         time.sleep(0.1)
 
 
-def _serves(url: str) -> bool:
+def _serves(url: str, path: str = "/healthz") -> bool:
     try:
-        return httpx.get(f"{url}/healthz").status_code == 200
+        return httpx.get(url + path).status_code == 200
     except httpx.TransportError:
         return False
 

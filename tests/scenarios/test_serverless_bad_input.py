@@ -15,7 +15,7 @@ from holdfast.workers.stack.state import write_private
 from tests.cli.embedded import Ran, Stack
 from tests.scenarios.conftest import Serve, Tell
 from tests.scenarios.serving import REPLICA, serving
-from tests.scenarios.stage import Stage, eventually
+from tests.scenarios.stage import PATIENCE, Stage, eventually
 
 
 async def deploy(stage: Stage, folder: Path, spec: EndpointSpec, **changes: Any) -> Ran:
@@ -69,6 +69,7 @@ async def _starts_anew(stage: Stage, process: str) -> None:
     before = stage.pid(process)
     stage.kill(process)
     await asyncio.to_thread(eventually, lambda: stage.is_back(process, instead_of=before), f"{process} is back")
+    await asyncio.to_thread(eventually, lambda: stage.is_ready(process), f"{process} is ready")
 
 
 async def test_every_mistake_in_a_spec_is_told_with_its_line(stage: Stage, tmp_path: Path) -> None:
@@ -112,9 +113,9 @@ async def test_callers_who_are_not_let_in_wake_nobody(serve: Serve) -> None:
 async def test_a_server_that_cannot_serve_is_told_to_its_callers_and_not_paid_for(
     serve: Serve, command: str, why: str
 ) -> None:
-    endpoint = await serve("useless", command=command, service={"ready_within": "2s"}, door={"wait": "10s"})
-    refused = await endpoint.asks()
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_awake")
-    assert why in refused.json()["error"]["message"]
+    endpoint = await serve("useless", command=command, service={"ready_within": "2s"}, door={"wait": "5s"})
+    async with asyncio.timeout(PATIENCE):
+        while why not in (refused := await endpoint.asks()).json()["error"]["message"]:
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_awake")
     await endpoint.leaves_no_machine()
     assert endpoint.bill()

@@ -14,8 +14,8 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
-from temporalio.service import RPCError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool

@@ -205,7 +205,9 @@ class Endpoints:
         replica = replica_name(endpoint, number)
         if await self._is_running(names.workload_id(replica)):
             remedy = f"`holdfast stop {replica}` ends it; or choose another name"
-            raise AlreadyRunning(f"a workload named {replica!r} is running: so is a replica to be called", remedy=remedy)
+            raise AlreadyRunning(
+                f"a workload named {replica!r} is running: so is a replica to be called", remedy=remedy
+            )
 
     async def _is_running(self, workflow_id: str) -> bool:
         try:
@@ -223,7 +225,7 @@ class Endpoints:
             queue = names.provider_queue(provider)
             try:
                 await ask(self._client, acts.require_pausing, provider, queue=queue, summary=f"can {provider} pause")
-            except InvalidState as err:
+            except OperationFailed as err:  # the driver cannot, as it is set up
                 why.append(str(err))
             else:
                 able.append(provider)

@@ -1,9 +1,9 @@
 """What the replicas of the serverless stories run: it says who answers, keeps notes in a file, and streams.
 
-    GET  /health               200, or with --health STATUS whatever is wanted
-    POST /echo                 the body again, with who answered and all notes
-    POST /note                 the same, once the body stands in the file
-    GET  /stream?pieces=N      an event stream of N pieces and an end
+GET  /health               200, or with --health STATUS whatever is wanted
+POST /echo                 the body again, with who answered and all notes
+POST /note                 the same, once the body stands in the file
+GET  /stream?pieces=N      an event stream of N pieces and an end
 """
 
 import argparse
