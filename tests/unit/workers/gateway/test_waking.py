@@ -19,6 +19,7 @@ async def test_a_hundred_requests_at_once_cause_one_wake(gateway: Running, desk:
     desk.awake.clear()
     asked = [asyncio.create_task(gateway.http.get("/chat/")) for _ in range(100)]
     await until(lambda: gateway.count("held", endpoint="chat") == 100)
+    await until(lambda: bool(desk.asked))
     assert len(desk.asked) == 1
     assert not backend.asked
     desk.awake.set()
