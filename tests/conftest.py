@@ -60,6 +60,17 @@ _LONG = {
     "scenarios/test_provider_api_fails.py": (
         "test_a_loss_while_the_api_is_down_is_waited_out_and_answered_when_it_is_back",
     ),
+    "scenarios/test_serverless.py": (
+        "test_a_machine_that_dies_in_the_middle_of_a_stream_breaks_it_and_another_answers_the_next_call",
+        "test_without_its_store_it_stays_up_and_serves_and_sleeps_when_the_store_is_back",
+        "test_a_store_that_hangs_while_it_is_to_sleep_holds_up_no_caller",
+        "test_a_call_while_the_provider_is_down_is_held_and_answered_when_it_is_back",
+        "test_a_provider_that_is_down_when_it_falls_asleep_loses_nothing",
+        "test_a_gateway_that_is_killed_while_it_holds_a_call_keeps_the_machine_no_longer_than_its_pass",
+        "test_of_two_gateways_each_keeps_it_awake_for_the_other",
+        "test_a_worker_that_is_killed_in_a_pause_and_in_a_wake_costs_neither_state_nor_machine",
+    ),
+    "scenarios/test_serverless_scaling.py": (),
     "scenarios/test_store_dies.py": (),
     "scenarios/test_sweeping.py": (
         "test_ten_minutes_of_nothing_but_errors_or_empty_lists_harm_nobody",
@@ -69,6 +80,7 @@ _LONG = {
     "scenarios/test_tensordock.py": ("test_a_paused_machine_of_tensordock_costs_its_disk_only_and_resumes",),
     "scenarios/test_workers_apart.py": (),
     "workflows/test_decider_dies.py": (),
+    "workflows/test_endpoint_moments.py": (),
     "workflows/test_every_moment.py": (),
     "workflows/test_garbage.py": ("test_more_live_checkpoints_than_a_payload_has_room_for_all_stay",),
 }

@@ -36,6 +36,7 @@ from holdfast.contracts.spec import (
     WhenStalled,
 )
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
+from tests.replay import serving
 from tests.workflows.conftest import DYNAMIC_CONFIG
 from tests.workflows.stories import Story, run_story
 from tests.workflows.world import Machine, a_checkpoint, an_offer
@@ -615,6 +616,11 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         due,
         in_fewer_steps,
         stood_by,
+        serving.served,
+        serving.served_from_checkpoints,
+        serving.served_elsewhere,
+        serving.served_in_vain,
+        serving.hibernated,
     )
 }
 

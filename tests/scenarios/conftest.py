@@ -1,7 +1,7 @@
 """The stage that all stories share, and what is shown of it when one fails."""
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from holdfast.client.holdfast import Holdfast
+from tests.scenarios.serving import Served, serving
 from tests.scenarios.stage import Stage, run_stage, slots
 from tests.scenarios.story import Story, Undisturbed, training
 from tests.scenarios.witness import Witness
@@ -24,9 +25,11 @@ MARKET = [
     *slots("L40S", 2, first_machine=500),
     *slots("A100 SXM4", 1, first_machine=600),
     *slots("A100 SXM4", 1, first_machine=610, region="Canada, CA", price=0.40, bid=0.30),
+    *slots("H100 SXM", 24, first_machine=700),  # for endpoints
 ]
 
 Tell = Callable[..., Story]
+Serve = Callable[..., Awaitable[Served]]
 _names = itertools.count(1)
 
 
@@ -77,6 +80,22 @@ async def tell(
     yield make
     for story in told:
         await story.is_over()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve(stage: Stage, witness: Witness, holdfast: Holdfast) -> AsyncIterator[Serve]:
+    """Deploy an endpoint: `await serve("taken", sleep={"mode": "checkpoint"})`. It is removed in the end."""
+    deployed: list[Served] = []
+
+    async def deploy(name: str, **changes: Any) -> Served:
+        spec = serving(f"{name}-{next(_names)}", **changes)
+        deployed.append(Served(spec, stage, holdfast, witness))
+        await deployed[-1].begins()
+        return deployed[-1]
+
+    yield deploy
+    for endpoint in deployed:
+        await endpoint.is_over()
 
 
 @pytest.hookimpl(wrapper=True)

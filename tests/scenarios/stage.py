@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from holdfast.embedded import MARKET_FOLDER
 from holdfast.settings import Settings, load_settings
 from holdfast.simcloud.control import SimControl, SimError
 from holdfast.workers.stack.commands import down, status, up
-from holdfast.workers.stack.plan import UpOptions
+from holdfast.workers.stack.plan import GATEWAY, UpOptions
+from holdfast.workers.stack.state import Home
 from tests.scenarios.witness import Witness
+from tests.weed import free_ports
 
 PATIENCE = 90.0  # seconds for anything that must come true on a busy computer
 
@@ -68,10 +72,18 @@ class Stage:
         self.home.mkdir(parents=True, exist_ok=True)
         profile.write_text(yaml.safe_dump(QUICK_MARKET | {"slots": self.market_slots}))
         with _environment(QUICK_WORKERS):
-            up(UpOptions(data_dir=self.home, detach=True, auto_ports=True, market_profile=profile), print)
+            up(
+                UpOptions(data_dir=self.home, detach=True, auto_ports=True, market_profile=profile, gateway=True),
+                print,
+            )
 
     def down(self) -> None:
         down(self.home, print)
+
+    @property
+    def gateway(self) -> str:
+        """The URL that callers of endpoints know."""
+        return status(self.home).addresses["Gateway"]
 
     # Processes
 
@@ -89,9 +101,41 @@ class Stage:
     def thaw(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGCONT)
 
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """The process is dead, and nobody starts it again until this is over."""
+        state = Home(self.home).read()
+        assert state is not None
+        for keeper in state.keepers:
+            os.kill(keeper.pid, signal.SIGSTOP)
+        try:
+            self.kill(name)
+            yield
+        finally:
+            for keeper in state.keepers:
+                os.kill(keeper.pid, signal.SIGCONT)
+
     def is_back(self, name: str, *, instead_of: int) -> bool:
         """Whether the supervisor has replaced the killed process."""
         return any(each.name == name and each.lives and each.pid != instead_of for each in status(self.home).processes)
+
+    def is_ready(self, worker: str) -> bool:
+        """By its own word."""
+        return _serves(status(self.home).addresses[f"Metrics of {worker}"].removesuffix("/metrics"), "/readyz")
+
+    @contextmanager
+    def another_gateway(self) -> Iterator[str]:
+        """One that the supervisor knows nothing of; its URL."""
+        url = f"http://127.0.0.1:{(port := free_ports(1)[0])}"
+        told = {"HOLDFAST_DATA_DIR": str(self.home), "HOLDFAST_GATEWAY__PORT": str(port)}
+        with (self.home / "logs" / "gateway-2.log").open("ab") as log, _environment(QUICK_WORKERS):
+            process = subprocess.Popen([*GATEWAY], env=os.environ | told, stdout=log, stderr=log)
+        try:
+            eventually(lambda: _serves(url), "the second gateway serves")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
 
     def calm(self) -> None:
         """Undo what a story did to the market's API; machines are each story's own."""
@@ -121,6 +165,13 @@ def eventually(what: Callable[[], bool], why: str) -> None:
     while not _holds(what):
         assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {why}"
         time.sleep(0.1)
+
+
+def _serves(url: str, path: str = "/healthz") -> bool:
+    try:
+        return httpx.get(url + path).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def _holds(what: Callable[[], bool]) -> bool:

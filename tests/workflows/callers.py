@@ -1,10 +1,12 @@
 """An endpoint in a toy world, and a gateway that calls it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError
 
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
@@ -20,10 +22,11 @@ from holdfast.contracts.endpoints import (
     replica_name,
 )
 from holdfast.contracts.spec import ServiceSpec
-from tests.workflows.stories import PATIENCE, Story
+from tests.workflows.stories import PATIENCE, UNANSWERED, Story
 
 SLEEPS = SleepSpec(after=timedelta(seconds=1), least=timedelta())
 Handle = WorkflowHandle[Any, Any]
+Answer = TypeVar("Answer")
 
 
 def endpoint_spec(story: Story, **changes: Any) -> EndpointSpec:
@@ -50,12 +53,34 @@ async def begin(story: Story, **changes: Any) -> Handle:
 
 async def call(handle: Handle, *, gateway: str = "g1", **request: Any) -> Pass:
     """Ask until there is a replica, as a gateway does."""
+    request = {"waiting": 1, **request}
+
+    async def ask() -> Pass:
+        given: Pass = await handle.execute_update("wake", WakeRequest(gateway=gateway, **request), result_type=Pass)
+        return given
+
     async with asyncio.timeout(PATIENCE):
-        while True:
-            request = {"waiting": 1, **request}
-            given: Pass = await handle.execute_update("wake", WakeRequest(gateway=gateway, **request), result_type=Pass)
-            if given.routes:
-                return given
+        while not (given := await insisting(ask)).routes:
+            pass
+    return given
+
+
+async def remove(handle: Handle) -> None:
+    async def ask() -> None:
+        await handle.execute_update("remove")
+
+    await insisting(ask)
+
+
+async def insisting(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask again while the worker that decides is away."""
+    while True:
+        try:
+            return await ask()
+        except RPCError as err:
+            if err.status not in UNANSWERED:
+                raise
+        await asyncio.sleep(0.1)
 
 
 async def hang_up(handle: Handle, *, gateway: str = "g1") -> None:
@@ -63,8 +88,11 @@ async def hang_up(handle: Handle, *, gateway: str = "g1") -> None:
 
 
 async def status(handle: Handle) -> EndpointStatus:
-    told: EndpointStatus = await handle.query("status", result_type=EndpointStatus)
-    return told
+    async def ask() -> EndpointStatus:
+        told: EndpointStatus = await handle.query("status", result_type=EndpointStatus)
+        return told
+
+    return await insisting(ask)
 
 
 async def comes_to(handle: Handle, *phases: EndpointPhase) -> EndpointStatus:

@@ -100,7 +100,7 @@ async def left_behind(story: Story) -> str | None:
             await asyncio.wait_for(story.handle().result(), PATIENCE)
         await story.until(lambda: not world.alive and world.lines.keys() <= world.closed.keys())
         for workflow_id in (names.checkpoints_id(story.name), *map(names.release_id, world.lines)):
-            await asyncio.wait_for(_ended(story.client, workflow_id), PATIENCE)
+            await asyncio.wait_for(closed(story.client, workflow_id), PATIENCE)
     except TimeoutError:
         status = await story.status(story.handle())
         still = f"alive {world.alive}, open {world.lines.keys() - world.closed.keys()}"
@@ -108,7 +108,8 @@ async def left_behind(story: Story) -> str | None:
     return None if world.ended else "the record is open"
 
 
-async def _ended(client: Client, workflow_id: str) -> None:
+async def closed(client: Client, workflow_id: str) -> None:
+    """Wait until a workflow is over, if it ever began."""
     with suppress(RPCError):  # never begun
         while (await client.get_workflow_handle(workflow_id).describe()).status is WorkflowExecutionStatus.RUNNING:
             await asyncio.sleep(0.05)

@@ -9,15 +9,26 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
-from holdfast.contracts.endpoints import DoorSpec, EndpointPhase, EndpointStatus, ScaleSpec, SleepSpec, WokenFrom
+from holdfast.contracts.endpoints import (
+    DoorSpec,
+    EndpointPhase,
+    EndpointStatus,
+    Pass,
+    ScaleSpec,
+    SleepSpec,
+    WakeRequest,
+    WokenFrom,
+)
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import PauseMode
 from holdfast.contracts.sweeping import Stock
+from holdfast.contracts.workload import Phase, WorkloadInput
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 from tests.unit.records.makers import set_up
@@ -155,6 +166,35 @@ async def test_a_call_while_it_falls_asleep_wakes_it_again(story: Story):
     assert (await calling).routes[0].lease.epoch == 2
 
 
+async def test_a_call_while_it_is_saved_before_it_sleeps_is_answered_without_waiting_for_the_save(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    story.world.moments.hold("save_checkpoint 1 begins")
+    await hang_up(handle)
+    await story.moment("save_checkpoint 1 begins")
+    assert (await call(handle)).routes[0].lease.epoch == 1
+    assert not story.world.moments.reached("save_checkpoint 1 is done")
+    assert (await status(handle)).replicas[0].failures == 0
+    story.world.moments.go_on()
+    await hang_up(handle)
+    await comes_to(handle, EndpointPhase.PAUSED)
+
+
+async def test_a_replica_that_hears_of_a_sleep_only_when_it_is_off_serves_on(story: Story):
+    handle = await begin(story)
+    await call(handle)
+    replica = names.workload_id(f"{story.name}-r0")
+    service, namespace = story.client.workflow_service, story.client.namespace
+    await service.pause_workflow_execution(PauseWorkflowExecutionRequest(namespace=namespace, workflow_id=replica))
+    await hang_up(handle)
+    await comes_to(handle, EndpointPhase.DRAINING)
+    calling = asyncio.create_task(call(handle))
+    await comes_to(handle, EndpointPhase.WAKING)
+    await service.unpause_workflow_execution(UnpauseWorkflowExecutionRequest(namespace=namespace, workflow_id=replica))
+    assert (await calling).routes[0].lease.epoch == 1
+    assert "stop work" not in story.world.order
+
+
 async def test_a_gpu_that_was_taken_meanwhile_is_replaced_and_the_state_is_kept(story: Story):
     handle = await begin(story)
     await asleep(story, handle)
@@ -216,8 +256,33 @@ async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_say
         while "cannot serve" not in (await status(handle)).reason:
             await asyncio.sleep(0.05)
     await story.until(lambda: bool(story.world.machines) and story.world.alive == [])
-    assert "port 8000 is not open yet" in (await status(handle)).reason
     calling.cancel()
+    async with asyncio.timeout(60):
+        while (found := await status(handle)).replicas[0].phase is not None:
+            await asyncio.sleep(0.05)
+    assert "port 8000 is not open yet" in found.replicas[0].reason
+
+
+async def test_a_workload_that_has_the_name_of_a_replica_is_told_of_and_never_touched(story: Story):
+    squatter = f"{story.name}-r0"
+    theirs = await story.client.start_workflow(
+        names.WORKLOAD,
+        WorkloadInput(spec=story.spec(name=squatter)),
+        id=names.workload_id(squatter),
+        task_queue=names.CONTROL_QUEUE,
+    )
+    await story.running(theirs)
+    handle = await begin(story)
+    given = await handle.execute_update(
+        "wake", WakeRequest(gateway="g1", waiting=1, answer_within=timedelta(seconds=2)), result_type=Pass
+    )
+    assert given.routes == ()
+    assert f"a workload named {squatter} runs already" in given.reason
+    await hang_up(handle)
+    await handle.execute_update("remove")
+    await handle.result()
+    assert (await story.status(theirs)).phase is Phase.RUNNING
+    assert story.world.alive == ["i1"]
 
 
 async def test_told_to_sleep_while_a_pass_is_still_held_it_does_not_wait_for_the_idle_time(story: Story):

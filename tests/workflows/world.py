@@ -15,6 +15,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool
@@ -290,7 +291,7 @@ class World:
     @activity.defn
     async def until_ended(self, workflow_ids: list[str]) -> None:
         for each in workflow_ids:
-            with suppress(WorkflowFailureError):
+            with suppress(WorkflowFailureError, RPCError):  # RPCError: it never began
                 await activity.client().get_workflow_handle(each).result()
 
     @activity.defn

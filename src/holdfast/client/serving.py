@@ -1,5 +1,6 @@
 """Endpoints, for other services: deploy one, ask it, wake it, change who may call, let it go."""
 
+import asyncio
 import hashlib
 import re
 import secrets
@@ -80,12 +81,13 @@ class Endpoints:
         is in the answer, and nowhere else.
 
         Raises:
-            AlreadyRunning: there is an endpoint of this name.
+            AlreadyRunning: there is an endpoint of this name, or a workload with the name of one of its replicas.
             SpecInvalid: no provider that it may use can stop a machine and start it again, as `sleep.mode: stop` wants.
             NoOffers, BudgetExceeded, SecretMissing, NoProvider, CredentialsRefused, ProviderUnavailable,
             StoreUnavailable, NoWorker, TemporalUnavailable.
         """
         await self._refuse_running(spec.name)
+        await asyncio.gather(*(self._refuse_workload(spec.name, n) for n in range(spec.scale.maximum)))
         asked = market.providers_for(spec.workload.providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         if spec.sleep.mode is PauseMode.STOP:
@@ -196,14 +198,25 @@ class Endpoints:
         return handle.first_execution_run_id or handle.result_run_id or ""
 
     async def _refuse_running(self, name: str) -> None:
+        if await self._is_running(names.endpoint_id(name)):
+            raise _exists(name)
+
+    async def _refuse_workload(self, endpoint: str, number: int) -> None:
+        replica = replica_name(endpoint, number)
+        if await self._is_running(names.workload_id(replica)):
+            remedy = f"`holdfast stop {replica}` ends it; or choose another name"
+            raise AlreadyRunning(
+                f"a workload named {replica!r} is running: so is a replica to be called", remedy=remedy
+            )
+
+    async def _is_running(self, workflow_id: str) -> bool:
         try:
-            found = await self._handle(name).describe()
+            found = await self._client.get_workflow_handle(workflow_id).describe()
         except RPCError as err:
             if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
-                return
+                return False
             raise from_rpc(err, self._client.service_client.config.target_host) from err
-        if found.status is WorkflowExecutionStatus.RUNNING:
-            raise _exists(name)
+        return found.status is WorkflowExecutionStatus.RUNNING
 
     async def _that_pause(self, spec: EndpointSpec, providers: Sequence[str]) -> tuple[str, ...]:
         """Those that can stop a machine and start it again: on others it would never sleep."""
@@ -212,7 +225,7 @@ class Endpoints:
             queue = names.provider_queue(provider)
             try:
                 await ask(self._client, acts.require_pausing, provider, queue=queue, summary=f"can {provider} pause")
-            except InvalidState as err:
+            except OperationFailed as err:  # the driver cannot, as it is set up
                 why.append(str(err))
             else:
                 able.append(provider)

@@ -162,6 +162,7 @@ class WakeRequest:
     in_flight: Mapping[str, int] = field(default_factory=dict)  # requests at each replica
     waiting: int = 0  # requests that no replica has yet
     broken: tuple[str, ...] = ()  # labels of leases at which nothing answered
+    answer_within: timedelta | None = None  # also if nobody is awake by then; None: the workflow's own limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +172,7 @@ class Pass:
     phase: EndpointPhase
     reason: str = ""
     routes: tuple[Route, ...] = ()  # empty: none is awake yet; ask again
+    room: int | None = None  # requests that these replicas answer at a time: whoever has more of them asks at once
     valid_for: timedelta = timedelta(minutes=5)
 
 

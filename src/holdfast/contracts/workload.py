@@ -89,6 +89,7 @@ class Want:
     awake: bool
     mode: PauseMode = PauseMode.STOP  # how it sleeps
     reason: str = ""
+    owner: str = ""  # who says so, where that is not certain: a workload heeds its own owner only
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,9 +97,15 @@ class EndpointWorkflow:
         self._news = news or tired or bool(request.broken) or self._news
         self._doubt(request.broken)
         if not self._routes():
-            await _until(lambda: bool(self._routes()) or self._over, ANSWER_WITHIN)
+            patience = min(request.answer_within or ANSWER_WITHIN, ANSWER_WITHIN)
+            await _until(lambda: bool(self._routes()) or self._over, patience)
+        routes = self._routes()
         return Pass(
-            phase=self._face.phase, reason=self._face.reason, routes=self._routes(), valid_for=self._spec.door.pass_for
+            phase=self._face.phase,
+            reason=self._face.reason,
+            routes=routes,
+            room=len(routes) * self._spec.scale.in_flight,
+            valid_for=self._spec.door.pass_for,
         )
 
     @workflow.update
@@ -197,7 +203,9 @@ class EndpointWorkflow:
         to_sleep = [each for name in list(self._replicas) if (each := self._now_off(name))]
         self._show()
         for each in to_wake:
-            await replicas.order_awake(each, self._spec, self._workdir)
+            if not await replicas.order_awake(each, self._spec, self._workdir):
+                self._replicas[each.name] = replicas.not_ours(each, workflow.now())
+                self._news = True  # for whoever waits
         for each in to_sleep:
             if not await replicas.order_asleep(each, self._spec):
                 self._replicas[each.name] = Replica(name=each.name, failures=each.failures)

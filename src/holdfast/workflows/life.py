@@ -49,8 +49,8 @@ class Life:
         self.spec = order.spec
         self.workdir = order.workdir
         self.owner = order.owner
-        self.asked = 0  # how often the owner has wanted it awake: it may not know how things stand
         self.want: Want | None = past.want if past else None  # of the owner, until it has come true
+        self.owner_asks = False  # it wants what is so already, and waits for a word
         self.phases: Phases | None = None  # where the time went before the work last began to run
         self.lease: Lease | None = past.lease if past else None
         self.epoch = past.epoch if past else 0
@@ -110,17 +110,22 @@ class Life:
         elif not self.want.awake and self.face.phase in (Phase.RUNNING, Phase.WAITING):
             self.wishes.pause = PauseRequest(mode=self.want.mode, reason=self.want.reason, careful=True)
             self.wishes.make(Wish.PAUSE)
-        elif self.face.phase is not (Phase.RUNNING if self.want.awake else Phase.PAUSED):
+        elif self.face.phase is (Phase.RUNNING if self.want.awake else Phase.PAUSED):
+            self.owner_asks = True
+        else:
             return
         self.want = None
 
     def take_want(self, want: Want) -> None:
         """The owner has made up its mind. A sleep that it does not want any more, and that has not begun, is off."""
         self.want = want
-        self.asked += want.awake
         if want.awake and self.wishes.current is Wish.PAUSE:
             self.wishes.drop()
         self.heed_want()
+
+    def is_wanted_awake(self) -> bool:
+        """Whether the owner has changed its mind: a sleep that has touched nothing yet is off."""
+        return self.want is not None and self.want.awake
 
     def suspect(self, reason: str) -> None:
         """Something is odd with the machine: look before anything is believed."""

@@ -7,15 +7,15 @@ from holdfast.contracts.workload import Phase, ReplicaWord
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 
-Stand = tuple[Phase, str, int, object, int]
+Stand = tuple[Phase, str, int, object]
 
 
 async def keep_owner_told(life: Life) -> None:
     """For ever; to be cancelled with the workload's end, of which the owner must be told last."""
     told: list[Stand] = []
     while True:
-        await workflow.wait_condition(lambda: _is_to_be_told(life) and _stand(life) not in told)
-        told[:] = [_stand(life)]
+        await workflow.wait_condition(lambda: _is_to_be_told(life) and (life.owner_asks or _stand(life) not in told))
+        told[:], life.owner_asks = [_stand(life)], False
         await tell_owner(life)
 
 
@@ -44,4 +44,4 @@ def _is_to_be_told(life: Life) -> bool:
 
 def _stand(life: Life) -> Stand:
     lease = life.lease
-    return (life.face.phase, lease.label if lease else "", lease.epoch if lease else 0, life.started_at, life.asked)
+    return (life.face.phase, lease.label if lease else "", lease.epoch if lease else 0, life.started_at)

@@ -25,11 +25,12 @@ def spec_of(endpoint: EndpointSpec, name: str) -> WorkloadSpec:
     return endpoint.workload.model_copy(update={"name": name, "service": endpoint.service})
 
 
-async def order_awake(replica: Replica, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> None:
-    """Tell it, or start it where there is none."""
+async def order_awake(replica: Replica, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> bool:
+    """Tell it, or start it where there is none. False: a workload that says nothing to us has its name."""
     want = Want(awake=True, reason="somebody calls")
-    if replica.phase is None or not await _told(replica.name, want):
-        await _start(replica.name, endpoint, workdir)
+    if replica.phase is not None and await _told(replica.name, want):
+        return True
+    return await _start(replica.name, endpoint, workdir)
 
 
 async def order_asleep(replica: Replica, endpoint: EndpointSpec) -> bool:
@@ -53,7 +54,7 @@ async def _told(name: str, want: Want) -> bool:
     return True
 
 
-async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> None:
+async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> bool:
     order = WorkloadInput(
         spec=spec_of(endpoint, name),
         workdir=replace(workdir, workload=name) if workdir else None,
@@ -71,17 +72,21 @@ async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | Non
             search_attributes=workflow.info().typed_search_attributes,
         )
         steps.unheard(started)
-    except WorkflowAlreadyStartedError:  # of an endpoint of this name that somebody ended by force
-        await _told(name, Want(awake=True, reason="somebody calls"))
+    except WorkflowAlreadyStartedError:
+        # Of an endpoint of this name that somebody ended by force, perhaps: then it heeds us, and says so.
+        await _told(name, Want(awake=True, reason="somebody calls", owner=names.endpoint_id(endpoint.name)))
+        return False
+    return True
 
 
 def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:
     """What is known of a replica after a word of its own."""
     gone = word.phase.is_final
+    ended_by_us = replica.failures > 0 and not replica.wanted
     known = replace(
         replica,
         phase=None if gone else word.phase,
-        reason=word.reason,
+        reason=replica.reason if ended_by_us else word.reason,  # why it had to end tells more than that it did
         lease=None if gone else word.lease,
         started_at=word.started_at,
     )
@@ -104,6 +109,12 @@ def failed(replica: Replica, now: datetime) -> Replica:
     """It did not do what was wanted: not to be tried again for a while, a longer one each time."""
     wait = min(FIRST_TRY_AGAIN * 2 ** min(replica.failures, 20), LONGEST_TRY_AGAIN)
     return replace(replica, failures=replica.failures + 1, not_before=now + wait)
+
+
+def not_ours(replica: Replica, now: datetime) -> Replica:
+    """Its name is another workload's, or that of its own last run, which is not quite over. It is not touched."""
+    reason = f"a workload named {replica.name} runs already, which is not this endpoint's; stop it"
+    return failed(replace(replica, phase=None, wanted=False, reason=reason), now)
 
 
 def wanted_awake(replica: Replica, now: datetime) -> Replica:

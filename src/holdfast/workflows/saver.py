@@ -1,5 +1,6 @@
 """The workload's side of its conversation with `checkpoint_sync`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -72,15 +73,16 @@ class Saver:
         except FailureError:
             workflow.logger.info("checkpoint_sync of %s is over already", self._spec.name)
 
-    async def save(self, reason: SaveReason) -> CheckpointRef:
+    async def save(self, reason: SaveReason, *, unless: Callable[[], bool] = lambda: False) -> CheckpointRef:
         """Return when the checkpoint is committed.
 
         Raises:
-            ApplicationError: the save failed, with its reason; what was saved before is untouched.
+            ApplicationError: the save failed, with its reason, or is not waited for any more because of `unless`;
+                what was saved before is untouched.
         """
         request_id = str(workflow.uuid4())
         self._answers[request_id] = None
-        while not await self._ask(SaveRequest(request_id=request_id, reason=reason)):
+        while not await self._ask(SaveRequest(request_id=request_id, reason=reason), unless):
             workflow.logger.info("no answer to the request for a save yet: asking again")
         answer = self._answers.pop(request_id)
         if answer is None or answer.checkpoint is None:
@@ -88,12 +90,12 @@ class Saver:
             raise ApplicationError(reason_told, type=ErrorType.AGENT_FAILED)
         return answer.checkpoint
 
-    async def _ask(self, request: SaveRequest) -> bool:
+    async def _ask(self, request: SaveRequest, unless: Callable[[], bool]) -> bool:
         """Whether there is an answer. A saver that was ended meanwhile has forgotten the request; one at it has not."""
         await self._signal("request_save", request)
         try:
             await workflow.wait_condition(
-                lambda: self._answers[request.request_id] is not None or self._given_up,
+                lambda: self._answers[request.request_id] is not None or self._given_up or unless(),
                 timeout=ASK_AGAIN if changes.knows("ask-for-saves-again") else None,
                 timeout_summary="before a save is asked for again",
             )

@@ -182,7 +182,8 @@ class WorkloadWorkflow:
     @workflow.signal
     def want(self, want: Want) -> None:
         """What the owner wants from now on; the newest counts."""
-        self._life.take_want(want)
+        if want.owner in ("", self._life.owner):
+            self._life.take_want(want)
 
     @workflow.signal
     def unused(self, what: str) -> None:

@@ -67,6 +67,7 @@ class Gate:
         self._asked_at = self._valid_until = self._not_before = -inf
         self._pause = 0.0
         self._failing_since: float | None = None
+        self._answer_within: timedelta | None = None
         self._trouble = ""
         self._replicas: dict[str, Replica] = {}  # of the newest pass, by the labels of their leases
         self._retired: set[Replica] = set()  # of older ones, with requests still
@@ -122,6 +123,7 @@ class Gate:
         if self._waiting >= door.queue:
             raise unavailable("queue_full", f"{self._waiting} requests wait already for {self.name}", retry_after=SOON)
         began = monotonic()
+        self._answer_within = door.wait / 4  # so that whoever waits in vain can be told why
         self._waiting += 1
         self._held_gauge.inc()
         try:
@@ -189,9 +191,17 @@ class Gate:
             return self._not_before
         if self._pass is None:
             return inf
-        if self._in_flight + self._waiting >= self._reported + max(4, self._reported // 2):
+        if self._load_is_news():
             return max(self._not_before, self._asked_at + self._timing.report_every)
         return max(self._not_before, self._asked_at + self._pass.valid_for.total_seconds() / 2)
+
+    def _load_is_news(self) -> bool:
+        """It has risen by much, or to more than the replicas have room for."""
+        load = self._in_flight + self._waiting
+        room = self._pass.room if self._pass is not None else None
+        if room is not None and load > max(room, self._reported):
+            return True
+        return load >= self._reported + max(4, self._reported // 2)
 
     def _is_over(self, now: float) -> bool:
         return not self._in_flight and not self._waiting and now >= self._quiet_since + self._timing.linger
@@ -203,6 +213,7 @@ class Gate:
             in_flight=self._count_by_replica(),
             waiting=self._waiting,
             broken=tuple(sorted(broken)),
+            answer_within=self._answer_within,
         )
         try:
             answer = await self._doorkeeper.wake(self.name, request)

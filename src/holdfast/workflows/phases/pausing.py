@@ -35,11 +35,13 @@ async def pause(life: Life) -> None:
         if request.mode is PauseMode.STOP and changes.knows("asks-before-it-pauses"):
             await steps.require_pausing(life.lease.provider)
         if request.careful:
-            await life.saver.save(SaveReason.BEFORE_PAUSE)
+            await life.saver.save(SaveReason.BEFORE_PAUSE, unless=life.is_wanted_awake)
     except (ApplicationError, ActivityError) as err:
         if is_cancelled_exception(err):
             raise
         return _goes_on(life, err, untouched=request.careful)
+    if request.careful and life.is_wanted_awake():
+        return life.enter(Phase.RUNNING, "is wanted awake again")
     try:
         await _fall_asleep(life, life.lease, request)
     except (ApplicationError, ActivityError) as err:
@@ -51,7 +53,9 @@ async def pause(life: Life) -> None:
 def _goes_on(life: Life, err: ApplicationError | ActivityError, *, untouched: bool) -> None:
     """It was not paused, and its work has not been touched."""
     why = f"could not be paused: {words_of(err)}"
-    if untouched:
+    if untouched and life.is_wanted_awake():
+        life.enter(Phase.RUNNING, "is wanted awake again")
+    elif untouched:
         life.enter(Phase.RUNNING, why)
     else:
         life.suspect(why)

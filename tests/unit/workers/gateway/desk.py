@@ -70,6 +70,7 @@ class Desk:
 
     directory: list[EndpointCard] = field(default_factory=lambda: [card()])
     routes: tuple[Route, ...] = ()
+    room: int | None = None
     valid_for: timedelta = timedelta(minutes=5)
     away: str = ""  # why nobody answers
     reason: str = ""
@@ -95,7 +96,7 @@ class Desk:
         if self.away:
             raise Away(self.away)
         routes = tuple(each for each in self.routes if each.lease.label not in request.broken)
-        given = Pass(phase=self.phase, reason=self.reason, routes=routes, valid_for=self.valid_for)
+        given = Pass(phase=self.phase, reason=self.reason, routes=routes, room=self.room, valid_for=self.valid_for)
         self.passes[request.gateway] = given
         return given
 

@@ -19,6 +19,7 @@ async def test_a_hundred_requests_at_once_cause_one_wake(gateway: Running, desk:
     desk.awake.clear()
     asked = [asyncio.create_task(gateway.http.get("/chat/")) for _ in range(100)]
     await until(lambda: gateway.count("held", endpoint="chat") == 100)
+    await until(lambda: bool(desk.asked))
     assert len(desk.asked) == 1
     assert not backend.asked
     desk.awake.set()
@@ -168,6 +169,24 @@ async def test_a_load_that_rose_is_told_before_the_pass_is_half_over(desk: Desk,
         assert desk.asked[-1].in_flight["chat-r0"] >= 5
         backend.go_on.set()
         await asyncio.gather(first, *more)
+
+
+async def test_one_request_more_than_the_replicas_have_room_for_is_told_at_once(desk: Desk, backend: Backend) -> None:
+    desk.room = 2
+    async with run_gateway(desk) as gateway:
+        waiting = [asyncio.create_task(gateway.http.get("/chat/wait")) for _ in range(2)]
+        await until(lambda: len(backend.asked) == 2)
+        waiting.append(asyncio.create_task(gateway.http.get("/chat/wait")))
+        await until(lambda: desk.asked[-1].in_flight.get("chat-r0") == 3)
+        backend.go_on.set()
+        await asyncio.gather(*waiting)
+
+
+async def test_the_workflow_is_asked_to_answer_while_the_caller_can_still_be_told(desk: Desk) -> None:
+    desk.set_door(wait="8s")
+    async with run_gateway(desk) as gateway:
+        await gateway.http.get("/chat/")
+    assert desk.asked[-1].answer_within == timedelta(seconds=2)
 
 
 async def test_a_caller_who_leaves_while_he_waits_is_no_longer_counted(gateway: Running, desk: Desk) -> None:
