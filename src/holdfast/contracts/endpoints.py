@@ -184,6 +184,15 @@ class EndpointCard:
     models: tuple[str, ...]
     token_hashes: tuple[str, ...]  # SHA-256 of each, in hex
     door: DoorSpec
+    aliases: tuple[str, ...] = ()  # further names that lead to it: those of deployments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duty:
+    """Signal `duty`: the deployment that an endpoint belongs to says what it is there for, and who may call."""
+
+    serving: bool  # False: it is kept for a rollback; it may fall asleep, and nobody wakes it
+    token_hashes: tuple[str, ...]  # SHA-256 of each, in hex
 
 
 class WokenFrom(StrEnum):
@@ -289,6 +298,7 @@ class EndpointState:
     wakes: int = 0
     costs: Costs = Costs()
     needed: tuple[Needed, ...] = ()
+    resting: bool = False  # kept for a rollback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +308,7 @@ class EndpointInput:
     spec: EndpointSpec
     token_hashes: tuple[str, ...] = ()
     workdir: CheckpointRef | None = None  # the files of its replicas, already in the store
+    deployment: str = ""  # that it is a release of; then gateways know it only while it has the traffic
     resume: EndpointState | None = None
 
 
