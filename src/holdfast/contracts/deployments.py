@@ -49,7 +49,7 @@ class SmokeRequest:
     answer: tuple[str, ...] = ()  # where in the JSON answer that stands which must be there, such as data, 0, text
     may_be_empty: bool = False  # it must be a text, and that may be empty: silence says nothing
     contains: str = ""  # text that the answer must contain
-    within: timedelta = timedelta(minutes=5)
+    within: timedelta = timedelta(minutes=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,7 @@ class DeploymentState:
 
     newest: int  # release ever ordered
     phase: DeploymentPhase
+    reason: str
     since: datetime
     releases: tuple[Release, ...] = ()
     ordered: ReleaseOrder | None = None  # of the newest release, if that is not begun yet

@@ -198,7 +198,7 @@ class Smoke:
     answer: str = ""  # what must be in the JSON answer and not be empty, such as data.0.text; "": 2xx will do
     may_be_empty: bool = False  # it must be a text, and that may be empty
     contains: str = ""  # text that the answer must contain
-    within_seconds: float = 300.0
+    within_seconds: float = 240.0
 
 
 @dataclass(frozen=True, kw_only=True)

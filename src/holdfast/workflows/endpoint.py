@@ -22,8 +22,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
     Costs,
+    Duty,
     EndpointInput,
     EndpointPhase,
+    EndpointSpec,
     EndpointState,
     EndpointStatus,
     IdleNotice,
@@ -31,6 +33,7 @@ from holdfast.contracts.endpoints import (
     Replica,
     Route,
     ScaleRequest,
+    ScaleSpec,
     Wake,
     WakeRequest,
 )
@@ -56,6 +59,8 @@ class EndpointWorkflow:
         self._spec = order.spec
         self._workdir = order.workdir
         self._tokens = order.token_hashes
+        self._deployment = order.deployment
+        self._resting = past.resting if past else False
         self._replicas: dict[str, Replica] = {each.name: each for each in (past.replicas if past else ())}
         costs = past.costs if past else Costs()
         self._callers = Callers(past.holders if past else (), past.last_call if past else None, costs.gaps)
@@ -70,7 +75,7 @@ class EndpointWorkflow:
     async def run(self, order: EndpointInput) -> EndpointStatus:
         try:
             if order.resume is None:
-                await steps.record_endpoint(self._spec, self._tokens)
+                await steps.record_endpoint(self._spec, self._tokens, self._deployment)
             self._greet_whoever_runs()
             while not self._over:
                 await self._turn()
@@ -99,6 +104,13 @@ class EndpointWorkflow:
         return Pass(
             phase=self._face.phase, reason=self._face.reason, routes=self._routes(), valid_for=self._spec.door.pass_for
         )
+
+    @wake.validator
+    def _may_be_woken(self, request: WakeRequest) -> None:
+        """One that is kept for a rollback serves whoever still comes, and once it sleeps nobody wakes it."""
+        if self._resting and not self._routes():
+            told = f"{self._spec.name} is kept for a rollback of {self._deployment}, and is not woken"
+            raise ApplicationError(told, type=ErrorType.INVALID_STATE)
 
     @workflow.update
     def scale(self, request: ScaleRequest) -> EndpointStatus:
@@ -130,7 +142,7 @@ class EndpointWorkflow:
     async def set_tokens(self, token_hashes: tuple[str, ...]) -> EndpointStatus:
         """Who may call from now on: SHA-256 of each token, in hex."""
         self._tokens = tuple(token_hashes)
-        await steps.record_endpoint(self._spec, self._tokens)
+        await steps.record_endpoint(self._spec, self._tokens, self._deployment)
         return self.status()
 
     @workflow.update
@@ -138,6 +150,15 @@ class EndpointWorkflow:
         """Let every replica go, and end."""
         self._over = self._news = True
         return self.status()
+
+    @workflow.signal
+    async def duty(self, duty: Duty) -> None:
+        """The deployment that it belongs to says what it is there for, and who may call."""
+        self._resting = not duty.serving
+        self._news = True
+        if duty.token_hashes != self._tokens:
+            self._tokens = duty.token_hashes
+            await steps.record_endpoint(self._spec, self._tokens, self._deployment)
 
     @workflow.signal
     def idle(self, notice: IdleNotice) -> None:
@@ -163,7 +184,7 @@ class EndpointWorkflow:
     @workflow.query
     def status(self) -> EndpointStatus:
         known = tuple(self._replicas.values())
-        idle_time = self._sleepiness.after(self._spec, known, self._callers.gaps)
+        idle_time = self._sleepiness.after(self._on_duty(), known, self._callers.gaps)
         return EndpointStatus(
             name=self._spec.name,
             phase=self._face.phase,
@@ -186,7 +207,7 @@ class EndpointWorkflow:
         """Decide, and tell the replicas. What is heard while they are told is for the next turn."""
         self._news = False
         self._callers.forget_expired(workflow.now())
-        answer = self._sleepiness.decide(self._spec, self._callers, tuple(self._replicas.values()))
+        answer = self._sleepiness.decide(self._on_duty(), self._callers, tuple(self._replicas.values()))
         for name in answer.keep:
             self._replicas[name] = replace(self._replicas[name], leaving_since=None)
         to_wake = [self._now_wanted(name) for name in answer.wake]
@@ -200,6 +221,13 @@ class EndpointWorkflow:
             if not await replicas.order_asleep(each, self._spec):
                 self._replicas[each.name] = Replica(name=each.name, failures=each.failures)
         heed_cancel()
+
+    def _on_duty(self) -> EndpointSpec:
+        """What is kept awake for callers to come is not, while none can come."""
+        if not self._resting:
+            return self._spec
+        scale = ScaleSpec(minimum=0, maximum=self._spec.scale.maximum, in_flight=self._spec.scale.in_flight)
+        return self._spec.model_copy(update={"scale": scale, "awake": ()})
 
     def _now_wanted(self, name: str) -> Replica:
         known = self._replicas.get(name) or Replica(name=name)
@@ -344,8 +372,15 @@ class EndpointWorkflow:
             wakes=self._wakes,
             costs=self._sleepiness.costs(self._callers.gaps),
             needed=self._sleepiness.needed(),
+            resting=self._resting,
         )
-        return EndpointInput(spec=self._spec, token_hashes=self._tokens, workdir=self._workdir, resume=state)
+        return EndpointInput(
+            spec=self._spec,
+            token_hashes=self._tokens,
+            workdir=self._workdir,
+            deployment=self._deployment,
+            resume=state,
+        )
 
 
 async def _until(happened: Callable[[], bool], within: timedelta | None) -> None:
