@@ -89,6 +89,12 @@ def test_a_plan_is_the_recipe_s_endpoint_with_its_smoke_test_and_its_way_to_slee
     assert smoke.within < spec.door.pass_for
 
 
+def test_replicas_that_cannot_be_are_told_in_plain_words() -> None:
+    wish = Wish(model="mine", options=ServeOptions(max_hourly=PRICE, minimum=3, maximum=1))
+    with pytest.raises(DeploymentInvalid, match="^scale: minimum 3 is more than maximum 1$"):
+        planned(model(), wish, "vllm", "chat")
+
+
 @pytest.mark.parametrize(
     ("name", "recipe", "reason"),
     [

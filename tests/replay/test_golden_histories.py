@@ -30,4 +30,4 @@ async def test_replays(path: Path):
 
 def test_every_workflow_has_a_history():
     recorded = {path.stem.split(".")[1].split("-")[0] for path in HISTORIES}
-    assert recorded >= {"workload", "failover", "checkpoints", "release", "disk", "pool", "model"}
+    assert recorded >= {"workload", "failover", "checkpoints", "release", "disk", "pool", "model", "deployment", "endpoint"}

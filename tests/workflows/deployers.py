@@ -43,12 +43,13 @@ def endpoint(story: Story, number: int) -> Handle:
     return story.client.get_workflow_handle(names.endpoint_id(endpoint_of(story.name, number)))
 
 
-async def first(story: Story, **changes: Any) -> Handle:
+async def first(story: Story, *, handover: timedelta = timedelta(), **changes: Any) -> Handle:
     return await story.client.start_workflow(
         names.DEPLOYMENT,
-        DeploymentInput(name=story.name, token_hashes=("aa",), first=order(story, **changes)),
+        DeploymentInput(name=story.name, token_hashes=("aa",), first=order(story, **changes), handover=handover),
         id=names.deployment_id(story.name),
         task_queue=names.CONTROL_QUEUE,
+        result_type=DeploymentStatus,
     )
 
 

@@ -79,6 +79,17 @@ async def test_who_still_calls_the_old_version_is_served_there(story: Story):
     await asleep(story, 1)
 
 
+async def test_a_gateway_that_has_not_heard_of_the_shift_may_still_wake_the_old_version(story: Story):
+    handle = await first(story, handover=timedelta(hours=1))
+    await decided(handle, 1)
+    await asleep(story, 1)
+    await another(story, handle, 2)
+    await decided(handle, 2)
+    assert (await call(endpoint(story, 1))).routes
+    await hang_up(endpoint(story, 1))
+    await asleep(story, 1)
+
+
 async def test_what_is_older_than_the_one_that_is_kept_is_removed(story: Story):
     handle = await first(story)
     await decided(handle, 1)

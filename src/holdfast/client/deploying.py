@@ -37,6 +37,7 @@ from holdfast.contracts.deployments import (
     ReleaseOrder,
     ReleaseState,
     SmokeRequest,
+    endpoint_of,
 )
 from holdfast.contracts.endpoints import EndpointSpec, SleepSpec, replica_name
 from holdfast.contracts.models import ModelVersion, ServeOptions, Smoke
@@ -53,7 +54,12 @@ _SMOKE: TypeAdapter[Smoke] = TypeAdapter(Smoke)
 _SMOKE_HELP = "docs/deployments.md shows one"
 _RUNNING = f"WorkflowType = '{names.DEPLOYMENT}' AND ExecutionStatus = 'Running'"
 _MARGIN = timedelta(seconds=30)  # of a pass, that a smoke test leaves over
-_WORDS = shortage.Words(price="--max-hourly", gpu="--gpu", gpu_memory="--gpu", less="ask for less (--gpu, --option)")
+_WORDS = shortage.Words(
+    price="--max-hourly",
+    gpu="--gpu",
+    gpu_memory="nothing instead: any that has the memory is taken",
+    less="ask for less (--gpu; -o context, sequences, gpus, region)",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +120,7 @@ class Deployments:
             within=wish.within,
         )
         if (token := await self._started(name, order)) is not None:
-            first = (await self.status(name)).releases[0]
-            return Ordered(name=name, release=first.number, endpoint=first.endpoint, token=token)
+            return Ordered(name=name, release=1, endpoint=endpoint_of(name, 1), token=token)
         release = await self._order(name, "deploy", Release, order)
         return Ordered(name=name, release=release.number, endpoint=release.endpoint, token="")
 
@@ -255,6 +260,9 @@ def planned(model: ModelVersion, wish: Wish, recipe: str, name: str) -> tuple[En
     except NotKnown as err:
         told = f"what GPU memory {model.name} needs is not known: {err}"
         raise DeploymentInvalid(told, remedy="state it: `holdfast model register … --memory-gb`") from None
+    except ValidationError as err:
+        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in err.errors())
+        raise DeploymentInvalid(told.replace("Value error, ", "")) from None
     except ValueError as err:
         raise DeploymentInvalid(str(err)) from None
     return spec, replace(smoke, within=min(smoke.within, spec.door.pass_for - _MARGIN)), found.name

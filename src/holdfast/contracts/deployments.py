@@ -15,6 +15,8 @@ DEPLOYMENT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,32}[a-z0-9])?$"
 """Shorter than an endpoint's, which has the release's number at its end."""
 DEPLOYER = "deployment"
 """As whom a deployment asks a new endpoint for a pass."""
+HANDOVER = timedelta(seconds=30)
+"""Longer than gateways take to read their directory anew."""
 
 
 class DeploymentPhase(StrEnum):
@@ -108,6 +110,7 @@ class DeploymentInput:
     name: str
     token_hashes: tuple[str, ...] = ()  # SHA-256 of each, in hex; they open every release
     first: ReleaseOrder | None = None
+    handover: timedelta = HANDOVER  # so long what served before is still woken, by gateways that have not heard of it
     resume: DeploymentState | None = None
 
 

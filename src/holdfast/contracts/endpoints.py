@@ -193,6 +193,7 @@ class Duty:
 
     serving: bool  # False: it is kept for a rollback; it may fall asleep, and nobody wakes it
     token_hashes: tuple[str, ...]  # SHA-256 of each, in hex
+    handover: timedelta = timedelta()  # so long it is still woken, by gateways that have not heard of it
 
 
 class WokenFrom(StrEnum):
@@ -299,6 +300,7 @@ class EndpointState:
     costs: Costs = Costs()
     needed: tuple[Needed, ...] = ()
     resting: bool = False  # kept for a rollback
+    woken_until: datetime | None = None  # although it is
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ class DeploymentWorkflow:
         past = order.resume
         self._name = order.name
         self._tokens = order.token_hashes
+        self._handover = order.handover
         self._releases = Releases(order.name, past)
         self._face = DeploymentFace(order.name, past)
         self._ordered = past.ordered if past else None
@@ -120,7 +121,7 @@ class DeploymentWorkflow:
         """Who may call from now on, whichever release serves: SHA-256 of each token, in hex."""
         self._tokens = tuple(token_hashes)
         for each in self._releases.alive:
-            await releases.say_duty(each, self._tokens)
+            await self._say_duty(each)
         return self.status()
 
     @workflow.query
@@ -141,16 +142,16 @@ class DeploymentWorkflow:
 
     def _take(self, order: ReleaseOrder) -> Release:
         release = self._releases.begin(order, workflow.now())
-        self._ordered, self._underway = order, release.number
+        self._ordered, self._underway, self._given_up = order, release.number, ""
         return release
 
     def _has_news(self) -> bool:
-        return bool(self._over or self._ordered or self._go_back or workflow.info().is_continue_as_new_suggested())
+        return bool(self._over or self._ordered or self._go_back or self._is_tired())
 
     async def _turn(self) -> None:
         """One order, from its beginning to its end."""
         if (order := self._ordered) is not None:
-            self._ordered, self._given_up = None, ""
+            self._ordered = None
             await self._bring_up(self._releases[self._underway], order)
             self._underway = 0
         elif self._go_back:
@@ -219,7 +220,7 @@ class DeploymentWorkflow:
         if kept is None or served is None:
             self._refused_back = f"no earlier release of {self._name} is kept"
             return
-        if not await releases.say_duty(replace(kept, state=ReleaseState.SERVING), self._tokens):
+        if not await self._say_duty(replace(kept, state=ReleaseState.SERVING)):
             self._releases.retire(kept.number, "it was ended by somebody else")
             self._refused_back = f"{kept.endpoint} was ended by somebody else"
             return
@@ -229,10 +230,13 @@ class DeploymentWorkflow:
         reason = f"{kept.endpoint} serves {_of(kept)}, rolled back from {served.endpoint}"
         self._face.show(DeploymentPhase.SERVING, reason)
 
+    async def _say_duty(self, release: Release) -> bool:
+        return await releases.say_duty(release, self._tokens, self._handover)
+
     async def _say_duties(self) -> None:
         for each in (self._releases.serving, self._releases.kept):
             if each is not None:
-                await releases.say_duty(each, self._tokens)
+                await self._say_duty(each)
 
     async def _remove(self, leaving: tuple[Release, ...]) -> None:
         """Told when there is nothing left that could be billed."""
@@ -251,7 +255,7 @@ class DeploymentWorkflow:
         self._face.show(DeploymentPhase.FAILED if self._failed else DeploymentPhase.RETIRED, reason)
 
     def _is_tired(self) -> bool:
-        """What is asked meanwhile waits for the next run, which begins with a look."""
+        """When nobody waits for an answer; what was ordered in that moment is the next run's."""
         return (
             not self._over
             and not self._go_back
@@ -268,7 +272,7 @@ class DeploymentWorkflow:
             releases=self._releases.told,
             ordered=self._ordered,
         )
-        return DeploymentInput(name=self._name, token_hashes=self._tokens, resume=state)
+        return DeploymentInput(name=self._name, token_hashes=self._tokens, handover=self._handover, resume=state)
 
 
 def _of(release: Release) -> str:

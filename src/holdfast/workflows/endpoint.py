@@ -61,6 +61,7 @@ class EndpointWorkflow:
         self._tokens = order.token_hashes
         self._deployment = order.deployment
         self._resting = past.resting if past else False
+        self._woken_until = past.woken_until if past else None
         self._replicas: dict[str, Replica] = {each.name: each for each in (past.replicas if past else ())}
         costs = past.costs if past else Costs()
         self._callers = Callers(past.holders if past else (), past.last_call if past else None, costs.gaps)
@@ -108,7 +109,8 @@ class EndpointWorkflow:
     @wake.validator
     def _may_be_woken(self, request: WakeRequest) -> None:
         """One that is kept for a rollback serves whoever still comes, and once it sleeps nobody wakes it."""
-        if self._resting and not self._routes():
+        late = self._woken_until is None or workflow.now() >= self._woken_until
+        if self._resting and late and not self._routes():
             told = f"{self._spec.name} is kept for a rollback of {self._deployment}, and is not woken"
             raise ApplicationError(told, type=ErrorType.INVALID_STATE)
 
@@ -154,6 +156,8 @@ class EndpointWorkflow:
     @workflow.signal
     async def duty(self, duty: Duty) -> None:
         """The deployment that it belongs to says what it is there for, and who may call."""
+        if self._resting is duty.serving:
+            self._woken_until = None if duty.serving else workflow.now() + duty.handover
         self._resting = not duty.serving
         self._news = True
         if duty.token_hashes != self._tokens:
@@ -352,6 +356,8 @@ class EndpointWorkflow:
         known = self._replicas.values()
         if serving := sum(each.ready_at is not None for each in known):
             return f"{serving} of {self._spec.scale.maximum} serve; {self._sleepiness.reason}"
+        if self._resting:
+            return f"kept for a rollback of {self._deployment}"
         of_interest = [each for each in known if each.wanted or each.failures]
         return "; ".join(f"{each.name}: {each.reason}" for each in of_interest if each.reason) or "nobody calls"
 
@@ -373,6 +379,7 @@ class EndpointWorkflow:
             costs=self._sleepiness.costs(self._callers.gaps),
             needed=self._sleepiness.needed(),
             resting=self._resting,
+            woken_until=self._woken_until,
         )
         return EndpointInput(
             spec=self._spec,

@@ -137,9 +137,9 @@ async def start(release: Release, order: ReleaseOrder, deployment: str, tokens: 
     return True
 
 
-async def say_duty(release: Release, tokens: tuple[str, ...]) -> bool:
+async def say_duty(release: Release, tokens: tuple[str, ...], handover: timedelta) -> bool:
     """False: its endpoint is no more."""
-    duty = Duty(serving=release.state is not ReleaseState.KEPT, token_hashes=tokens)
+    duty = Duty(serving=release.state is not ReleaseState.KEPT, token_hashes=tokens, handover=handover)
     return await _told(release, "duty", duty)
 
 

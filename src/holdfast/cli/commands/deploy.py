@@ -78,25 +78,28 @@ def deploy(
     async def work(holdfast: Holdfast) -> tuple[Ordered, DeploymentStatus | None]:
         ordered = await holdfast.deployments.deploy(wish)
         if not as_json:
-            _tell_order(ordered)
+            console.say(f"{ordered.name}: release {ordered.release} is {ordered.endpoint}")
         if not wait:
             return ordered, None
         try:
             return ordered, await holdfast.deployments.decided(ordered.name, ordered.release, told=console.say)
         except asyncio.CancelledError:  # how Ctrl-C arrives in a coroutine
             console.say(f"\nit goes on; `holdfast deployment show {ordered.name}` tells how it fares")
+            _tell_token(ordered)
             raise
 
     ordered, status = with_holdfast(data_dir, work)
     if as_json:
         document = {"name": ordered.name, "release": ordered.release, "endpoint": ordered.endpoint}
         console.print_json({**document, "token": ordered.token, "status": status})
-    elif status is not None:
+        return
+    if status is not None:
         console.say(f"gateways answer for it at /{ordered.name}/ within seconds")
+    _tell_token(ordered)
 
 
-def _tell_order(ordered: Ordered) -> None:
-    console.say(f"{ordered.name}: release {ordered.release} is {ordered.endpoint}")
+def _tell_token(ordered: Ordered) -> None:
+    """Once it is sure that it opens something; who is not told can make a new one."""
     if ordered.token:
         console.say("its callers need this token, which is shown only now:")
         console.answer(ordered.token)
