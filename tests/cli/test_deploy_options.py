@@ -74,7 +74,16 @@ def test_a_smoke_test_is_read() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "path: x", "path: /a b", "path: /x\nmethod: get", "path: [", "method: GET", "path: /x\nwithin_seconds: 0"],
+    [
+        "",
+        "[]",
+        "path: x",
+        "path: /a b",
+        "path: /x\nmethod: get",
+        "path: [",
+        "method: GET",
+        "path: /x\nwithin_seconds: 0",
+    ],
 )
 def test_what_cannot_be_asked_is_no_smoke_test(text: str) -> None:
     with pytest.raises(DeploymentInvalid, match=r"ask\.yaml"):
@@ -91,7 +100,7 @@ def test_a_plan_is_the_recipe_s_endpoint_with_its_smoke_test_and_its_way_to_slee
 
 def test_replicas_that_cannot_be_are_told_in_plain_words() -> None:
     wish = Wish(model="mine", options=ServeOptions(max_hourly=PRICE, minimum=3, maximum=1))
-    with pytest.raises(DeploymentInvalid, match="^scale: minimum 3 is more than maximum 1$"):
+    with pytest.raises(DeploymentInvalid, match=r"^scale: minimum 3 is more than maximum 1$"):
         planned(model(), wish, "vllm", "chat")
 
 

@@ -1,4 +1,4 @@
-"""Record golden histories of deployments: `python -m tests.replay.record_deployments`. The rules are those of `record`."""
+"""Record golden histories of deployments: `python -m tests.replay.record_deployments`. Rules as in `record`."""
 
 import asyncio
 import sys

@@ -16,7 +16,7 @@ from tests.cli.embedded import Ran, Stack, until
 MARKET = "extends: default\nboot: {kind: constant, seconds: 0.2}\nthreshold_scale: 0\n"
 WORKERS = {"HOLDFAST_GATEWAY__REFRESH": "1s", "HOLDFAST_HOSTS__HEARTBEAT_INTERVAL": "500ms"}
 SMOKE = "method: POST\npath: /predict\njson: {text: hello}\nanswer: labels.0\nwithin_seconds: 20\n"
-SERVER = '''
+SERVER = """
 import json, os
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -41,7 +41,7 @@ class Model(BaseHTTPRequestHandler):
 
 
 HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Model).serve_forever()
-'''
+"""
 
 
 @pytest.fixture(scope="module")

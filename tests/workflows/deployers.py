@@ -21,9 +21,7 @@ from tests.workflows.stories import PATIENCE, Story
 from tests.workflows.world import World, a_checkpoint
 
 
-def order(
-    story: Story, version: int = 1, *, within: timedelta = timedelta(minutes=2), **changes: Any
-) -> ReleaseOrder:
+def order(story: Story, version: int = 1, *, within: timedelta = timedelta(minutes=2), **changes: Any) -> ReleaseOrder:
     return ReleaseOrder(
         spec=endpoint_spec(story, **changes),
         model="tiny",

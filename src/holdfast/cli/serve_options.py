@@ -28,17 +28,20 @@ def options_from(
         key, equals, value = pair.partition("=")
         if not equals or key not in OPTIONS:
             raise UsageProblem(
-                f"{pair[:60]!r} is no option of a model's server", remedy=f"give KEY=VALUE; there are: {', '.join(OPTIONS)}"
+                f"{pair[:60]!r} is no option of a model's server",
+                remedy=f"give KEY=VALUE; there are: {', '.join(OPTIONS)}",
             )
         if key in _LISTS:
             found.setdefault(_LISTS[key], []).append(value)
         else:
             found[key] = _number(key, value) if key in _NUMBERS else value
-    listed = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    listed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     return ServeOptions(max_hourly=max_hourly, endpoint=endpoint, gpu=gpu, **listed)
 
 
 def _number(key: str, value: str) -> int:
     if not (value.isascii() and value.isdigit()) or not _NUMBERS[key] <= int(value) <= 100_000_000:
-        raise UsageProblem(f"{key}={value[:40]} is no number that it can be", remedy=f"give {key}=N, {_NUMBERS[key]} or more")
+        raise UsageProblem(
+            f"{key}={value[:40]} is no number that it can be", remedy=f"give {key}=N, {_NUMBERS[key]} or more"
+        )
     return int(value)

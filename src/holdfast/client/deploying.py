@@ -93,7 +93,7 @@ class Deployments:
         self._endpoints = endpoints
 
     async def deploy(self, wish: Wish) -> Ordered:
-        """Order a new release, and start the deployment with it if there is none. `decided` waits for what becomes of it.
+        """Order a new release, and start the deployment if there is none. `decided` waits for what becomes of it.
 
         Before anything is spent the market is asked whether a machine with enough memory can be had.
 

@@ -134,5 +134,3 @@ class DeploymentStatus:
 def endpoint_of(deployment: str, number: int) -> str:
     """The endpoint that is this release."""
     return f"{deployment}-v{number}"
-
-

@@ -8,8 +8,8 @@ from string import Formatter
 from typing import Final
 
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
-from holdfast.contracts.endpoints import EndpointSpec
 from holdfast.contracts.deployments import SmokeRequest
+from holdfast.contracts.endpoints import EndpointSpec
 from holdfast.contracts.models import MemoryNeed, ModelKind, ModelVersion, Recipe, ServeOptions, Smoke
 from holdfast.contracts.written import MONTH
 from holdfast.policy.model_memory import GIB, memory_need

@@ -57,9 +57,7 @@ def cards(session: Session) -> list[EndpointCard]:
     leads_to = {row.name: row.endpoint for row in session.exec(open_ones)}
     query = select(EndpointRow).where(col(EndpointRow.closed_at).is_(None)).order_by(col(EndpointRow.name))
     return [
-        _card(row)
-        for row in session.exec(query)
-        if row.deployment is None or leads_to.get(row.deployment) == row.name
+        _card(row) for row in session.exec(query) if row.deployment is None or leads_to.get(row.deployment) == row.name
     ]
 
 

@@ -28,8 +28,8 @@ from holdfast.contracts.activities import (
     OpenWorkloadResult,
     ReadWakesInput,
     RecordEndpointInput,
-    ShiftTrafficInput,
     ReportInput,
+    ShiftTrafficInput,
 )
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.disks import CopyPlan, DiskCopy, JudgeCopiesInput, PlanCopyInput

@@ -20,7 +20,6 @@ from holdfast.hosts.session import HostSession, open_session
 from tests.unit.hosts.far import run_far
 
 
-
 @pytest.fixture
 async def session(client_key: asyncssh.SSHKey) -> AsyncIterator[HostSession]:
     async with run_far(client_key) as far:

@@ -61,9 +61,7 @@ def test_a_text_that_may_be_empty_must_still_be_a_text() -> None:
     assert not judged(heard, answer({})).passed
 
 
-@pytest.mark.parametrize(
-    ("recipe", "kind"), [(each.name, kind) for each in recipes().values() for kind in each.kinds]
-)
+@pytest.mark.parametrize(("recipe", "kind"), [(each.name, kind) for each in recipes().values() for kind in each.kinds])
 def test_every_recipe_has_a_request_for_every_kind_with_all_names_filled_in(recipe: str, kind: ModelKind) -> None:
     served = replace(model(), kind=kind)
     request = smoke_request(served, RECIPES[recipe], PRICE)

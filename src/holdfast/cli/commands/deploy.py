@@ -40,7 +40,8 @@ def deploy(
         PauseMode, typer.Option("--mode", help="Asleep: stop keeps the disk, billed; checkpoint lets all go.")
     ] = PauseMode.STOP,
     smoke: Annotated[
-        Path | None, typer.Option("--smoke", metavar="FILE", help="YAML with what it is asked first; else the recipe's.")
+        Path | None,
+        typer.Option("--smoke", metavar="FILE", help="YAML with what it is asked first; else the recipe's."),
     ] = None,
     within: Annotated[
         str, typer.Option("--within", metavar="TIME", help="How long it may take until it can serve, such as 30m.")
@@ -59,7 +60,7 @@ def deploy(
     Examples:
       holdfast deploy qwen --max-hourly 0.60
       holdfast deploy qwen@2 --as chat --max-hourly 2 --gpu H100 --mode checkpoint -o context=32768
-      holdfast deploy mine --recipe command --max-hourly 0.40 -o image=python:3.12 -o 'command=python3 serve.py' --smoke ask.yaml
+      holdfast deploy mine --max-hourly 0.40 -o image=python:3.12 -o 'command=python3 serve.py' --smoke ask.yaml
     """
     from holdfast.client.deploying import Wish, read_smoke  # noqa: PLC0415 (the SDK; `--help` needs none)
 

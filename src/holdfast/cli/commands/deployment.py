@@ -107,7 +107,13 @@ def _tell(status: DeploymentStatus, as_json: bool) -> None:
         return
     console.say(f"deployment {status.name}: {status.phase}, {status.reason}")
     rows = [
-        (each.endpoint, f"{each.model}@{each.version}", each.state, words.age(each.began_at), console.one_line(each.reason))
+        (
+            each.endpoint,
+            f"{each.model}@{each.version}",
+            each.state,
+            words.age(each.began_at),
+            console.one_line(each.reason),
+        )
         for each in status.releases
     ]
     console.table(("release", "model", "is", "ordered", "last word"), rows)

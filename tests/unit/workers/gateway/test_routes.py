@@ -44,9 +44,7 @@ async def test_the_replica_learns_who_asked_where(gateway: Running) -> None:
     assert headers["x-request-id"] == answer.headers["x-request-id"] == "mine-1"
 
 
-async def test_under_a_deployment_s_name_its_endpoint_answers_with_the_same_token(
-    gateway: Running, desk: Desk
-) -> None:
+async def test_under_a_deployment_s_name_its_endpoint_answers_with_the_same_token(gateway: Running, desk: Desk) -> None:
     desk.directory = [card("chat-v1", aliases=("assistant",))]
     await gateway.gateway.directory.refresh()
     answer = await gateway.http.get("/assistant/x")
