@@ -153,7 +153,6 @@ class DeploymentWorkflow:
         if (order := self._ordered) is not None:
             self._ordered = None
             await self._bring_up(self._releases[self._underway], order)
-            self._underway = 0
         elif self._go_back:
             await to_its_end(self._roll_back())
             self._go_back = False
@@ -201,6 +200,7 @@ class DeploymentWorkflow:
         """From the first step on gateways learn of it; whoever still sends to the old one is served there."""
         await steps.shift_traffic(self._name, release.endpoint)
         leaving = self._releases.shift_to(release.number, said)
+        self._underway = 0  # the next may be ordered: it waits until this turn is over
         await releases.give_pass_back(release)
         await self._say_duties()
         self._face.show(DeploymentPhase.SERVING, f"{release.endpoint} serves {_of(release)}: {said}")
@@ -209,6 +209,7 @@ class DeploymentWorkflow:
     async def _refuse(self, release: Release, why: str) -> None:
         await self._remove((release,))
         self._releases.fail(release.number, why)
+        self._underway = 0
         serving = self._releases.serving
         phase = DeploymentPhase.SERVING if serving else DeploymentPhase.FAILED
         goes_on = f"; {serving.endpoint} serves on" if serving else ""
