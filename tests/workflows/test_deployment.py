@@ -122,7 +122,7 @@ async def test_a_first_version_that_never_serves_leaves_nothing_behind(story: St
     handle = await first(story)
     found = await handle.result()
     assert (found.phase, found.serving) == (DeploymentPhase.FAILED, None)
-    assert "cannot serve" in found.reason and "port 8000 is not open" in found.reason
+    assert "cannot serve: port 8000 is not open" in found.reason
     assert story.world.smoke_tests == []
     assert world_of(story, 1).alive == []
     assert story.world.traffic == [""]

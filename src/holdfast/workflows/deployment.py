@@ -193,7 +193,7 @@ class DeploymentWorkflow:
             if is_cancelled_exception(err):
                 raise
             late = isinstance(err.cause, TimeoutError)
-            why = f"it could not serve within {order.within}" if late else f"it cannot serve: {words_of(err)}"
+            why = f"it could not serve within {order.within}" if late else words_of(err)
             return SmokeVerdict(passed=False, said=why)
 
     async def _shift(self, release: Release, said: str) -> None:

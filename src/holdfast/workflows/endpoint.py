@@ -292,7 +292,7 @@ class EndpointWorkflow:
         """Nothing is paid for what does not serve: it goes, and is tried again later if somebody still calls."""
         self._face.note(f"{replica.name} cannot serve and is ended: {why}")
         self._replicas[replica.name] = replicas.failed(
-            replace(self._replicas[replica.name], wanted=False, reason=f"it cannot serve: {why}"), workflow.now()
+            replace(self._replicas[replica.name], wanted=False, reason=f"{replicas.CANNOT_SERVE}{why}"), workflow.now()
         )
         self._news = True
         await replicas.end(replica)

@@ -17,6 +17,7 @@ from holdfast.contracts.workload import Phase, ReplicaWord, Want, WorkloadInput
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import heed_cancel
 
+CANNOT_SERVE = "it cannot serve: "
 FIRST_TRY_AGAIN, LONGEST_TRY_AGAIN = timedelta(seconds=15), timedelta(hours=1)
 
 
@@ -80,7 +81,7 @@ def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:
     known = replace(
         replica,
         phase=None if gone else word.phase,
-        reason=word.reason,
+        reason=replica.reason if _was_given_up(replica) else word.reason,
         lease=None if gone else word.lease,
         started_at=word.started_at,
     )
@@ -123,6 +124,11 @@ def phases_of_wake(replica: Replica, phases: Phases | None, *, load: timedelta, 
         load=load,
         first_byte=first_byte,
     )
+
+
+def _was_given_up(replica: Replica) -> bool:
+    """That it could not serve is why it ends; its own last words are only that it was told to."""
+    return not replica.wanted and replica.reason.startswith(CANNOT_SERVE)
 
 
 def _same_process(replica: Replica, word: ReplicaWord) -> bool:
