@@ -39,5 +39,4 @@ def test_every_workflow_has_a_history():
         "pool",
         "model",
         "deployment",
-        "endpoint",
     }
