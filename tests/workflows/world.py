@@ -16,6 +16,7 @@ from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from holdfast.activities.beating import beating
 from holdfast.activities.endpoints import until_it_serves
 from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool
@@ -295,7 +296,8 @@ class World:
 
     @activity.defn
     async def wake_endpoint(self, order: acts.WakeEndpointInput) -> Pass:
-        return await until_it_serves(activity.client(), order)
+        async with beating():
+            return await until_it_serves(activity.client(), order)
 
     @activity.defn
     async def smoke_test(self, order: acts.SmokeTestInput) -> SmokeVerdict:
