@@ -42,6 +42,7 @@ _LONG = {
     "live/test_lane.py": (),
     "scenarios/test_bad_offers.py": (),
     "scenarios/test_dead_man.py": (),
+    "scenarios/test_deploying.py": (),
     "scenarios/test_down_and_up.py": (),
     "scenarios/test_gcp.py": (
         "test_work_at_google_goes_on_after_a_preemption_with_notice",

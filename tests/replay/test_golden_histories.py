@@ -30,4 +30,14 @@ async def test_replays(path: Path):
 
 def test_every_workflow_has_a_history():
     recorded = {path.stem.split(".")[1].split("-")[0] for path in HISTORIES}
-    assert recorded >= {"workload", "failover", "checkpoints", "release", "disk", "pool", "model", "endpoint"}
+    assert recorded >= {
+        "workload",
+        "failover",
+        "checkpoints",
+        "release",
+        "disk",
+        "pool",
+        "model",
+        "endpoint",
+        "deployment",
+    }

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.deployments import endpoint_of
 from holdfast.contracts.endpoints import replica_name
 from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, PriceSpec, WorkloadSpec
 from holdfast.contracts.workload import FailoverRequest, Phase, StopRequest, WorkloadInput, WorkloadStatus
@@ -31,6 +32,7 @@ PATIENCE = 120.0
 
 
 REPLICAS = 3
+RELEASES = 5
 SUGGESTS_CONTINUE_AS_NEW = 150
 """Events; see the servers in `conftest.py`."""
 
@@ -43,6 +45,7 @@ class Story:
     client: Client
     world: World
     name: str
+    worlds: dict[str, World] = field(default_factory=dict)  # also of the releases of a deployment of this name
     broke_off: str = ""  # why what should have happened in it did not
 
     def spec(self, **changes: Any) -> WorkloadSpec:
@@ -148,7 +151,10 @@ def a_story(client: Client, stage: Stage) -> Story:
     stage.worlds[name] = stage.worlds[f"p{name}"] = stage.worlds[names.pool_record(f"p{name}")] = World()
     for replica in range(REPLICAS):  # of an endpoint of this name: each has a market of its own, for itself
         stage.worlds[replica_name(name, replica)] = stage.worlds[name] if replica == 0 else World()
-    return Story(client, stage.worlds[name], name)
+    for release in range(1, RELEASES + 1):  # of a deployment of this name
+        endpoint = endpoint_of(name, release)
+        stage.worlds[endpoint] = stage.worlds[replica_name(endpoint, 0)] = World()
+    return Story(client, stage.worlds[name], name, stage.worlds)
 
 
 @asynccontextmanager

@@ -17,6 +17,8 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from holdfast.activities.beating import beating
+from holdfast.activities.endpoints import until_it_serves
 from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool
 from holdfast.activities.recording import recorded
@@ -24,6 +26,7 @@ from holdfast.activities.resuming import restore_then_start
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
+from holdfast.contracts.deployments import SmokeVerdict
 from holdfast.contracts.disks import (
     CopyOutcome,
     CopyPlan,
@@ -33,7 +36,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
-from holdfast.contracts.endpoints import Wake
+from holdfast.contracts.endpoints import Pass, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
@@ -118,6 +121,9 @@ class World:
         self.serves = True  # what runs answers its health check
         self.endpoint: acts.RecordEndpointInput | None = None  # as gateways know it
         self.wakes: list[Wake] = []
+        self.traffic: list[str] = []  # the endpoints to which a deployment's name led, "" for none
+        self.unfit: set[str] = set()  # replicas that answer a smoke test badly
+        self.smoke_tests: list[str] = []  # the machines that were asked
         self.slow_to_boot: set[str] = set()  # machine ids
         self.age = timedelta()  # of work that starts: it may have started long ago, and be watched since
         self.work_takes: list[int] = []  # exit codes: a started work that ends at once, in order
@@ -283,6 +289,26 @@ class World:
     @activity.defn
     async def close_endpoint(self, name: str) -> None:
         self.endpoint = None
+
+    @activity.defn
+    async def shift_traffic(self, order: acts.ShiftTrafficInput) -> None:
+        self.traffic.append(order.endpoint)
+
+    @activity.defn
+    async def close_deployment(self, name: str) -> None:
+        self.traffic.append("")
+
+    @activity.defn
+    async def wake_endpoint(self, order: acts.WakeEndpointInput) -> Pass:
+        async with beating():
+            return await until_it_serves(activity.client(), order)
+
+    @activity.defn
+    async def smoke_test(self, order: acts.SmokeTestInput) -> SmokeVerdict:
+        self.smoke_tests.append(order.lease.workload)
+        if order.lease.workload in self.unfit:
+            return SmokeVerdict(passed=False, said=f"{order.request.path}: it answered 500")
+        return SmokeVerdict(passed=True, said=f"{order.request.path} was answered")
 
     @activity.defn
     async def record_wake(self, wake: Wake) -> None:
@@ -668,6 +694,9 @@ class World:
             self.hand_over_standby,
             self.record_endpoint,
             self.close_endpoint,
+            self.shift_traffic,
+            self.close_deployment,
+            self.wake_endpoint,
             self.record_wake,
             self.until_ended,
             self.commit_checkpoint,
@@ -707,6 +736,7 @@ class World:
             self.stop_work,
             self.save_checkpoint,
             self.await_service,
+            self.smoke_test,
         ]
 
     def analysis_activities(self) -> list[Any]:

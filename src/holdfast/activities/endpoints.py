@@ -4,13 +4,16 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.activities.beating import beating
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
-from holdfast.contracts.endpoints import EndpointCard, Wake
+from holdfast.contracts import names
+from holdfast.contracts.endpoints import EndpointCard, EndpointStatus, Pass, Wake, WakeRequest
+from holdfast.contracts.errors import ErrorType
 from holdfast.records.store import Records
 
 _LOOK_EVERY = timedelta(seconds=1)
@@ -32,6 +35,21 @@ class EndpointActivities:
     def close_endpoint(self, name: str) -> None:
         with translated():
             self._records.close_endpoint(name)
+
+    @activity.defn
+    def shift_traffic(self, order: acts.ShiftTrafficInput) -> None:
+        with translated():
+            self._records.shift_traffic(order)
+
+    @activity.defn
+    def close_deployment(self, name: str) -> None:
+        with translated():
+            self._records.close_deployment(name)
+
+    @activity.defn
+    async def wake_endpoint(self, order: acts.WakeEndpointInput) -> Pass:
+        async with beating():
+            return await until_it_serves(self._client, order)
 
     @activity.defn
     def list_endpoints(self) -> list[EndpointCard]:
@@ -74,8 +92,35 @@ class EndpointActivities:
         return [
             self.record_endpoint,
             self.close_endpoint,
+            self.shift_traffic,
+            self.close_deployment,
+            self.wake_endpoint,
             self.list_endpoints,
             self.record_wake,
             self.read_wakes,
             self.until_ended,
         ]
+
+
+async def until_it_serves(client: Client, order: acts.WakeEndpointInput) -> Pass:
+    """Ask for a pass until a replica stands in it. One that failed to serve is an answer too: nobody tries it twice."""
+    handle = client.get_workflow_handle(names.endpoint_id(order.endpoint))
+    request = WakeRequest(gateway=order.caller, waiting=1)
+    try:
+        while True:
+            given: Pass = await handle.execute_update("wake", request, result_type=Pass)
+            if given.routes:
+                return given
+            told: EndpointStatus = await handle.query("status", result_type=EndpointStatus)
+            if failed := [each for each in told.replicas if each.failures]:
+                raise _not_ready(failed[0].reason)
+    except WorkflowUpdateFailedError as err:
+        raise _not_ready(str(err.cause)) from err
+    except RPCError as err:
+        if err.status is RPCStatusCode.NOT_FOUND:
+            raise _not_ready("the endpoint has ended") from err
+        raise
+
+
+def _not_ready(why: str) -> ApplicationError:
+    return ApplicationError(why, type=ErrorType.SERVICE_NOT_READY, non_retryable=True)

@@ -1,4 +1,4 @@
-"""Activities on what a workload serves: wait until it can."""
+"""Activities on what a workload serves: wait until it can, and ask it what its callers would ask."""
 
 import asyncio
 import time
@@ -10,10 +10,13 @@ from temporalio.exceptions import ApplicationError
 from holdfast.activities.beating import beating, waiting_since
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
+from holdfast.contracts.deployments import SmokeVerdict
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease
+from holdfast.hosts.asking import ask
 from holdfast.hosts.health import ask_health
 from holdfast.hosts.pool import HostPool
+from holdfast.policy.smoke import judged
 
 _ONE_ANSWER = timedelta(seconds=10)
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between two questions; a model loads for minutes
@@ -44,6 +47,14 @@ class ServiceActivities:
                     raise ApplicationError(message, type=ErrorType.SERVICE_NOT_READY, non_retryable=True)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
+
+    @activity.defn
+    async def smoke_test(self, order: acts.SmokeTestInput) -> SmokeVerdict:
+        async with beating():
+            with translated():
+                session = await self._pool.session(order.lease)
+                answer = await ask(session, port=order.port, request=order.request)
+        return judged(order.request, answer)
 
     async def _port(self, lease: Lease) -> int:
         """Which one the machine's agent has found free, and told the work."""

@@ -35,6 +35,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "endpoint": ("endpoint", "app", "Serve HTTP from machines that sleep while nobody calls."),
     "checkpoint": ("checkpoint", "app", "Save, list, verify, restore and forget checkpoints."),
     "model": ("model", "app", "Register models: fetched, hashed, kept in the store."),
+    "deploy": ("deploy", "deploy", "Put a registered model behind a name, once it has answered."),
+    "deployment": ("deployment", "app", "See and change which version of a model a name leads to."),
     "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),
     "why": ("why", "why", "Explain why a machine was chosen, and why others were not."),
     "machines": ("machines", "app", "See how rented machines behaved; ban them or forgive them."),

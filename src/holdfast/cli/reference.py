@@ -49,6 +49,9 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `pool create` | `name`, `run_id` |
 | `pool ls` | a list: `name`, `phase`, `target`, `standbys`, `hourly`, `taken`, `lost` |
 | `pool show`, `pool resize`, `pool drain`, `pool rm` | the pool, as in `ls` |
+| `deploy` | `name`, `release`, `endpoint`, `token` (with the first release), `status` (as in `deployment ls`) |
+| `deployment ls` | a list: `name`, `phase`, `reason`, `serving`, `kept`, `releases` |
+| `deployment show`, `deployment rollback`, `deployment retire` | the deployment, as in `ls` |
 | `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
 | `sweep` | a list, one for each provider: `owned`, `listed`, `foreign`, `findings`, `doubt` |
 | `notify ls` | a list, newest first: `event_id`, `kind`, `document`, `tries`, `delivered_at`, `last_error`, … |

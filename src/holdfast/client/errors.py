@@ -92,6 +92,24 @@ class UnknownModel(HoldfastError):
     remedy_by_default = "`holdfast model ls --all` lists what is and was registered"
 
 
+class UnknownDeployment(HoldfastError):
+    """There is no deployment of this name."""
+
+    remedy_by_default = "`holdfast deployment ls` lists the deployments"
+
+
+class DeploymentInvalid(HoldfastError):
+    """A model cannot be deployed as it is asked for. Nothing was rented."""
+
+    remedy_by_default = "`holdfast deploy --help` shows what can be asked for; docs/deployments.md"
+
+
+class DeploymentFailed(HoldfastError):
+    """The new version could not serve, or did not answer its smoke test. It was removed; what served before serves."""
+
+    remedy_by_default = "`holdfast deployment show NAME` shows every release and why it failed"
+
+
 class ModelInvalid(HoldfastError):
     """A model's name, source or folder cannot be used. Nothing was fetched."""
 

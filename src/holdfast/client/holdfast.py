@@ -34,6 +34,7 @@ from holdfast.client import (
 )
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
+from holdfast.client.deploying import Deployments
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
@@ -90,6 +91,11 @@ class Holdfast:
     def endpoints(self) -> Endpoints:
         """HTTP services that sleep while nobody calls."""
         return Endpoints(self._client, self._settings)
+
+    @property
+    def deployments(self) -> Deployments:
+        """Names that lead to registered models."""
+        return Deployments(self._client, self.endpoints)
 
     @property
     def temporal(self) -> Client:

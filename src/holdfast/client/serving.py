@@ -86,24 +86,26 @@ class Endpoints:
             NoOffers, BudgetExceeded, SecretMissing, NoProvider, CredentialsRefused, ProviderUnavailable,
             StoreUnavailable, NoWorker, TemporalUnavailable.
         """
-        await self._refuse_running(spec.name)
+        await refuse_running(self._client, names.endpoint_id(spec.name), _exists(spec.name))
+        await refuse_running(self._client, names.deployment_id(spec.name), _is_a_deployment(spec.name))
         await asyncio.gather(*(self._refuse_workload(spec.name, n) for n in range(spec.scale.maximum)))
+        checked = await self.that_can_be(spec)
+        saved = await starting.save_workdir(checked.workload, workdir, self._settings) if workdir else None
+        token = "" if spec.door.open else new_token()
+        order = EndpointInput(spec=checked, token_hashes=(hash_of(token),) if token else (), workdir=saved)
+        return Deployed(name=spec.name, run_id=await self._start(order), token=token)
+
+    async def that_can_be(self, spec: EndpointSpec, *, words: shortage.Words = shortage.IN_A_SPEC) -> EndpointSpec:
+        """The spec with the providers that it may use, if a machine for it can be had and paid for. See `deploy`."""
         asked = market.providers_for(spec.workload.providers, self._settings)
         await market.refuse_unknown(self._client, asked, self._settings)
         if spec.sleep.mode is PauseMode.STOP:
             asked = await self._that_pause(spec, asked)
         work = spec.workload.model_copy(update={"providers": asked, "name": replica_name(spec.name, 0)})
-        found = await shortage.require_offers(self._client, asked, work.requirements(), words=shortage.IN_A_SPEC)
+        found = await shortage.require_offers(self._client, asked, work.requirements(), words=words)
         await money.refuse_spent_budget(self._client, work, found.offers[0])
         await starting.refuse_missing_secrets(self._client, work)
-        saved = await starting.save_workdir(work, workdir, self._settings) if workdir else None
-        token = "" if spec.door.open else new_token()
-        order = EndpointInput(
-            spec=spec.model_copy(update={"workload": work}),
-            token_hashes=(hash_of(token),) if token else (),
-            workdir=saved,
-        )
-        return Deployed(name=spec.name, run_id=await self._start(order), token=token)
+        return spec.model_copy(update={"workload": work})
 
     async def all(self) -> tuple[EndpointStatus, ...]:
         """Every endpoint that exists, by name."""
@@ -197,26 +199,13 @@ class Endpoints:
             raise from_rpc(err, self._client.service_client.config.target_host) from err
         return handle.first_execution_run_id or handle.result_run_id or ""
 
-    async def _refuse_running(self, name: str) -> None:
-        if await self._is_running(names.endpoint_id(name)):
-            raise _exists(name)
-
     async def _refuse_workload(self, endpoint: str, number: int) -> None:
         replica = replica_name(endpoint, number)
-        if await self._is_running(names.workload_id(replica)):
-            remedy = f"`holdfast stop {replica}` ends it; or choose another name"
-            raise AlreadyRunning(
-                f"a workload named {replica!r} is running: so is a replica to be called", remedy=remedy
-            )
-
-    async def _is_running(self, workflow_id: str) -> bool:
-        try:
-            found = await self._client.get_workflow_handle(workflow_id).describe()
-        except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
-                return False
-            raise from_rpc(err, self._client.service_client.config.target_host) from err
-        return found.status is WorkflowExecutionStatus.RUNNING
+        taken = AlreadyRunning(
+            f"a workload named {replica!r} is running: so is a replica to be called",
+            remedy=f"`holdfast stop {replica}` ends it; or choose another name",
+        )
+        await refuse_running(self._client, names.workload_id(replica), taken)
 
     async def _that_pause(self, spec: EndpointSpec, providers: Sequence[str]) -> tuple[str, ...]:
         """Those that can stop a machine and start it again: on others it would never sleep."""
@@ -264,6 +253,23 @@ def new_token() -> str:
 def hash_of(token: str) -> str:
     """As gateways compare it: SHA-256, in hex."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def refuse_running(client: Client, workflow_id: str, refusal: AlreadyRunning) -> None:
+    """Raise the refusal where such a workflow runs."""
+    try:
+        found = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as err:
+        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+            return
+        raise from_rpc(err, client.service_client.config.target_host) from err
+    if found.status is WorkflowExecutionStatus.RUNNING:
+        raise refusal
+
+
+def _is_a_deployment(name: str) -> AlreadyRunning:
+    remedy = f"`holdfast deployment retire {name}` ends it; or choose another name"
+    return AlreadyRunning(f"a deployment named {name!r} exists already", remedy=remedy)
 
 
 def _exists(name: str) -> AlreadyRunning:

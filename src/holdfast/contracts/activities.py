@@ -7,6 +7,7 @@ from decimal import Decimal
 from temporalio import activity
 
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
+from holdfast.contracts.deployments import SmokeRequest, SmokeVerdict
 from holdfast.contracts.disks import (
     CopyPlan,
     DiskCopy,
@@ -16,7 +17,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
-from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, Wake
+from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, Pass, Wake
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.machines import (
@@ -816,6 +817,19 @@ async def await_service(order: AwaitServiceInput) -> ServiceReady:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SmokeTestInput:
+    lease: Lease
+    port: int
+    request: SmokeRequest
+
+
+@activity.defn
+async def smoke_test(order: SmokeTestInput) -> SmokeVerdict:
+    """Ask the work on a machine what its callers would ask, through SSH, and judge the answer."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
 class FetchModelInput:
     order: RegisterModelInput
     plan: ModelPlan
@@ -895,6 +909,22 @@ class RecordEndpointInput:
     spec: EndpointSpec
     token_hashes: tuple[str, ...]
     at: datetime
+    deployment: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftTrafficInput:
+    """From now on the deployment's name leads to this endpoint, and to no other."""
+
+    deployment: str
+    endpoint: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WakeEndpointInput:
+    endpoint: str
+    caller: str  # as whom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -912,6 +942,24 @@ async def record_endpoint(order: RecordEndpointInput) -> None:
 @activity.defn
 async def close_endpoint(name: str) -> None:
     """Gateways know it no more. What it did stays on record."""
+    raise _stub()
+
+
+@activity.defn
+async def shift_traffic(order: ShiftTrafficInput) -> None:
+    """One transaction: gateways know the one endpoint by the deployment's name, and its others not at all."""
+    raise _stub()
+
+
+@activity.defn
+async def close_deployment(name: str) -> None:
+    """Its name leads nowhere any more."""
+    raise _stub()
+
+
+@activity.defn
+async def wake_endpoint(order: WakeEndpointInput) -> Pass:
+    """Wake an endpoint as a caller would, until a replica can serve. Fails with `ServiceNotReady`, and why."""
     raise _stub()
 
 

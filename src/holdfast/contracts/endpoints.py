@@ -192,6 +192,16 @@ class EndpointCard:
     models: tuple[str, ...]
     token_hashes: tuple[str, ...]  # SHA-256 of each, in hex
     door: DoorSpec
+    aliases: tuple[str, ...] = ()  # further names that lead to it: those of deployments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duty:
+    """Signal `duty`: the deployment that an endpoint belongs to says what it is there for, and who may call."""
+
+    serving: bool  # False: it is kept for a rollback; it may fall asleep, and nobody wakes it
+    token_hashes: tuple[str, ...]  # SHA-256 of each, in hex
+    handover: timedelta = timedelta()  # so long it is still woken, by gateways that have not heard of it
 
 
 class WokenFrom(StrEnum):
@@ -298,6 +308,8 @@ class EndpointState:
     wakes: int = 0
     costs: Costs = Costs()
     needed: tuple[Needed, ...] = ()
+    resting: bool = False  # kept for a rollback
+    woken_until: datetime | None = None  # although it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +319,7 @@ class EndpointInput:
     spec: EndpointSpec
     token_hashes: tuple[str, ...] = ()
     workdir: CheckpointRef | None = None  # the files of its replicas, already in the store
+    deployment: str = ""  # that it is a release of; then gateways know it only while it has the traffic
     resume: EndpointState | None = None
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 MODEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 HUB_SECRET = "hf_token"  # noqa: S105 (how the secret is called, not what it is)
@@ -186,6 +187,21 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Smoke:
+    """What a server of a recipe is asked before it gets traffic. Texts may name what the recipe's words may."""
+
+    path: str
+    method: str = "POST"
+    json: Any = None  # the body, as data
+    form: Mapping[str, str] = field(default_factory=dict)  # multipart instead of JSON
+    sound_seconds: float = 0.0  # with the form goes a WAV file with a tone of this length, as `file`
+    answer: str = ""  # what must be in the JSON answer and not be empty, such as data.0.text; "": 2xx will do
+    may_be_empty: bool = False  # it must be a text, and that may be empty
+    contains: str = ""  # text that the answer must contain
+    within_seconds: float = 240.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a kind of model is served. Names in braces are replaced; every word reaches the shell quoted.
 
@@ -203,6 +219,7 @@ class Recipe:
     memory_share: float = 1.0  # of each GPU's memory that the server may take
     most_gpus: int = 16  # over which it spreads a model
     environment: Mapping[str, str] = field(default_factory=dict)
+    smoke: Mapping[ModelKind, Smoke] = field(default_factory=dict)  # none for a kind: its health check again
 
 
 @dataclass(frozen=True, kw_only=True)

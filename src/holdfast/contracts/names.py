@@ -22,6 +22,7 @@ WARM_POOL: Final = "warm_pool"
 DISK_COPIES: Final = "disk_copies"
 ENDPOINT: Final = "endpoint"
 MODEL_REGISTRATION: Final = "model_registration"
+DEPLOYMENT: Final = "deployment"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -89,6 +90,10 @@ def pool_id(pool: str) -> str:
 
 def endpoint_id(endpoint: str) -> str:
     return f"endpoint/{endpoint}"
+
+
+def deployment_id(deployment: str) -> str:
+    return f"deployment/{deployment}"
 
 
 def pool_record(pool: str) -> str:

@@ -8,10 +8,12 @@ from string import Formatter
 from typing import Final
 
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
+from holdfast.contracts.deployments import SmokeRequest
 from holdfast.contracts.endpoints import EndpointSpec
-from holdfast.contracts.models import MemoryNeed, ModelKind, ModelVersion, Recipe, ServeOptions
+from holdfast.contracts.models import MemoryNeed, ModelKind, ModelVersion, Recipe, ServeOptions, Smoke
 from holdfast.contracts.written import MONTH
 from holdfast.policy.model_memory import GIB, memory_need
+from holdfast.policy.smoke import request_of
 
 SPARE_DISK_GB: Final = 40
 """Assumed for the server's image and what it compiles; the model's own files come on top."""
@@ -81,6 +83,18 @@ def endpoint_spec(model: ModelVersion, recipe: Recipe, options: ServeOptions) ->
             },
         }
     )
+
+
+def smoke_request(
+    model: ModelVersion, recipe: Recipe, options: ServeOptions, stated: Smoke | None = None
+) -> SmokeRequest:
+    """What the server is asked before it gets traffic: as stated, or by the recipe, or its health check again.
+
+    Raises:
+        ValueError: it names what is not given.
+    """
+    smoke = stated or recipe.smoke.get(model.kind) or Smoke(method="GET", path=options.health or recipe.health)
+    return request_of(smoke, _given(model, recipe, options))
 
 
 def first_checkpoint(model: ModelVersion, replica: str) -> CheckpointRef:

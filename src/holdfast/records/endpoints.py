@@ -1,4 +1,4 @@
-"""Endpoints: what gateways know of them, and how each wake went."""
+"""Endpoints: what gateways know of them, which one has a deployment's traffic, and how each wake went."""
 
 from datetime import datetime
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlmodel import Session, col, select
 
-from holdfast.contracts.activities import ReadWakesInput, RecordEndpointInput
+from holdfast.contracts.activities import ReadWakesInput, RecordEndpointInput, ShiftTrafficInput
 from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, Wake
-from holdfast.records.tables import EndpointRow, WakeRow
+from holdfast.records.tables import DeploymentRow, EndpointRow, WakeRow
 
 _WAKE: TypeAdapter[Wake] = TypeAdapter(Wake)
 _SHA256 = "sha256"
@@ -21,6 +21,7 @@ def record(session: Session, order: RecordEndpointInput) -> None:
         "token_hashes": {_SHA256: list(order.token_hashes)},
         "set_at": order.at,
         "closed_at": None,
+        "deployment": order.deployment or None,
     }
     row = session.get(EndpointRow, order.spec.name, with_for_update=True)
     if row is None:
@@ -35,10 +36,29 @@ def close(session: Session, name: str, now: datetime) -> None:
         row.closed_at = now
 
 
+def shift(session: Session, order: ShiftTrafficInput) -> None:
+    """The deployment's name leads there from now on; what is late changes nothing."""
+    row = session.get(DeploymentRow, order.deployment, with_for_update=True)
+    if row is None:
+        session.add(DeploymentRow(name=order.deployment, endpoint=order.endpoint, set_at=order.at))
+    elif row.set_at <= order.at:
+        row.endpoint, row.set_at, row.closed_at = order.endpoint, order.at, None
+
+
+def close_deployment(session: Session, name: str, now: datetime) -> None:
+    row = session.get(DeploymentRow, name, with_for_update=True)
+    if row is not None and row.closed_at is None:
+        row.closed_at = now
+
+
 def cards(session: Session) -> list[EndpointCard]:
-    """Those that are open, by name."""
+    """Those that are open, by name; of a deployment's only the one that its name leads to."""
+    open_ones = select(DeploymentRow).where(col(DeploymentRow.closed_at).is_(None))
+    leads_to = {row.name: row.endpoint for row in session.exec(open_ones)}
     query = select(EndpointRow).where(col(EndpointRow.closed_at).is_(None)).order_by(col(EndpointRow.name))
-    return [_card(row) for row in session.exec(query)]
+    return [
+        _card(row) for row in session.exec(query) if row.deployment is None or leads_to.get(row.deployment) == row.name
+    ]
 
 
 def record_wake(session: Session, wake: Wake) -> None:
@@ -58,5 +78,9 @@ def read_wakes(session: Session, order: ReadWakesInput) -> list[Wake]:
 def _card(row: EndpointRow) -> EndpointCard:
     spec = EndpointSpec.model_validate(row.spec)
     return EndpointCard(
-        name=spec.name, models=spec.models, token_hashes=tuple(row.token_hashes[_SHA256]), door=spec.door
+        name=spec.name,
+        models=spec.models,
+        token_hashes=tuple(row.token_hashes[_SHA256]),
+        door=spec.door,
+        aliases=(row.deployment,) if row.deployment else (),
     )

@@ -29,6 +29,7 @@ from holdfast.contracts.activities import (
     ReadWakesInput,
     RecordEndpointInput,
     ReportInput,
+    ShiftTrafficInput,
 )
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.disks import CopyPlan, DiskCopy, JudgeCopiesInput, PlanCopyInput
@@ -249,6 +250,16 @@ class Records:
         """Gateways know it no more."""
         with self._writing() as session:
             endpoints.close(session, name, self._clock())
+
+    def shift_traffic(self, order: ShiftTrafficInput) -> None:
+        """A deployment's name leads to this endpoint, and to no other; what comes late changes nothing."""
+        with self._writing() as session:
+            endpoints.shift(session, order)
+
+    def close_deployment(self, name: str) -> None:
+        """Its name leads nowhere."""
+        with self._writing() as session:
+            endpoints.close_deployment(session, name, self._clock())
 
     def endpoints(self) -> list[EndpointCard]:
         """Those that gateways may know, by name."""

@@ -254,6 +254,18 @@ class EndpointRow(Table, table=True):
     token_hashes: dict[str, Any] = Field(sa_type=Document)  # {"sha256": […]}: never a token
     set_at: datetime = Field(sa_type=UtcDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    deployment: str | None = Field(default=None, sa_type=Text)  # that it is a release of
+
+
+class DeploymentRow(Table, table=True):
+    """Which endpoint a deployment's name leads to: one, as the name is the key."""
+
+    __tablename__ = "deployments"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    endpoint: str = Field(sa_type=Text)
+    set_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class WakeRow(Table, table=True):

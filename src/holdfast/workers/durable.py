@@ -3,6 +3,7 @@
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
+from holdfast.workflows.deployment import DeploymentWorkflow
 from holdfast.workflows.disk_copies import DiskCopiesWorkflow
 from holdfast.workflows.endpoint import EndpointWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
@@ -29,6 +30,7 @@ WORKFLOWS = (
     MirrorWorkflow,
     DiskCopiesWorkflow,
     EndpointWorkflow,
+    DeploymentWorkflow,
     ModelRegistrationWorkflow,
 )
 

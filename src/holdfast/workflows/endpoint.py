@@ -23,8 +23,10 @@ from holdfast.contracts import names
 from holdfast.contracts.activities import ServiceReady
 from holdfast.contracts.endpoints import (
     Costs,
+    Duty,
     EndpointInput,
     EndpointPhase,
+    EndpointSpec,
     EndpointState,
     EndpointStatus,
     IdleNotice,
@@ -32,6 +34,7 @@ from holdfast.contracts.endpoints import (
     Replica,
     Route,
     ScaleRequest,
+    ScaleSpec,
     WakeRequest,
 )
 from holdfast.contracts.errors import ErrorType
@@ -58,6 +61,9 @@ class EndpointWorkflow:
         self._spec = order.spec
         self._workdir = order.workdir
         self._tokens = order.token_hashes
+        self._deployment = order.deployment
+        self._resting = past.resting if past else False
+        self._woken_until = past.woken_until if past else None
         self._replicas: dict[str, Replica] = {each.name: each for each in (past.replicas if past else ())}
         costs = past.costs if past else Costs()
         self._callers = Callers(past.holders if past else (), past.last_call if past else None, costs.gaps)
@@ -72,7 +78,7 @@ class EndpointWorkflow:
     async def run(self, order: EndpointInput) -> EndpointStatus:
         try:
             if order.resume is None:
-                await steps.record_endpoint(self._spec, self._tokens)
+                await steps.record_endpoint(self._spec, self._tokens, self._deployment)
             self._greet_whoever_runs()
             while not self._over:
                 await self._turn()
@@ -108,6 +114,14 @@ class EndpointWorkflow:
             valid_for=self._spec.door.pass_for,
         )
 
+    @wake.validator
+    def _may_be_woken(self, request: WakeRequest) -> None:
+        """One that is kept for a rollback serves whoever still comes, and once it sleeps nobody wakes it."""
+        late = self._woken_until is None or workflow.now() >= self._woken_until
+        if self._resting and late and not self._routes():
+            told = f"{self._spec.name} is kept for a rollback of {self._deployment}, and is not woken"
+            raise ApplicationError(told, type=ErrorType.INVALID_STATE)
+
     @workflow.update
     def scale(self, request: ScaleRequest) -> EndpointStatus:
         given = {
@@ -138,7 +152,7 @@ class EndpointWorkflow:
     async def set_tokens(self, token_hashes: tuple[str, ...]) -> EndpointStatus:
         """Who may call from now on: SHA-256 of each token, in hex."""
         self._tokens = tuple(token_hashes)
-        await steps.record_endpoint(self._spec, self._tokens)
+        await steps.record_endpoint(self._spec, self._tokens, self._deployment)
         return self.status()
 
     @workflow.update
@@ -146,6 +160,17 @@ class EndpointWorkflow:
         """Let every replica go, and end."""
         self._over = self._news = True
         return self.status()
+
+    @workflow.signal
+    async def duty(self, duty: Duty) -> None:
+        """The deployment that it belongs to says what it is there for, and who may call."""
+        if self._resting is duty.serving:
+            self._woken_until = None if duty.serving else workflow.now() + duty.handover
+        self._resting = not duty.serving
+        self._news = True
+        if duty.token_hashes != self._tokens:
+            self._tokens = duty.token_hashes
+            await steps.record_endpoint(self._spec, self._tokens, self._deployment)
 
     @workflow.signal
     def idle(self, notice: IdleNotice) -> None:
@@ -171,7 +196,7 @@ class EndpointWorkflow:
     @workflow.query
     def status(self) -> EndpointStatus:
         known = tuple(self._replicas.values())
-        idle_time = self._sleepiness.after(self._spec, known, self._callers.gaps)
+        idle_time = self._sleepiness.after(self._on_duty(), known, self._callers.gaps)
         return EndpointStatus(
             name=self._spec.name,
             phase=self._face.phase,
@@ -194,7 +219,7 @@ class EndpointWorkflow:
         """Decide, and tell the replicas. What is heard while they are told is for the next turn."""
         self._news = False
         self._callers.forget_expired(workflow.now())
-        answer = self._sleepiness.decide(self._spec, self._callers, tuple(self._replicas.values()))
+        answer = self._sleepiness.decide(self._on_duty(), self._callers, tuple(self._replicas.values()))
         for name in answer.keep:
             self._replicas[name] = replace(self._replicas[name], leaving_since=None)
         to_wake = [self._now_wanted(name) for name in answer.wake]
@@ -210,6 +235,13 @@ class EndpointWorkflow:
             if not await replicas.order_asleep(each, self._spec):
                 self._replicas[each.name] = Replica(name=each.name, failures=each.failures)
         heed_cancel()
+
+    def _on_duty(self) -> EndpointSpec:
+        """What is kept awake for callers to come is not, while none can come."""
+        if not self._resting:
+            return self._spec
+        scale = ScaleSpec(minimum=0, maximum=self._spec.scale.maximum, in_flight=self._spec.scale.in_flight)
+        return self._spec.model_copy(update={"scale": scale, "awake": ()})
 
     def _now_wanted(self, name: str) -> Replica:
         known = self._replicas.get(name) or Replica(name=name)
@@ -275,7 +307,7 @@ class EndpointWorkflow:
         """Nothing is paid for what does not serve: it goes, and is tried again later if somebody still calls."""
         self._face.note(f"{replica.name} cannot serve and is ended: {why}")
         self._replicas[replica.name] = replicas.failed(
-            replace(self._replicas[replica.name], wanted=False, reason=f"it cannot serve: {why}"), workflow.now()
+            replace(self._replicas[replica.name], wanted=False, reason=f"{replicas.CANNOT_SERVE}{why}"), workflow.now()
         )
         self._news = True
         await replicas.end(replica)
@@ -339,6 +371,8 @@ class EndpointWorkflow:
         known = self._replicas.values()
         if serving := sum(each.ready_at is not None for each in known):
             return f"{serving} of {self._spec.scale.maximum} serve; {self._sleepiness.reason}"
+        if self._resting:
+            return f"kept for a rollback of {self._deployment}"
         of_interest = [each for each in known if each.wanted or each.failures]
         return "; ".join(f"{each.name}: {each.reason}" for each in of_interest if each.reason) or "nobody calls"
 
@@ -359,8 +393,16 @@ class EndpointWorkflow:
             wakes=self._wakes,
             costs=self._sleepiness.costs(self._callers.gaps),
             needed=self._sleepiness.needed(),
+            resting=self._resting,
+            woken_until=self._woken_until,
         )
-        return EndpointInput(spec=self._spec, token_hashes=self._tokens, workdir=self._workdir, resume=state)
+        return EndpointInput(
+            spec=self._spec,
+            token_hashes=self._tokens,
+            workdir=self._workdir,
+            deployment=self._deployment,
+            resume=state,
+        )
 
 
 async def _until(happened: Callable[[], bool], within: timedelta | None) -> None:

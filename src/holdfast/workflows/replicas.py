@@ -18,6 +18,7 @@ from holdfast.contracts.workload import Phase, ReplicaWord, Want, WorkloadInput
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import heed_cancel
 
+CANNOT_SERVE = "it cannot serve: "
 FIRST_TRY_AGAIN, LONGEST_TRY_AGAIN = timedelta(seconds=15), timedelta(hours=1)
 
 

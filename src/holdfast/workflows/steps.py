@@ -21,6 +21,7 @@ from temporalio.exceptions import ApplicationError
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.deployments import SmokeRequest, SmokeVerdict
 from holdfast.contracts.disks import (
     CopyPlan,
     DiskCopy,
@@ -30,7 +31,7 @@ from holdfast.contracts.disks import (
     TakeCopyInput,
     TakenCopy,
 )
-from holdfast.contracts.endpoints import EndpointSpec, Wake
+from holdfast.contracts.endpoints import EndpointSpec, Pass, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.incidents import Incident
@@ -299,13 +300,40 @@ async def judge_disk_copies(order: JudgeCopiesInput) -> list[str]:
     return await _on_record(acts.judge_disk_copies, order, summary=f"judge {len(order.names)} copies of disks")
 
 
-async def record_endpoint(spec: EndpointSpec, token_hashes: tuple[str, ...]) -> None:
-    order = acts.RecordEndpointInput(spec=spec, token_hashes=token_hashes, at=workflow.now())
+async def record_endpoint(spec: EndpointSpec, token_hashes: tuple[str, ...], deployment: str) -> None:
+    order = acts.RecordEndpointInput(spec=spec, token_hashes=token_hashes, at=workflow.now(), deployment=deployment)
     await _on_record(acts.record_endpoint, order, summary=f"gateways may know {spec.name}")
 
 
 async def close_endpoint(name: str) -> None:
     await _on_record(acts.close_endpoint, name, summary=f"{name} is no more")
+
+
+async def shift_traffic(deployment: str, endpoint: str) -> None:
+    order = acts.ShiftTrafficInput(deployment=deployment, endpoint=endpoint, at=workflow.now())
+    await _on_record(acts.shift_traffic, order, summary=f"{deployment} leads to {endpoint} from now on")
+
+
+async def close_deployment(name: str) -> None:
+    await _on_record(acts.close_deployment, name, summary=f"{name} leads nowhere any more")
+
+
+async def wake_endpoint(endpoint: str, caller: str, within: timedelta) -> Pass:
+    """Until it can serve.
+
+    Raises:
+        ActivityError: it cannot, or not within that time.
+    """
+    return await workflow.execute_activity(
+        acts.wake_endpoint,
+        acts.WakeEndpointInput(endpoint=endpoint, caller=caller),
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=within,
+        schedule_to_close_timeout=within,
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_BRISK,
+        summary=f"until {endpoint} can serve",
+    )
 
 
 async def record_wake(wake: Wake) -> None:
@@ -323,7 +351,7 @@ async def until_ended(workflow_ids: tuple[str, ...]) -> None:
         start_to_close_timeout=timedelta(days=30),
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_FOR_EVER,
-        summary=f"until {len(workflow_ids)} replicas have ended",
+        summary=f"until {', '.join(workflow_ids)[:150] or 'nothing'} ended",
     )
 
 
@@ -747,6 +775,24 @@ async def await_service(lease: Lease, service: ServiceSpec) -> acts.ServiceReady
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_HOST,
         summary=f"until the service on {lease.label} can serve",
+    )
+
+
+async def smoke_test(lease: Lease, port: int, request: SmokeRequest) -> SmokeVerdict:
+    """What callers would ask. An answer that is no good is an answer.
+
+    Raises:
+        ActivityError: the machine cannot be reached.
+    """
+    return await workflow.execute_activity(
+        acts.smoke_test,
+        acts.SmokeTestInput(lease=lease, port=port, request=request),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=request.within + timedelta(minutes=1),
+        schedule_to_close_timeout=request.within + timedelta(minutes=5),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_HOST,
+        summary=f"{request.method} {request.path} on {lease.label}",
     )
 
 

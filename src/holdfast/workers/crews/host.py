@@ -51,6 +51,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 state.save_checkpoint,
                 state.restore_checkpoint,
                 services.await_service,
+                services.smoke_test,
                 state.read_logs,
                 state.collect_garbage,
                 garbage.collect_unneeded,

@@ -154,7 +154,7 @@ class Gateway:
         _require_size(call, card.door.body_mb)
         patience = card.door.patience.total_seconds()
         body = Body() if call.length == 0 else StreamedBody(receive, limit_mb=card.door.body_mb, patience=patience)
-        sent = self._headers(call, card, length=call.length, prefix=f"/{card.name}")
+        sent = self._headers(call, card, length=call.length, prefix=f"/{name}")
         await self._carry(call, card, target, sent, body)
 
     # /v1/…

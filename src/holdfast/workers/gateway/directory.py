@@ -34,6 +34,7 @@ class Directory:
         self._changed = changed
         self._clock = clock
         self._by_name: dict[str, EndpointCard] = {}
+        self._by_alias: dict[str, EndpointCard] = {}
         self._by_model: dict[str, EndpointCard] = {}
         self.known = False
         """Whether it was ever read."""
@@ -65,12 +66,14 @@ class Directory:
             await asyncio.gather(self._reading, return_exceptions=True)
 
     async def named(self, name: str) -> EndpointCard | None:
-        """The endpoint of this name, looked for anew if it is unknown and that was not done a moment ago."""
-        return await self._find(lambda: self._by_name.get(name))
+        """The endpoint that this name leads to, looked for anew if it is unknown and that was not done a moment ago."""
+        return await self._find(lambda: self._by_name.get(name) or self._by_alias.get(name))
 
     async def serving(self, model: str) -> EndpointCard | None:
         """The endpoint that is called so, or has a model of this name."""
-        return await self._find(lambda: self._by_name.get(model) or self._by_model.get(model))
+        return await self._find(
+            lambda: self._by_name.get(model) or self._by_alias.get(model) or self._by_model.get(model)
+        )
 
     def open_to(self, token: str | None) -> list[EndpointCard]:
         """The endpoints that take this token, by name; those that need none, too."""
@@ -103,6 +106,7 @@ class Directory:
             return
         self.known, self.trouble = True, ""
         self._by_name = {card.name: card for card in cards}
+        self._by_alias = {alias: card for card in reversed(cards) for alias in card.aliases}
         self._by_model = {model: card for card in reversed(cards) for model in card.models}  # the first name wins
         self._changed(self._by_name)
 

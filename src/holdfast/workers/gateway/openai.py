@@ -32,7 +32,7 @@ def unknown(model: str) -> Refusal:
 
 def models_of(cards: Iterable[EndpointCard]) -> list[str]:
     """Every name under which these endpoints answer."""
-    return list(dict.fromkeys(name for card in cards for name in (*card.models, card.name)))
+    return list(dict.fromkeys(name for card in cards for name in (*card.models, *card.aliases, card.name)))
 
 
 def listing(models: Iterable[str]) -> bytes:

@@ -34,13 +34,19 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def card(
-    name: str = "chat", *, tokens: tuple[str, ...] = (TOKEN,), models: tuple[str, ...] = (), **door: object
+    name: str = "chat",
+    *,
+    tokens: tuple[str, ...] = (TOKEN,),
+    models: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+    **door: object,
 ) -> EndpointCard:
     return EndpointCard(
         name=name,
         models=models,
         token_hashes=tuple(hashlib.sha256(token.encode()).hexdigest() for token in tokens),
         door=DoorSpec.model_validate({"open": False} | door),
+        aliases=aliases,
     )
 
 

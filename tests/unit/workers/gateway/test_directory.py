@@ -53,6 +53,31 @@ async def test_a_name_goes_before_a_model_and_of_models_the_first_endpoint() -> 
         assert found.name == "a"
 
 
+async def test_a_deployment_s_name_leads_to_the_endpoint_that_serves_and_after_a_shift_to_the_next() -> None:
+    now = 100.0
+    desk = Desk(directory=[card("chat-v1", aliases=("chat",))])
+    directory = Directory(desk, every=HOURLY, clock=lambda: now)
+    await directory.refresh()
+    for look in (directory.named, directory.serving):
+        found = await look("chat")
+        assert found is not None and found.name == "chat-v1"
+    desk.directory = [card("chat-v2", aliases=("chat",))]
+    await directory.refresh()
+    found = await directory.named("chat")
+    assert found is not None and found.name == "chat-v2"
+    now += 1
+    assert await directory.named("chat-v1") is None
+
+
+async def test_an_endpoint_s_own_name_goes_before_a_deployment_s_and_that_before_a_model() -> None:
+    desk = Desk(directory=[card("a", aliases=("b", "c")), card("b"), card("d", models=("c",))])
+    directory = Directory(desk, every=HOURLY)
+    await directory.refresh()
+    own, alias = await directory.serving("b"), await directory.serving("c")
+    assert own is not None and own.name == "b"
+    assert alias is not None and alias.name == "a"
+
+
 async def test_who_asks_for_an_unknown_name_does_not_wait_for_a_directory_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -44,6 +44,19 @@ async def test_the_replica_learns_who_asked_where(gateway: Running) -> None:
     assert headers["x-request-id"] == answer.headers["x-request-id"] == "mine-1"
 
 
+async def test_under_a_deployment_s_name_its_endpoint_answers_with_the_same_token(gateway: Running, desk: Desk) -> None:
+    desk.directory = [card("chat-v1", aliases=("assistant",))]
+    await gateway.gateway.directory.refresh()
+    answer = await gateway.http.get("/assistant/x")
+    headers = dict(told(answer)["headers"])  # type: ignore[call-overload]
+    assert (told(answer)["path"], headers["x-forwarded-prefix"]) == ("/x", "/assistant")
+    assert gateway.count("requests_total", endpoint="chat-v1", status="2xx") == 1
+    by_model = await gateway.http.post("/v1/completions", json={"model": "assistant"})
+    assert told(by_model)["path"] == "/v1/completions"
+    assert "assistant" in [each["id"] for each in (await gateway.http.get("/v1/models")).json()["data"]]
+    assert (await gateway.http.get("/assistant/x", headers={"authorization": "Bearer no"})).status_code == 401
+
+
 async def test_a_request_id_that_is_unfit_for_a_log_is_replaced(gateway: Running) -> None:
     answer = await gateway.http.get("/chat/", headers={"x-request-id": "two words=1"})
     assert answer.headers["x-request-id"].isalnum()

@@ -1,0 +1,80 @@
+"""Record golden histories of deployments: `python -m tests.replay.record_deployments`. Rules as in `record`."""
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from holdfast.contracts import names
+from holdfast.contracts.deployments import DeploymentStatus
+from tests.replay.record import keep
+from tests.workflows.conftest import DYNAMIC_CONFIG
+from tests.workflows.deployers import another, decided, endpoint, first, world_of
+from tests.workflows.stories import Story, run_story
+
+
+async def shifted(story: Story) -> None:
+    """A second version took over, a third was not fit; then back, and retired."""
+    handle = await first(story)
+    await decided(handle, 1)
+    await another(story, handle, 2)
+    await decided(handle, 2)
+    story.world.unfit.add(f"{story.name}-v3-r0")
+    await another(story, handle, 3)
+    await decided(handle, 3)
+    await handle.execute_update("rollback", result_type=DeploymentStatus)
+    await handle.execute_update("set_tokens", ["bb"], result_type=DeploymentStatus)
+    await handle.execute_update("retire", result_type=DeploymentStatus)
+    await handle.result()
+    await keep(story.client, "shifted", handle.id)
+
+
+async def not_fit(story: Story) -> None:
+    """The first version could not serve."""
+    world_of(story, 1).serves = False
+    handle = await first(story)
+    await handle.result()
+    await keep(story.client, "not_fit", handle.id)
+    await keep(story.client, "not_fit", names.endpoint_id(f"{story.name}-v1"))
+
+
+async def cancelled_in_the_middle(story: Story) -> None:
+    """Cancelled while a second version was asked."""
+    handle = await first(story)
+    await decided(handle, 1)
+    story.world.moments.hold("smoke_test 2 begins")
+    await another(story, handle, 2)
+    await story.moment("smoke_test 2 begins")
+    await handle.cancel()
+    story.world.moments.go_on()
+    try:
+        await handle.result()
+    except WorkflowFailureError:
+        await keep(story.client, "cancelled_deploying", handle.id)
+    await keep(story.client, "cancelled_deploying", endpoint(story, 1).id)
+
+
+async def record(client: Client) -> None:
+    for tell in (shifted, not_fit, cancelled_in_the_middle):
+        async with run_story(client, grace=timedelta(milliseconds=200)) as story, asyncio.timeout(120):
+            await tell(story)
+
+
+async def main() -> None:
+    flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        search_attributes=list(names.SEARCH_ATTRIBUTES),
+        dev_server_extra_args=flags,
+    ) as environment:
+        await record(environment.client)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
