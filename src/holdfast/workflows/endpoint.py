@@ -252,17 +252,16 @@ class EndpointWorkflow:
             load = max(now - (replica.started_at or now) - ready.first_byte, timedelta())
             phases = replicas.phases_of_wake(replica, word.phases, load=load, first_byte=ready.first_byte)
             self._sleepiness.woke(now - replica.asked_at)
-            await steps.record_wake(
-                Wake(
-                    endpoint=self._spec.name,
-                    replica=replica.name,
-                    epoch=greeted.lease.epoch,
-                    woken_from=replica.woken_from,
-                    asked_at=replica.asked_at,
-                    ready_at=now,
-                    phases=phases,
-                )
+            wake = Wake(
+                endpoint=self._spec.name,
+                replica=replica.name,
+                epoch=greeted.lease.epoch,
+                woken_from=replica.woken_from,
+                asked_at=replica.asked_at,
+                ready_at=now,
+                phases=phases,
             )
+            await to_its_end(steps.record_wake(wake))
 
     async def _cannot_serve(self, replica: Replica, why: str) -> None:
         """Nothing is paid for what does not serve: it goes, and is tried again later if somebody still calls."""
@@ -310,6 +309,7 @@ class EndpointWorkflow:
             await replicas.end(each)
         self._show(f"ending: {reason}")
         await steps.until_ended(tuple(names.workload_id(each.name) for each in known))
+        await asyncio.gather(*self._greetings.values(), return_exceptions=True)  # one may be writing down a wake
         self._replicas = {}
         await steps.close_endpoint(self._spec.name)
         self._face.show(EndpointPhase.STOPPED, reason, (), 0)
