@@ -8,6 +8,7 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.deployments import (
     DeploymentInput,
+    DeploymentPhase,
     DeploymentStatus,
     Release,
     ReleaseOrder,
@@ -64,8 +65,10 @@ async def told(handle: Handle) -> DeploymentStatus:
 async def decided(handle: Handle, number: int) -> DeploymentStatus:
     """Wait until it is clear what becomes of a release."""
     async with asyncio.timeout(PATIENCE):
-        while (release := (found := await told(handle)).release(number)) is None or (
-            release.state is ReleaseState.UNDER_WAY
+        while (
+            (release := (found := await told(handle)).release(number)) is None
+            or release.state is ReleaseState.UNDER_WAY
+            or found.phase is DeploymentPhase.TESTING  # what follows from it has not been said yet
         ):
             await asyncio.sleep(0.05)
     return found

@@ -280,7 +280,7 @@ class EndpointWorkflow:
         if word is not None:
             wake = replicas.wake_of(replica, self._spec.name, word.phases, ready, now)
             self._sleepiness.woke(wake.ready_at - wake.asked_at)
-            await steps.record_wake(wake)
+            await to_its_end(steps.record_wake(wake))
 
     async def _asked_until_it_serves(self, greeted: Replica) -> ServiceReady | None:
         """None: it cannot, or it is another process that has to by now.
@@ -349,6 +349,7 @@ class EndpointWorkflow:
             await replicas.end(each)
         self._show(f"ending: {reason}")
         await steps.until_ended(tuple(names.workload_id(each.name) for each in known))
+        await asyncio.gather(*self._greetings.values(), return_exceptions=True)  # one may be writing down a wake
         self._replicas = {}
         await steps.close_endpoint(self._spec.name)
         self._face.show(EndpointPhase.STOPPED, reason, (), 0)

@@ -83,7 +83,8 @@ async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | Non
 def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:
     """What is known of a replica after a word of its own."""
     gone = word.phase.is_final
-    ended_by_us = replica.failures > 0 and not replica.wanted
+    ended_by_itself = word.phase in (Phase.FAILED, Phase.FINISHED)
+    ended_by_us = replica.failures > 0 and not replica.wanted and not ended_by_itself
     known = replace(
         replica,
         phase=None if gone else word.phase,
