@@ -228,7 +228,9 @@ class EndpointWorkflow:
         to_sleep = [each for name in list(self._replicas) if (each := self._now_off(name))]
         self._show()
         for each in to_wake:
-            if not await replicas.order_awake(each, self._spec, self._workdir):
+            if await replicas.order_awake(each, self._spec, self._workdir):
+                self._replicas[each.name] = replicas.begun(self._replicas[each.name])
+            else:
                 self._replicas[each.name] = replicas.not_ours(each, workflow.now())
                 self._news = True  # for whoever waits
         for each in to_sleep:
@@ -340,10 +342,13 @@ class EndpointWorkflow:
         await _until(lambda: self._news, None if left is None else left + _SOON)
 
     async def _end(self, reason: str) -> None:
-        """Every replica is ended, and said so itself; then there is nothing that could be billed."""
+        """Every replica is ended, and said so itself; then there is nothing that could be billed.
+
+        One that is not known to be ours is not touched: should it be, the sweep finds that its endpoint is over.
+        """
         for greeting in self._greetings.values():
             greeting.cancel()
-        known = [each for each in self._replicas.values() if each.phase is not None or each.wanted]
+        known = [each for each in self._replicas.values() if each.phase is not None]
         self._replicas = {each.name: replace(each, wanted=False, ready_at=None) for each in known}
         for each in known:
             await replicas.end(each)

@@ -113,6 +113,11 @@ def failed(replica: Replica, now: datetime) -> Replica:
     return replace(replica, failures=replica.failures + 1, not_before=now + wait)
 
 
+def begun(replica: Replica) -> Replica:
+    """It is ours, whether it has said anything of itself yet or not."""
+    return replica if replica.phase is not None else replace(replica, phase=Phase.PLACING)
+
+
 def not_ours(replica: Replica, now: datetime) -> Replica:
     """Its name is another workload's, or that of its own last run, which is not quite over. It is not touched."""
     reason = f"a workload named {replica.name} runs already, which is not this endpoint's; stop it"
