@@ -54,14 +54,15 @@ async def begin(story: Story, **changes: Any) -> Handle:
 async def call(handle: Handle, *, gateway: str = "g1", **request: Any) -> Pass:
     """Ask until there is a replica, as a gateway does."""
     request = {"waiting": 1, **request}
+    await handle.signal("called", WakeRequest(gateway=gateway, **request))
 
     async def ask() -> Pass:
-        given: Pass = await handle.execute_update("wake", WakeRequest(gateway=gateway, **request), result_type=Pass)
+        given: Pass = await handle.query("pass_now", result_type=Pass)
         return given
 
     async with asyncio.timeout(PATIENCE):
         while not (given := await insisting(ask)).routes:
-            pass
+            await asyncio.sleep(0.05)
     return given
 
 

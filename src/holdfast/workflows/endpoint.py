@@ -98,13 +98,33 @@ class EndpointWorkflow:
     @workflow.update
     async def wake(self, request: WakeRequest) -> Pass:
         """A gateway has requests, or keeps its pass. Answers as soon as a replica can serve, or after a while."""
-        news = self._callers.asked(request, workflow.now(), pass_for=self._spec.door.pass_for)
-        tired = workflow.info().is_continue_as_new_suggested()
-        self._news = news or tired or bool(request.broken) or self._news
-        self._doubt(request.broken)
+        self._heard(request)
         if not self._routes():
             patience = min(request.answer_within or ANSWER_WITHIN, ANSWER_WITHIN)
             await _until(lambda: bool(self._routes()) or self._over, patience)
+        return self.pass_now()
+
+    @wake.validator
+    def _may_be_woken(self, request: WakeRequest) -> None:
+        """One that is kept for a rollback serves whoever still comes, and once it sleeps nobody wakes it."""
+        if self._is_not_woken():
+            told = f"{self._spec.name} is kept for a rollback of {self._deployment}, and is not woken"
+            raise ApplicationError(told, type=ErrorType.INVALID_STATE)
+
+    @workflow.signal
+    def called(self, request: WakeRequest) -> None:
+        """As `wake`, for gateways, who then ask the query `pass_now` until there are routes.
+
+        They call while replicas say how they are. A worker that has nothing of us in its memory plays an update and a
+        signal that come together in one order, and every worker after it in another, which it takes for a changed
+        program: temporalio/sdk-python, issue 1591. Two signals have one order.
+        """
+        if not self._is_not_woken():
+            self._heard(request)
+
+    @workflow.query
+    def pass_now(self) -> Pass:
+        """What a gateway that has called may do."""
         routes = self._routes()
         return Pass(
             phase=self._face.phase,
@@ -113,14 +133,6 @@ class EndpointWorkflow:
             room=len(routes) * self._spec.scale.in_flight,
             valid_for=self._spec.door.pass_for,
         )
-
-    @wake.validator
-    def _may_be_woken(self, request: WakeRequest) -> None:
-        """One that is kept for a rollback serves whoever still comes, and once it sleeps nobody wakes it."""
-        late = self._woken_until is None or workflow.now() >= self._woken_until
-        if self._resting and late and not self._routes():
-            told = f"{self._spec.name} is kept for a rollback of {self._deployment}, and is not woken"
-            raise ApplicationError(told, type=ErrorType.INVALID_STATE)
 
     @workflow.update
     def scale(self, request: ScaleRequest) -> EndpointStatus:
@@ -212,6 +224,16 @@ class EndpointWorkflow:
             wakes=self._wakes,
             tokens=len(self._tokens),
         )
+
+    def _heard(self, request: WakeRequest) -> None:
+        news = self._callers.asked(request, workflow.now(), pass_for=self._spec.door.pass_for)
+        tired = workflow.info().is_continue_as_new_suggested()
+        self._news = news or tired or bool(request.broken) or self._news
+        self._doubt(request.broken)
+
+    def _is_not_woken(self) -> bool:
+        late = self._woken_until is None or workflow.now() >= self._woken_until
+        return self._resting and late and not self._routes()
 
     # --- phases --------------------------------------------------------------------------------------------------
 

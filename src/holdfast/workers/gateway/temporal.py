@@ -1,10 +1,11 @@
-"""The doorkeeper over Temporal: an update, a signal, and one activity that reads the records."""
+"""The doorkeeper over Temporal: signals, a query, and one activity that reads the records."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,7 @@ from temporalio.client import (
     ActivityFailureError,
     Client,
     WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowQueryFailedError,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -21,12 +21,15 @@ from holdfast.client.calls import BRISK, PICKED_UP_WITHIN
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import names
 from holdfast.contracts.activities import list_endpoints
-from holdfast.contracts.endpoints import EndpointCard, IdleNotice, Pass, WakeRequest
+from holdfast.contracts.endpoints import EndpointCard, EndpointPhase, IdleNotice, Pass, WakeRequest
 from holdfast.workers.gateway.doorkeeper import Away
 
 WAKE_WITHIN = timedelta(seconds=60)
 """For one answer to `wake`. The workflow may keep the question while it wakes, but not for longer than this."""
 _BRIEFLY = timedelta(seconds=10)
+ANSWER_WITHIN = timedelta(seconds=20)
+"""While nobody is awake. Whoever waits is told why not, then."""
+_LOOK_EVERY = 0.1  # seconds; only while an endpoint wakes, and by one of the callers
 
 
 class TemporalDoorkeeper:
@@ -50,9 +53,16 @@ class TemporalDoorkeeper:
         return tuple(found)
 
     async def wake(self, endpoint: str, request: WakeRequest) -> Pass:
+        """By a signal, and a query until there are routes: `EndpointWorkflow.called` says why not by an update."""
+        until = monotonic() + min(request.answer_within or ANSWER_WITHIN, ANSWER_WITHIN).total_seconds()
         async with self._explained("wake"), asyncio.timeout(WAKE_WITHIN.total_seconds()):
-            answered: Pass = await self._handle(endpoint).execute_update("wake", request, result_type=Pass)
-        return answered
+            handle = self._handle(endpoint)
+            await handle.signal("called", request, rpc_timeout=_BRIEFLY)
+            while True:
+                given: Pass = await handle.query("pass_now", result_type=Pass, rpc_timeout=_BRIEFLY)
+                if given.routes or given.phase is EndpointPhase.STOPPED or monotonic() >= until:
+                    return given
+                await asyncio.sleep(_LOOK_EVERY)
 
     async def idle(self, endpoint: str, notice: IdleNotice) -> None:
         async with self._explained("idle"):
@@ -65,12 +75,10 @@ class TemporalDoorkeeper:
     async def _explained(self, doing: str) -> AsyncIterator[None]:
         try:
             yield
-        except (ActivityFailureError, WorkflowUpdateFailedError) as err:
+        except ActivityFailureError as err:
             raise Away(str(from_failure(err.cause, doing=doing, queue=names.CONTROL_QUEUE))) from err
-        except WorkflowUpdateRPCTimeoutOrCancelledError as err:
-            if isinstance(err.__cause__, asyncio.CancelledError):  # it was we who gave up
-                raise err.__cause__ from None
-            raise Away("no worker answered in time") from err
+        except WorkflowQueryFailedError as err:
+            raise Away(f"the endpoint cannot answer: {err}") from err
         except TimeoutError as err:
             raise Away("no worker answered in time") from err
         except RPCError as err:
