@@ -3,15 +3,19 @@
 matplotlib is imported when a picture is drawn: it takes longer to load than most commands take to run.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.cli.errors import UsageProblem
-from holdfast.contracts.endpoints import Wake, WakePhases
 from holdfast.contracts.incidents import Incident, Phases
+
+if TYPE_CHECKING:
+    from holdfast.contracts.endpoints import Wake, WakePhases
 
 SUFFIXES: Final = (".png", ".svg")
 MOST: Final = 60
@@ -28,7 +32,7 @@ _COLOURS: Final = {
     "start": "#cc79a7",
     "progress": "#999999",
 }
-_WAKING: Final = {
+WAKING: Final = {
     "place": "#e69f00",
     "boot": "#56b4e9",
     "connect": "#0072b2",
@@ -65,10 +69,10 @@ def draw(path: Path, incidents: Sequence[Incident], *, title: str, objective: ti
 def draw_wakes(path: Path, wakes: Sequence[Wake], *, title: str) -> None:
     """The same for the wakes of an endpoint. Raises OSError: the file cannot be written."""
     bars = [
-        _Bar(f"{each.asked_at:%d %b %H:%M:%S}  {each.woken_from.value}", _parts(each.phases, _WAKING), "")
+        _Bar(f"{each.asked_at:%d %b %H:%M:%S}  {each.woken_from.value}", _parts(each.phases, WAKING), "")
         for each in wakes[-MOST:]
     ]
-    _draw(path, bars, _WAKING, title=title, axis="seconds since somebody called", objective=None)
+    _draw(path, bars, WAKING, title=title, axis="seconds since somebody called", objective=None)
 
 
 @dataclass(frozen=True)
@@ -158,4 +162,3 @@ def _label(incident: Incident) -> str:
 
 
 assert _COLOURS.keys() == {each.name for each in fields(Phases)}
-assert _WAKING.keys() == {each.name for each in fields(WakePhases)}
