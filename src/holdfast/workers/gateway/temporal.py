@@ -18,6 +18,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.calls import BRISK, PICKED_UP_WITHIN
+from holdfast.client.messages import TAKEN_WITHIN
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import names
 from holdfast.contracts.activities import list_endpoints
@@ -59,7 +60,7 @@ class TemporalDoorkeeper:
             handle = self._handle(endpoint)
             await handle.signal("called", request, rpc_timeout=_BRIEFLY)
             while True:
-                given: Pass = await handle.query("pass_now", result_type=Pass, rpc_timeout=_BRIEFLY)
+                given: Pass = await handle.query("pass_now", result_type=Pass, rpc_timeout=TAKEN_WITHIN)
                 if given.routes or given.phase is EndpointPhase.STOPPED or monotonic() >= until:
                     return given
                 await asyncio.sleep(_LOOK_EVERY)
