@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import temporalio
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
@@ -42,7 +43,11 @@ from tests.workflows.stories import Story, run_story
 from tests.workflows.world import Machine, a_checkpoint, an_offer
 
 FOLDER = Path(__file__).parent / "histories"
-PLACES = (f"{Path(__file__).resolve().parents[2]}/", f"{Path(contextlib.__file__).parent}/")
+PLACES = (
+    f"{Path(temporalio.__file__).parents[1]}/",  # it need not lie in the checkout
+    f"{Path(__file__).resolve().parents[2]}/",
+    f"{Path(contextlib.__file__).parent}/",
+)
 """Stack traces name files; where this checkout and this Python lie is nobody's business."""
 Handle = WorkflowHandle[Any, Any]
 
