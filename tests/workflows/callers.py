@@ -52,7 +52,7 @@ async def begin(story: Story, **changes: Any) -> Handle:
 
 
 async def call(handle: Handle, *, gateway: str = "g1", **request: Any) -> Pass:
-    """Ask until there is a replica, as a gateway does."""
+    """Ask until there is a replica, or none will come, as a gateway does."""
     request = {"waiting": 1, **request}
     await handle.signal("called", WakeRequest(gateway=gateway, **request))
 
@@ -61,7 +61,7 @@ async def call(handle: Handle, *, gateway: str = "g1", **request: Any) -> Pass:
         return given
 
     async with asyncio.timeout(PATIENCE):
-        while not (given := await insisting(ask)).routes:
+        while not ((given := await insisting(ask)).routes or given.refused):
             await asyncio.sleep(0.05)
     return given
 

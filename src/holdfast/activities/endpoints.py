@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from time import monotonic
+from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -17,6 +19,8 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.records.store import Records
 
 _LOOK_EVERY = timedelta(seconds=1)
+_ASK_EVERY = timedelta(seconds=0.5)  # a query replays nothing while the workflow is in a worker's memory
+_CALL_AGAIN = timedelta(seconds=5)  # each call is an event of the endpoint's history
 
 
 class EndpointActivities:
@@ -103,23 +107,33 @@ class EndpointActivities:
 
 
 async def until_it_serves(client: Client, order: acts.WakeEndpointInput) -> Pass:
-    """Ask for a pass until a replica stands in it. One that failed to serve is an answer too: nobody tries it twice."""
+    """Call until a replica stands in the pass. One that failed to serve is an answer too: nobody tries it twice."""
     handle = client.get_workflow_handle(names.endpoint_id(order.endpoint))
     request = WakeRequest(gateway=order.caller, waiting=1)
     try:
         while True:
-            given: Pass = await handle.execute_update("wake", request, result_type=Pass)
-            if given.routes:
+            await handle.signal("called", request)
+            if (given := await _pass_of(handle)).routes:
                 return given
+            if given.refused:
+                raise _not_ready(given.reason)
             told: EndpointStatus = await handle.query("status", result_type=EndpointStatus)
             if failed := [each for each in told.replicas if each.failures]:
                 raise _not_ready(failed[0].reason)
-    except WorkflowUpdateFailedError as err:
-        raise _not_ready(str(err.cause)) from err
     except RPCError as err:
         if err.status is RPCStatusCode.NOT_FOUND:
             raise _not_ready("the endpoint has ended") from err
         raise
+
+
+async def _pass_of(handle: WorkflowHandle[Any, Any]) -> Pass:
+    """As soon as a replica stands in it, or after a while in which the caller keeps its place."""
+    until = monotonic() + _CALL_AGAIN.total_seconds()
+    while True:
+        given: Pass = await handle.query("pass_now", result_type=Pass)
+        if given.routes or given.refused or monotonic() >= until:
+            return given
+        await asyncio.sleep(_ASK_EVERY.total_seconds())
 
 
 def _not_ready(why: str) -> ApplicationError:

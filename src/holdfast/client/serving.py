@@ -5,9 +5,12 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
@@ -54,6 +57,8 @@ from holdfast.settings import Settings
 
 Answer = TypeVar("Answer")
 
+_ASK_EVERY = timedelta(seconds=0.25)
+_CALL_AGAIN = timedelta(seconds=20)  # each call is an event of the endpoint's history
 _RUNNING = f"WorkflowType = '{names.ENDPOINT}' AND ExecutionStatus = 'Running'"
 _TOKEN = "hfe_"  # noqa: S105 - how all of them begin, so that scanners for leaked secrets know them
 
@@ -117,9 +122,11 @@ class Endpoints:
 
     async def status(self, name: str) -> EndpointStatus:
         """What an endpoint does, also after its end while the server remembers it. Raises `UnknownEndpoint`."""
-        handle = self._handle(name)
+        return await self._ask(name, "status", EndpointStatus)
+
+    async def _ask(self, name: str, question: str, answer: type[Answer]) -> Answer:
         try:
-            told: EndpointStatus = await handle.query("status", result_type=EndpointStatus, rpc_timeout=TAKEN_WITHIN)
+            told: Answer = await self._handle(name).query(question, result_type=answer, rpc_timeout=TAKEN_WITHIN)
         except WorkflowQueryFailedError as err:
             raise OperationFailed(f"the endpoint {name!r} cannot answer: {err}") from err
         except RPCError as err:
@@ -133,12 +140,35 @@ class Endpoints:
             UnknownEndpoint, InvalidState, NoWorker.
         """
         caller = f"client-{secrets.token_hex(4)}"
-        request = WakeRequest(gateway=caller, waiting=1)
-        while not (given := await self._order(name, "wake", Pass, request)).routes:
+        try:
+            given = await self._served(name, WakeRequest(gateway=caller, waiting=1))
+        finally:  # also when whoever asked gives up: nobody waits for it any more
+            notice = IdleNotice(gateway=caller, quiet_for=timedelta())
+            with suppress(RPCError):  # it has ended, or the server is away: then the pass runs out by itself
+                await self._handle(name).signal("idle", notice, rpc_timeout=TAKEN_WITHIN)
+        return replace(given, valid_for=timedelta())
+
+    async def _served(self, name: str, request: WakeRequest) -> Pass:
+        """Call as gateways do, until a replica can serve."""
+        call_again = -inf
+        while True:
+            if monotonic() >= call_again:  # so that the call does not run out while we wait
+                await self._signal(name, "called", request)
+                call_again = monotonic() + _CALL_AGAIN.total_seconds()
+            given = await self._ask(name, "pass_now", Pass)
+            if given.routes:
+                return given
+            if given.refused:
+                raise InvalidState(given.reason, remedy=f"`holdfast endpoint show {name}` shows how it is")
             if given.phase is EndpointPhase.STOPPED:
                 raise InvalidState(f"the endpoint {name!r} has ended")
-        await self._handle(name).signal("idle", IdleNotice(gateway=caller, quiet_for=timedelta()))
-        return replace(given, valid_for=timedelta())
+            await asyncio.sleep(_ASK_EVERY.total_seconds())
+
+    async def _signal(self, name: str, signal: str, word: object) -> None:
+        try:
+            await self._handle(name).signal(signal, word, rpc_timeout=TAKEN_WITHIN)
+        except RPCError as err:
+            raise await self._explained(name, err) from err
 
     async def sleep(self, name: str) -> EndpointStatus:
         """Do not wait for the idle time: sleep as soon as nobody calls."""

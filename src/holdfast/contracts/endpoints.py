@@ -156,7 +156,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class WakeRequest:
-    """Update `wake`: a gateway has requests, or keeps its pass."""
+    """Signal `called`, and update `wake`: a gateway has requests, or keeps its pass."""
 
     gateway: str  # which one; the same for all its life
     in_flight: Mapping[str, int] = field(default_factory=dict)  # requests at each replica
@@ -167,11 +167,13 @@ class WakeRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """The answer of update `wake`: for so long, from when it was asked for, requests may go to these replicas."""
+    """The answer of query `pass_now`, and of update `wake`: for so long, from when it was asked for, requests may go to
+    these replicas."""
 
     phase: EndpointPhase
     reason: str = ""
     routes: tuple[Route, ...] = ()  # empty: none is awake yet; ask again
+    refused: bool = False  # it is not woken, whoever calls: do not ask again
     room: int | None = None  # requests that these replicas answer at a time: whoever has more of them asks at once
     valid_for: timedelta = timedelta(minutes=5)
 

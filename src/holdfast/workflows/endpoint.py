@@ -108,8 +108,7 @@ class EndpointWorkflow:
     def _may_be_woken(self, request: WakeRequest) -> None:
         """One that is kept for a rollback serves whoever still comes, and once it sleeps nobody wakes it."""
         if self._is_not_woken():
-            told = f"{self._spec.name} is kept for a rollback of {self._deployment}, and is not woken"
-            raise ApplicationError(told, type=ErrorType.INVALID_STATE)
+            raise ApplicationError(self._why_not_woken(), type=ErrorType.INVALID_STATE)
 
     @workflow.signal
     def called(self, request: WakeRequest) -> None:
@@ -125,11 +124,12 @@ class EndpointWorkflow:
     @workflow.query
     def pass_now(self) -> Pass:
         """What a gateway that has called may do."""
-        routes = self._routes()
+        routes, refused = self._routes(), self._is_not_woken()
         return Pass(
             phase=self._face.phase,
-            reason=self._face.reason,
+            reason=self._why_not_woken() if refused else self._face.reason,
             routes=routes,
+            refused=refused,
             room=len(routes) * self._spec.scale.in_flight,
             valid_for=self._spec.door.pass_for,
         )
@@ -234,6 +234,9 @@ class EndpointWorkflow:
     def _is_not_woken(self) -> bool:
         late = self._woken_until is None or workflow.now() >= self._woken_until
         return self._resting and late and not self._routes()
+
+    def _why_not_woken(self) -> str:
+        return f"{self._spec.name} is kept for a rollback of {self._deployment}, and is not woken"
 
     # --- phases --------------------------------------------------------------------------------------------------
 

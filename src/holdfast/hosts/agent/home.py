@@ -18,6 +18,7 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 from typing import Any, Dict, Optional
 
 from .failures import DISK_FULL
@@ -60,7 +61,7 @@ class Home:
         self._keep_reserve()
 
     def _replace(self, name: str, data: bytes) -> None:
-        fresh = f".{name}.{os.getpid()}"
+        fresh = f".{name}.{os.getpid()}.{threading.get_ident()}"  # two threads may keep the same file at once
         try:
             with open(os.open(self.file(fresh), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(data)

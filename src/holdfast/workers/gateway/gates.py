@@ -145,8 +145,12 @@ class Gate:
     def _raise_what_is_hopeless(self) -> None:
         if self._failing_since is not None and monotonic() - self._failing_since >= self._timing.grace:
             raise unavailable("control_unreachable", f"{self.name} cannot be woken: {self._trouble}")
-        if self._failing_since is None and self._pass is not None and self._pass.phase is EndpointPhase.STOPPED:
+        if self._failing_since is not None or self._pass is None:
+            return
+        if self._pass.phase is EndpointPhase.STOPPED:
             raise unavailable("endpoint_stopped", f"{self.name} is stopped: {self._told()}")
+        if self._pass.refused:
+            raise unavailable("not_woken", self._told())
 
     def _told(self) -> str:
         """Why there is no replica, in the workflow's words."""

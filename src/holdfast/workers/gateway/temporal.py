@@ -61,7 +61,7 @@ class TemporalDoorkeeper:
             await handle.signal("called", request, rpc_timeout=_BRIEFLY)
             while True:
                 given: Pass = await handle.query("pass_now", result_type=Pass, rpc_timeout=TAKEN_WITHIN)
-                if given.routes or given.phase is EndpointPhase.STOPPED or monotonic() >= until:
+                if given.routes or given.refused or given.phase is EndpointPhase.STOPPED or monotonic() >= until:
                     return given
                 await asyncio.sleep(_LOOK_EVERY)
 

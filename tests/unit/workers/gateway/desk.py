@@ -80,6 +80,7 @@ class Desk:
     valid_for: timedelta = timedelta(minutes=5)
     away: str = ""  # why nobody answers
     reason: str = ""
+    refused: bool = False
     phase: EndpointPhase = EndpointPhase.READY
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[WakeRequest] = field(default_factory=list)
@@ -102,7 +103,14 @@ class Desk:
         if self.away:
             raise Away(self.away)
         routes = tuple(each for each in self.routes if each.lease.label not in request.broken)
-        given = Pass(phase=self.phase, reason=self.reason, routes=routes, room=self.room, valid_for=self.valid_for)
+        given = Pass(
+            phase=self.phase,
+            reason=self.reason,
+            routes=routes,
+            refused=self.refused,
+            room=self.room,
+            valid_for=self.valid_for,
+        )
         self.passes[request.gateway] = given
         return given
 

@@ -132,6 +132,15 @@ async def test_a_stopped_endpoint_holds_nobody(desk: Desk) -> None:
         assert "its budget is spent" in answer.text
 
 
+async def test_one_that_is_not_woken_holds_nobody(desk: Desk) -> None:
+    desk.routes, desk.phase, desk.refused, desk.reason = (), EndpointPhase.PAUSED, True, "kept for a rollback of chat"
+    async with run_gateway(desk) as gateway:
+        answer = await gateway.http.get("/chat/")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "not_woken"
+        assert "kept for a rollback of chat" in answer.text
+
+
 async def test_no_more_wait_than_the_queue_has_room_for(desk: Desk) -> None:
     desk.set_door(queue=3)
     desk.awake.clear()
