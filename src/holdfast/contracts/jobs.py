@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import SECRET_PATTERN, VariableName, WorkloadSpec
-from holdfast.contracts.workload import Phase, Upshot
+from holdfast.contracts.workload import Upshot
 from holdfast.contracts.written import DAY, MONTH, Duration, Line, Strict, Text, Word
 
 JOB_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,42}[a-z0-9])?$"
@@ -29,6 +29,7 @@ MOST_OF_AN_ARRAY = 10_000
 PRIORITIES = 5
 AT_ONCE = 16
 """Jobs of one tenant that run at a time, where nobody said otherwise."""
+MOST_AT_ONCE = 1000
 
 
 def _in_workspace(path: str) -> str:
@@ -175,6 +176,7 @@ class JobPhase(StrEnum):
     STARTING = "starting"  # a machine is searched, rented, settled in
     RUNNING = "running"
     MOVING = "moving"  # its machine was lost, or is left for another
+    PAUSED = "paused"  # its workload, by somebody
     RETRYING = "retrying"  # after an error in the code, before the next attempt
     STOPPING = "stopping"  # what was done is being saved
     SUCCEEDED = "succeeded"
@@ -196,6 +198,7 @@ class JobCause(StrEnum):
     INPUT = "input"  # an input is missing, or is not what the spec pins
     OUTPUT = "output"  # the command ended well, and an output that the spec names is not there
     NO_MACHINE = "no_machine"  # nothing for rent fits the spec
+    LOST = "lost"  # machine after machine was, and the policy had no way to another
     BUDGET = "budget"
     LATE = "late"  # its deadline passed, or stop_after
     ASKED = "asked"  # somebody cancelled it
@@ -213,6 +216,7 @@ class StagedInput:
     manifest: str  # key in the store
     files: int
     bytes_total: int
+    single: bool = False  # one file, which stands at `at` itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,11 +270,13 @@ class JobState:
     zero: CheckpointRef | None = None  # files and inputs together, with which an attempt begins
     admitted: bool = False  # by the queue
     attempts: tuple[JobAttempt, ...] = ()  # newest last
-    workload_phase: Phase | None = None  # of the attempt that is under way
+    opened: bool = False  # the attempt that is under way has said a word
     lease: Lease | None = None
-    stopping: JobCause | None = None  # why the attempt is being stopped
+    stopping: JobCause | None = None  # why the job is being stopped
     why_stopping: str = ""
+    saves: bool = True  # before that
     again_at: datetime | None = None  # the next attempt
+    lines: tuple[str, ...] = ()  # of its page in the Web UI
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -406,7 +412,8 @@ class QueueStatus:
     tenant: str
     at_once: int
     running: tuple[str, ...]
-    waiting: tuple[Waiting, ...]  # in the order in which they would go if nothing changed
+    waiting: tuple[Waiting, ...]  # in the order in which they would go if nothing changed; the first of many
+    waits: int  # how many do
     done: int
 
 

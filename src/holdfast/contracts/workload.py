@@ -40,6 +40,7 @@ class Upshot(StrEnum):
     CODE = "code"  # the command ended with an error
     SETUP = "setup"  # the setup command did
     NO_MACHINE = "no_machine"  # nothing for rent fits the spec
+    LOST = "lost"  # its machine was, and the policy has no way to another
     NOT_SAVED = "not_saved"  # the command ended, and what it left could not be saved
     BUDGET = "budget"
     ASKED = "asked"  # to stop
@@ -205,6 +206,7 @@ class StopRequest:
 
     reason: str = "requested"
     save: bool = True
+    for_budget: bool = False  # a budget is used up: Holdfast's own
 
 
 @dataclass(frozen=True, kw_only=True)
