@@ -88,6 +88,7 @@ async def crew(shop: Shop) -> list[Worker]:
             ],
             workflows=WORKFLOWS,
             workflow_runner=SANDBOX,
+            max_cached_workflows=shop.settings.control.cached_workflows,
             activity_executor=shop.stack.enter_context(ThreadPoolExecutor(_THREADS, "records")),
             max_concurrent_activities=_THREADS,
         )
