@@ -34,6 +34,12 @@ def job(tmp_path: Path, name: str) -> Path:
     return path
 
 
+def needs(job: Path, source: str) -> None:
+    """The job has this input, and no other."""
+    text = job.read_text().partition("inputs:")[0]
+    job.write_text(f"{text}inputs:\n  - {{source: '{source}', at: x}}\n")
+
+
 async def begun(server: Client, name: str) -> WorkflowHandle[Any, Any]:
     spec = JobSpec.model_validate({"name": name, "command": "true", "price": {"max_hourly": "1"}})
     return await server.start_workflow(
@@ -147,10 +153,10 @@ async def test_a_spec_with_mistakes_names_them(online: Run, tmp_path: Path, name
 
 
 async def test_an_input_that_is_not_there_is_told_at_once(online: Run, job: Path) -> None:
-    job.write_text(job.read_text() + "inputs:\n  - {source: 'https://example.org/none.txt', at: x}\n")
+    needs(job, "https://example.org/none.txt")
     refused = await online("job", "submit", str(job))
     assert refused.code == 27 and "is not there" in refused.err
-    job.write_text(job.read_text().replace("https://example.org/none.txt", "no/such/file"))
+    needs(job, "no/such/file")
     missing = await online("job", "submit", str(job))
     assert missing.code == 27 and "no/such/file" in missing.err
 
