@@ -60,6 +60,7 @@ async def test_an_error_in_the_code_ends_after_as_many_tries_as_are_allowed_and_
     assert on_record[job.name] == ended
 
 
+@pytest.mark.long
 async def test_a_machine_that_is_lost_while_its_outputs_are_saved_costs_none_of_them(submit: Submit) -> None:
     job = submit(
         "upload", command=f"mkdir -p out; echo done > out/count; {BALLAST}; sleep 2", checkpoint={"every": "1h"}
@@ -141,6 +142,7 @@ async def test_a_job_that_is_cancelled_is_saved_and_its_machine_let_go(submit: S
     assert int((await job.fetched() / "count").read_text()) >= 5
 
 
+@pytest.mark.long
 async def test_workers_that_are_killed_cost_a_job_nothing(submit: Submit) -> None:
     job = submit("workers", steps=40)
     await job.begins()

@@ -50,8 +50,12 @@ async def running(handle: Handle, *, attempt: int = 1) -> JobStatus:
 
 
 async def place_is_free(story: Story) -> None:
-    """The queue knows nothing of the job any more."""
+    """The queue, if there ever was one, knows nothing of the job any more."""
     handle = story.client.get_workflow_handle(names.job_queue_id(story.name))
+    try:
+        await handle.describe()
+    except RPCError:
+        return
     async with asyncio.timeout(PATIENCE):
         while (found := await queue_status(handle)).running or found.waiting:
             await asyncio.sleep(0.05)
@@ -117,6 +121,7 @@ async def test_after_an_error_it_goes_on_from_what_was_saved_last(story: Story):
     assert ended.spent == 2 * story.world.cost_of_each
 
 
+@pytest.mark.long
 async def test_after_an_error_it_may_begin_anew(story: Story):
     anew = RetriesSpec(errors=1, wait=timedelta(), start_from=StartFrom.BEGINNING)
     handle = await submit(story, retries=anew)
@@ -152,6 +157,7 @@ async def test_an_input_that_is_refused_is_told_before_anything_is_rented(story:
     assert story.world.calls["search"] == 0
 
 
+@pytest.mark.long
 async def test_an_output_that_is_not_there_is_a_failure(story: Story):
     story.world.lacking = ("model",)
     handle = await submit(story, outputs=("model",))
@@ -162,12 +168,14 @@ async def test_an_output_that_is_not_there_is_a_failure(story: Story):
     assert ended.reason.endswith("there is no model")
 
 
+@pytest.mark.long
 async def test_a_market_that_has_nothing_is_told(story: Story):
     story.world.offers = []
     ended = await over(await submit(story))
     assert (ended.phase, ended.cause) == (JobPhase.FAILED, JobCause.NO_MACHINE)
 
 
+@pytest.mark.long
 async def test_a_setup_that_fails_is_told(story: Story):
     story.world.setup_fails = True
     ended = await over(await submit(story))
@@ -187,6 +195,7 @@ async def test_a_budget_that_is_used_up_ends_it_with_its_state_saved(story: Stor
     assert story.world.alive == []
 
 
+@pytest.mark.long
 async def test_another_budget_reaches_the_attempt_that_is_under_way(story: Story):
     handle = await submit(story, budget=Decimal(5), retries=AT_ONCE)
     await running(handle)
@@ -210,6 +219,7 @@ async def test_a_job_that_is_late_is_saved_and_stopped(story: Story):
     assert story.world.heads[-1].reason is SaveReason.STOP
 
 
+@pytest.mark.long
 async def test_a_job_that_is_late_in_the_queue_never_runs(story: Story):
     await the_queue(story, at_once=1)
     first = await submit(story, name=f"{story.name}-x")
@@ -224,10 +234,10 @@ async def test_a_job_that_is_late_in_the_queue_never_runs(story: Story):
     ("moment", "phase"),
     [
         ("stage_input 1 begins", JobPhase.PREPARING),
-        ("lay_out 1 is done", JobPhase.PREPARING),
-        ("search_offers 1 begins", JobPhase.STARTING),
+        pytest.param("lay_out 1 is done", JobPhase.PREPARING, marks=pytest.mark.long),
+        pytest.param("search_offers 1 begins", JobPhase.STARTING, marks=pytest.mark.long),
         ("launch 1 is done", JobPhase.STARTING),
-        ("resume_work 1 begins", JobPhase.STARTING),
+        pytest.param("resume_work 1 begins", JobPhase.STARTING, marks=pytest.mark.long),
     ],
 )
 async def test_cancelled_before_it_runs_nothing_is_left(story: Story, moment: str, phase: JobPhase):
@@ -244,6 +254,7 @@ async def test_cancelled_before_it_runs_nothing_is_left(story: Story, moment: st
     await place_is_free(story)
 
 
+@pytest.mark.long
 async def test_cancelled_in_the_queue_it_leaves_it(story: Story):
     await the_queue(story, at_once=1)
     first = await submit(story, name=f"{story.name}-x")
@@ -269,6 +280,7 @@ async def test_cancelled_while_it_runs_it_is_saved_first(story: Story):
     assert story.world.alive == []
 
 
+@pytest.mark.long
 async def test_cancelled_without_a_save_it_does_not_wait_for_one(story: Story):
     story.world.saves_hang = True
     handle = await submit(story)
@@ -281,6 +293,7 @@ async def test_cancelled_without_a_save_it_does_not_wait_for_one(story: Story):
     assert story.world.alive == []
 
 
+@pytest.mark.long
 async def test_cancelled_while_it_moves_nothing_is_left(story: Story):
     handle = await submit(story)
     await running(handle)
@@ -295,6 +308,7 @@ async def test_cancelled_while_it_moves_nothing_is_left(story: Story):
     assert story.world.alive == []
 
 
+@pytest.mark.long
 async def test_cancelled_between_two_attempts_there_is_no_next(story: Story):
     handle = await submit(story, retries=RetriesSpec(errors=1, wait=timedelta(hours=1)))
     await running(handle)
@@ -316,6 +330,7 @@ async def test_cancelled_by_the_servers_own_means_it_cleans_up_all_the_same(stor
     assert story.world.alive == []
 
 
+@pytest.mark.long
 async def test_work_that_finishes_while_it_is_cancelled_has_finished(story: Story):
     story.world.moments.hold("save_checkpoint 1 begins")
     handle = await submit(story)
@@ -337,6 +352,7 @@ async def test_a_workload_that_is_ended_by_force_ends_the_job(story: Story):
     assert "ended by force" in ended.reason
 
 
+@pytest.mark.long
 async def test_a_workload_that_somebody_stops_is_a_job_that_is_cancelled(story: Story):
     handle = await submit(story)
     await running(handle)
@@ -347,6 +363,7 @@ async def test_a_workload_that_somebody_stops_is_a_job_that_is_cancelled(story: 
     assert (ended.phase, ended.reason) == (JobPhase.CANCELLED, "no")
 
 
+@pytest.mark.long
 async def test_a_workload_that_is_not_ours_is_left_alone(story: Story):
     theirs = f"{story.name}-a1"
     other = await story.client.start_workflow(
@@ -361,6 +378,7 @@ async def test_a_workload_that_is_not_ours_is_left_alone(story: Story):
     assert (await story.status(other)).phase is Phase.RUNNING
 
 
+@pytest.mark.long
 async def test_a_job_goes_on_in_a_new_run_when_its_history_is_long(story: Story):
     handle = await submit(story)
     found = await running(handle)

@@ -72,6 +72,7 @@ async def test_no_more_run_than_may_and_the_higher_priority_goes_first(story: St
     await finished(story, "b", second)
 
 
+@pytest.mark.long
 async def test_more_may_run_from_now_on(story: Story):
     queue = await the_queue(story, at_once=1)
     first = await one(story, "a")
@@ -85,6 +86,7 @@ async def test_more_may_run_from_now_on(story: Story):
         await queue.execute_update("set_limit", 0, result_type=QueueStatus)
 
 
+@pytest.mark.long
 async def test_an_array_keeps_to_its_own_limit(story: Story):
     await the_queue(story, at_once=3)
     places = [ArrayPlace(array="s", index=number, size=2, at_once=1) for number in range(2)]
@@ -98,6 +100,7 @@ async def test_an_array_keeps_to_its_own_limit(story: Story):
     await ended((second, other))
 
 
+@pytest.mark.long
 async def test_a_queue_that_was_ended_by_force_is_started_again_by_whoever_asks(story: Story):
     queue = await the_queue(story, at_once=1)
     await queue.terminate("by hand")
@@ -105,6 +108,7 @@ async def test_a_queue_that_was_ended_by_force_is_started_again_by_whoever_asks(
     await finished(story, "a", handle)
 
 
+@pytest.mark.long
 async def test_the_queue_goes_on_in_a_new_run_and_forgets_nobody(story: Story):
     queue = await the_queue(story, at_once=1)
     first = await one(story, "a")
