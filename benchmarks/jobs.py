@@ -1,11 +1,11 @@
 """A thousand jobs of one tenant in its queue: how many a second, and is it fair?
 
     python benchmarks/jobs.py                           # a thousand jobs of three keys, 32 at a time
-    python benchmarks/jobs.py --jobs 300 --at-once 16 --json found.json
+    python benchmarks/jobs.py --jobs 300 --takes 0.1    # how many a second, where jobs take next to nothing
 
 The workflows of jobs and their queue are the real ones, on a real Temporal server, with the real records in SQLite. In
-the place of workloads there are stand-ins that rent nothing and take between one and three seconds: what is measured is
-the orchestrator, not machines. One worker process, as `holdfast up` starts it.
+the place of workloads there are stand-ins that rent nothing and take between half of `--takes` and half as much again:
+what is measured is the orchestrator, not machines. One worker process, as `holdfast up` starts it.
 
 1. Submit all jobs, a key after the other: whoever is served as they come would give the last key nothing for long.
 2. Wait until all have succeeded.
@@ -51,12 +51,14 @@ KEYS = ("red", "green", "blue")
 TENANT = "bench"
 AT_A_TIME = 50  # submissions under way together
 THREADS = 8
+WORKFLOW_TASKS = 8  # decided at a time: on two cores more of them only wait for each other
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
     jobs: int
     at_once: int
+    takes: float
     load: float
     submitted_per_second: float
     seconds: float  # from the first submission to the last end
@@ -71,15 +73,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--jobs", type=int, default=1000)
     options.add_argument("--at-once", type=int, default=32)
+    options.add_argument("--takes", type=float, default=8.0, help="seconds, in the mean")
     options.add_argument("--json", type=Path)
     chosen = options.parse_args()
-    found = asyncio.run(measured(chosen.jobs, chosen.at_once))
+    found = asyncio.run(measured(chosen.jobs, chosen.at_once, chosen.takes))
     tell(found)
     if chosen.json:
         chosen.json.write_text(json.dumps(asdict(found), indent=2) + "\n")
 
 
-async def measured(jobs: int, at_once: int) -> Found:
+async def measured(jobs: int, at_once: int, takes: float) -> Found:
     load = os.getloadavg()[0]
     binary = Path(sys.executable).parent / "temporal"
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +98,7 @@ async def measured(jobs: int, at_once: int) -> Found:
         ) as server:
             with ThreadPoolExecutor(THREADS) as threads:
                 async with worker(server.client, records, threads):
-                    return await run(server.client, jobs, at_once, load)
+                    return await run(server.client, jobs, at_once, takes, load)
 
 
 def worker(client: Client, records: Records, threads: ThreadPoolExecutor) -> Worker:
@@ -107,18 +110,20 @@ def worker(client: Client, records: Records, threads: ThreadPoolExecutor) -> Wor
         activities=JobRecords(records, client).all(),
         activity_executor=threads,
         max_concurrent_activities=THREADS,
-        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
     )
 
 
-async def run(client: Client, jobs: int, at_once: int, load: float) -> Found:
+async def run(client: Client, jobs: int, at_once: int, takes: float, load: float) -> Found:
     queue = await client.start_workflow(
         names.JOB_QUEUE, QueueInput(tenant=TENANT), id=names.job_queue_id(TENANT), task_queue=names.CONTROL_QUEUE
     )
     await queue.execute_update("set_limit", at_once, result_type=QueueStatus)
     numbers = random.Random(7)
-    orders = [(KEYS[number * len(KEYS) // jobs], number, numbers.uniform(1, 3)) for number in range(jobs)]
+    orders = [
+        (KEYS[number * len(KEYS) // jobs], number, numbers.uniform(takes / 2, takes * 1.5)) for number in range(jobs)
+    ]
     slots = asyncio.Semaphore(AT_A_TIME)
     began = time.monotonic()
     handles = await asyncio.gather(*(submitted(client, slots, *order) for order in orders))
@@ -127,7 +132,7 @@ async def run(client: Client, jobs: int, at_once: int, load: float) -> Found:
     ended = await asyncio.gather(*(each.result() for each in handles))
     took = time.monotonic() - began
     assert all(each.phase is JobPhase.SUCCEEDED for each in ended), Counter(each.phase for each in ended)
-    return judged(ended, at_once, load=load, submitting=submitting, took=took)
+    return judged(ended, at_once, takes=takes, load=load, submitting=submitting, took=took)
 
 
 async def submitted(
@@ -151,7 +156,7 @@ async def submitted(
         )
 
 
-def judged(ended: list[JobStatus], at_once: int, *, load: float, submitting: float, took: float) -> Found:
+def judged(ended: list[JobStatus], at_once: int, *, takes: float, load: float, submitting: float, took: float) -> Found:
     """While all keys had jobs waiting: from when all were submitted until the first key had none left."""
     all_there = max(each.submitted_at for each in ended)
     dry = min(max(_began(each) for each in ended if each.fairness_key == key) for key in KEYS)
@@ -163,6 +168,7 @@ def judged(ended: list[JobStatus], at_once: int, *, load: float, submitting: flo
     return Found(
         jobs=len(ended),
         at_once=at_once,
+        takes=takes,
         load=load,
         submitted_per_second=len(ended) / submitting,
         seconds=took,
@@ -187,7 +193,9 @@ def _overlap(began: datetime, ended: datetime, first: datetime, last: datetime) 
 
 
 def tell(found: Found) -> None:
-    print(f"{found.jobs} jobs, {found.at_once} at a time, load average {found.load:.1f} at the start")
+    print(
+        f"{found.jobs} jobs of {found.takes:g} s, {found.at_once} at a time, load average {found.load:.1f} at the start"
+    )
     print(f"submitted       {found.submitted_per_second:8.1f} a second")
     print(f"run             {found.jobs_per_second:8.1f} a second, {found.seconds:.0f} s in all")
     print(f"places in use   {found.busy:8.1%} while all keys waited")
