@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.client.errors import SourceRefused
+from holdfast.client.errors import HoldfastError, SourceRefused
 from holdfast.contracts.jobs import ArraySpec, JobCause, JobPhase
 from holdfast.contracts.workload import Upshot
 from tests.scenarios.conftest import Submit
@@ -165,7 +165,9 @@ async def test_twenty_jobs_of_an_array_share_four_machines(submit: Submit) -> No
     most = 0
     async with asyncio.timeout(600):
         while len(await _ended(job)) < len(started):
-            most = max(most, len([each for each in job.market.instances() if _of_array(each["label"], job)]))
+            # By workload: one that could not settle on its first machine has a second while that is being given back.
+            labels = [each["label"] for each in job.market.instances() if _of_array(each["label"], job)]
+            most = max(most, len({label.partition(".")[0] for label in labels}))
             await asyncio.sleep(0.2)
     for each in started:
         assert (await job.holdfast.jobs.wait(each.name)).phase is JobPhase.SUCCEEDED
@@ -176,7 +178,10 @@ async def test_twenty_jobs_of_an_array_share_four_machines(submit: Submit) -> No
 
 
 async def _ended(job: Job) -> list[str]:
-    found = await job.holdfast.jobs.all(ended=True, array=job.name)
+    try:
+        found = await job.holdfast.jobs.all(ended=True, array=job.name)
+    except HoldfastError:  # a busy computer: nobody knows, and we look again
+        return []
     return [each.name for each in found if each.phase.is_final]
 
 
