@@ -36,6 +36,7 @@ from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.deploying import Deployments
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
+from holdfast.client.jobs import Jobs
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
 from holdfast.client.models import ModelView
@@ -96,6 +97,11 @@ class Holdfast:
     def deployments(self) -> Deployments:
         """Names that lead to registered models."""
         return Deployments(self._client, self.endpoints)
+
+    @property
+    def jobs(self) -> Jobs:
+        """Work that runs to its end."""
+        return Jobs(self._client, self._settings)
 
     @property
     def temporal(self) -> Client:
