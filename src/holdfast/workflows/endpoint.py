@@ -43,6 +43,7 @@ from holdfast.policy.callers import Callers
 from holdfast.workflows import replicas, steps
 from holdfast.workflows.cancelling import heed_cancel, to_its_end
 from holdfast.workflows.endpoint_face import EndpointFace
+from holdfast.workflows.errands import Errands
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.sleepiness import Sleepiness
 
@@ -70,6 +71,7 @@ class EndpointWorkflow:
         self._sleepiness = Sleepiness(costs, past.needed if past else ())
         self._wakes = past.wakes if past else 0
         self._face = EndpointFace(order.spec.name, past)
+        self._errands = Errands()
         self._news = False
         self._over = False
         self._greetings: dict[str, asyncio.Task[None]] = {}
@@ -97,12 +99,8 @@ class EndpointWorkflow:
 
     @workflow.update
     async def wake(self, request: WakeRequest) -> Pass:
-        """A gateway has requests, or keeps its pass. Answers as soon as a replica can serve, or after a while."""
-        self._heard(request)
-        if not self._routes():
-            patience = min(request.answer_within or ANSWER_WITHIN, ANSWER_WITHIN)
-            await _until(lambda: bool(self._routes()) or self._over, patience)
-        return self.pass_now()
+        """Somebody has requests, or keeps a pass. Answers as soon as a replica can serve, or after a while."""
+        return await self._errands.do(self._wake, request)
 
     @wake.validator
     def _may_be_woken(self, request: WakeRequest) -> None:
@@ -112,12 +110,7 @@ class EndpointWorkflow:
 
     @workflow.signal
     def called(self, request: WakeRequest) -> None:
-        """As `wake`, for gateways, who then ask the query `pass_now` until there are routes.
-
-        They call while replicas say how they are. A worker that has nothing of us in its memory plays an update and a
-        signal that come together in one order, and every worker after it in another, which it takes for a changed
-        program: temporalio/sdk-python, issue 1591. Two signals have one order.
-        """
+        """As `wake`, for gateways, who then ask the query `pass_now` until there are routes."""
         if not self._is_not_woken():
             self._heard(request)
 
@@ -164,7 +157,7 @@ class EndpointWorkflow:
     async def set_tokens(self, token_hashes: tuple[str, ...]) -> EndpointStatus:
         """Who may call from now on: SHA-256 of each token, in hex."""
         self._tokens = tuple(token_hashes)
-        await steps.record_endpoint(self._spec, self._tokens, self._deployment)
+        await self._errands.do(steps.record_endpoint, self._spec, self._tokens, self._deployment)
         return self.status()
 
     @workflow.update
@@ -224,6 +217,13 @@ class EndpointWorkflow:
             wakes=self._wakes,
             tokens=len(self._tokens),
         )
+
+    async def _wake(self, request: WakeRequest) -> Pass:
+        self._heard(request)
+        if not self._routes():
+            patience = min(request.answer_within or ANSWER_WITHIN, ANSWER_WITHIN)
+            await _until(lambda: bool(self._routes()) or self._over, patience)
+        return self.pass_now()
 
     def _heard(self, request: WakeRequest) -> None:
         news = self._callers.asked(request, workflow.now(), pass_for=self._spec.door.pass_for)
