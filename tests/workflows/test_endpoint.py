@@ -353,6 +353,47 @@ async def test_a_long_life_goes_on_in_new_runs_and_forgets_nothing(long_story: S
     await handle.result()
 
 
+async def test_a_wake_is_on_record_although_the_endpoint_would_go_on_in_a_new_run_meanwhile(long_story: Story):
+    long_story.world.moments.hold("record_wake 1 begins")
+    handle = await begin(long_story)
+    first = (await handle.describe()).run_id
+    await call(handle)
+    await long_story.moment("record_wake 1 begins")
+    await _tire(handle)
+    assert (await handle.describe()).run_id == first
+    long_story.world.moments.go_on()
+    await _goes_on_in_a_new_run(handle, first)
+    assert [each.woken_from for each in long_story.world.wakes] == [WokenFrom.COLD]
+
+
+async def test_a_wake_that_began_in_an_earlier_run_is_on_record(long_story: Story):
+    long_story.world.moments.hold("await_service 1 begins")
+    handle = await begin(long_story)
+    first = (await handle.describe()).run_id
+    await handle.signal("called", WakeRequest(gateway="g1", waiting=1))
+    await long_story.moment("await_service 1 begins")
+    await _goes_on_in_a_new_run(handle, first)
+    long_story.world.moments.go_on()
+    await call(handle)
+    await woke(long_story, WokenFrom.COLD)
+    assert (await status(handle)).wakes == 1
+
+
+async def _goes_on_in_a_new_run(handle: Handle, run_id: str | None) -> None:
+    async with asyncio.timeout(120):
+        while (await handle.describe()).run_id == run_id:
+            await handle.signal("called", WakeRequest(gateway="g1", waiting=1))
+            await status(handle)  # it has heard that
+
+
+async def _tire(handle: Handle) -> None:
+    """Until it would like to continue as new."""
+    async with asyncio.timeout(120):
+        while (await handle.describe()).history_length < 80:
+            await handle.signal("called", WakeRequest(gateway="g1", waiting=1))
+            await status(handle)
+
+
 async def test_ended_by_force_its_replicas_are_found_and_one_of_the_same_name_takes_them_over(
     story: Story, records: Records
 ):
