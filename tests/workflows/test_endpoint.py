@@ -14,6 +14,8 @@ from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.stock import StockActivities
+from holdfast.client.errors import AlreadyRunning
+from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
     DoorSpec,
@@ -30,6 +32,7 @@ from holdfast.contracts.spec import PauseMode
 from holdfast.contracts.sweeping import Stock
 from holdfast.contracts.workload import Phase, WorkloadInput
 from holdfast.records.store import Records
+from holdfast.settings import load_settings
 from holdfast.telemetry.metrics import Metrics
 from tests.unit.records.makers import set_up
 from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status
@@ -283,6 +286,14 @@ async def test_a_workload_that_has_the_name_of_a_replica_is_told_of_and_never_to
     await handle.result()
     assert (await story.status(theirs)).phase is Phase.RUNNING
     assert story.world.alive == ["i1"]
+
+
+async def test_no_workload_gets_the_name_of_a_replica_that_is_or_may_come(story: Story, tmp_path: Path):
+    await begin(story)
+    holdfast = Holdfast(story.client, settings=load_settings(data_dir=tmp_path))
+    for number in (0, 7):
+        with pytest.raises(AlreadyRunning, match=f"replica of the endpoint '{story.name}'"):
+            await holdfast.run(story.spec(name=f"{story.name}-r{number}"))
 
 
 async def test_told_to_sleep_while_a_pass_is_still_held_it_does_not_wait_for_the_idle_time(story: Story):
