@@ -137,7 +137,7 @@ class Holdfast:
 
         Raises:
             SpecInvalid: its deadline can be met no more, or leaves it no choice.
-            AlreadyRunning: the name is taken by a running workload.
+            AlreadyRunning: the name is taken by a running workload, or is one of an endpoint's replicas.
             NoOffers: nothing fits; the message says what stands in the way, and shows what comes nearest.
             BudgetExceeded: a budget has not enough left for even the cheapest machine.
             SecretMissing: the host workers do not have a secret that the spec names.
@@ -484,12 +484,19 @@ class Holdfast:
         """
         return await models.view(self._client, name, version, context=context, sequences=sequences, gpus=gpus)
 
-    async def remove_model(self, name: str, *, version: int | None = None) -> tuple[ModelVersion, ...]:
+    async def remove_model(
+        self, name: str, *, version: int | None = None, force: bool = False
+    ) -> tuple[ModelVersion, ...]:
         """Take a version, or all, out of use; its bytes go with the garbage, a day or two later. Returns those removed.
+
+        With `force` also what a deployment serves: a release of it that must start anew after that finds no files.
 
         Raises:
             UnknownModel: there is none.
+            InvalidState: a deployment serves it, or keeps it for a rollback.
         """
+        if not force:
+            await self.deployments.refuse_use_of(name, version)
         return await models.remove(self._client, name, version)
 
     # --- money -----------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from holdfast.client.messages import TAKEN_WITHIN
 from holdfast.client.operations import Kind, Operations, refuse_running
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
+from holdfast.contracts.deployments import deployment_of
 from holdfast.contracts.endpoints import (
     ENDPOINT_PATTERN,
     EndpointInput,
@@ -88,13 +89,16 @@ class Endpoints:
         is in the answer, and nowhere else.
 
         Raises:
-            AlreadyRunning: there is an endpoint of this name, or a workload with the name of one of its replicas.
+            AlreadyRunning: there is an endpoint of this name, or a workload with the name of one of its replicas; or
+                the name is one of a deployment's releases.
             SpecInvalid: no provider that it may use can stop a machine and start it again, as `sleep.mode: stop` wants.
             NoOffers, BudgetExceeded, SecretMissing, NoProvider, CredentialsRefused, ProviderUnavailable,
             StoreUnavailable, NoWorker, TemporalUnavailable.
         """
         await refuse_running(self._client, names.endpoint_id(spec.name), self._all.taken(spec.name))
         await refuse_running(self._client, names.deployment_id(spec.name), _is_a_deployment(spec.name))
+        if deployment := deployment_of(spec.name):
+            await refuse_running(self._client, names.deployment_id(deployment), _is_a_release(spec.name, deployment))
         await asyncio.gather(*(self._refuse_workload(spec.name, n) for n in range(spec.scale.maximum)))
         checked = await self.that_can_be(spec)
         saved = await starting.save_workdir(checked.workload, workdir, self._settings) if workdir else None
@@ -220,6 +224,11 @@ def new_token() -> str:
 def hash_of(token: str) -> str:
     """As gateways compare it: SHA-256, in hex."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _is_a_release(name: str, deployment: str) -> AlreadyRunning:
+    told = f"{name!r} is what a release of the deployment {deployment!r} is called"
+    return AlreadyRunning(told, remedy="choose another name")
 
 
 def _is_a_deployment(name: str) -> AlreadyRunning:

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.hours import HoursSpec
+from holdfast.contracts.incidents import Phases
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import PauseMode, ServiceSpec, WorkloadSpec
 from holdfast.contracts.workload import Phase
@@ -308,6 +309,7 @@ class EndpointState:
     holders: tuple[Holder, ...] = ()
     last_call: datetime | None = None
     wakes: int = 0
+    phases: Mapping[str, Phases] = field(default_factory=dict)  # where the time of wakes went that are not over yet
     costs: Costs = Costs()
     needed: tuple[Needed, ...] = ()
     resting: bool = False  # kept for a rollback

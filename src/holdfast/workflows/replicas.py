@@ -137,14 +137,13 @@ def serves(replica: Replica, port: int, now: datetime) -> Replica:
     return known if replica.asked_at is None else replace(known, failures=0, not_before=None)
 
 
-def wake_of(replica: Replica, endpoint: str, phases: Phases | None, ready: acts.ServiceReady, now: datetime) -> Wake:
+def wake_of(replica: Replica, endpoint: str, before: Phases, ready: acts.ServiceReady, now: datetime) -> Wake:
     """Where its time went: until its process ran, the workload tells.
 
     Of one that lost its machine it began with the last sign of life, for nobody was answered since.
     """
     assert replica.asked_at is not None, "it was wanted"
     assert replica.lease is not None, "what serves has a machine"
-    before = phases or Phases()
     unnoticed = before.detect if replica.woken_from is WokenFrom.FAILOVER else timedelta()
     return Wake(
         endpoint=endpoint,
