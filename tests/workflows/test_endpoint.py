@@ -352,6 +352,20 @@ async def test_a_server_that_ends_at_once_is_tried_again_later_and_not_for_ever_
     await calling  # after a pause it is tried again, and serves
 
 
+async def test_a_replica_that_begins_anew_goes_on_from_what_the_last_one_saved(story: Story):
+    handle = await begin(story, sleep=LETS_GO)
+    await asleep(story, handle)
+    await call(handle)
+    saved = story.world.heads[-1].manifest
+    story.world.finish(story.world.newest(), exit_code=1)
+    await story.until(lambda: story.world.alive == [])
+    given = await call(handle)
+    while given.routes[0].lease.instance_id == "i2":  # a pass of before it ended
+        given = await call(handle)
+    assert story.world.newest().restored == story.world.heads[-1].manifest
+    assert saved in {each.manifest for each in story.world.heads}
+
+
 async def test_a_long_life_goes_on_in_new_runs_and_forgets_nothing(long_story: Story):
     handle = await begin(long_story)
     first = (await handle.describe()).run_id

@@ -31,7 +31,7 @@ async def order_awake(replica: Replica, endpoint: EndpointSpec, workdir: Checkpo
     want = Want(awake=True, reason="somebody calls")
     if replica.phase is not None and await _told(replica.name, want):
         return True
-    return await _start(replica.name, endpoint, workdir)
+    return await _start(replica.name, endpoint, replica.head or workdir)
 
 
 async def order_asleep(replica: Replica, endpoint: EndpointSpec) -> bool:
@@ -55,10 +55,10 @@ async def _told(name: str, want: Want) -> bool:
     return True
 
 
-async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> bool:
+async def _start(name: str, endpoint: EndpointSpec, begins_with: CheckpointRef | None) -> bool:
     order = WorkloadInput(
         spec=spec_of(endpoint, name),
-        workdir=replace(workdir, workload=name) if workdir else None,
+        workdir=replace(begins_with, workload=name, epoch=0, sequence=0) if begins_with else None,
         owner=names.endpoint_id(endpoint.name),
     )
     try:
@@ -91,6 +91,7 @@ def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:
         reason=replica.reason if ended_by_us else word.reason,  # why it had to end tells more than that it did
         lease=None if gone else word.lease,
         started_at=word.started_at,
+        head=word.head or replica.head,
     )
     if word.phase is Phase.RUNNING and replica.wanted and _same_process(replica, word):
         return known

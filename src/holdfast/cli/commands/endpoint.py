@@ -185,7 +185,14 @@ def report(
       holdfast endpoint report chat --draw wakes.png
     """
     picture.require_drawable(drawn)
-    found = with_holdfast(data_dir, lambda holdfast: holdfast.endpoints.wakes(name))
+
+    async def read(holdfast: Holdfast) -> list[Wake]:
+        found = await holdfast.endpoints.wakes(name)
+        if not found:
+            await holdfast.endpoints.status(name)  # one that was never there has not woken either, and is told of so
+        return found
+
+    found = with_holdfast(data_dir, read)
     if as_json:
         console.print_json(found)
     elif found:
