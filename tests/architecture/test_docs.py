@@ -35,6 +35,14 @@ from holdfast.contracts.deployments import DeploymentStatus, Release
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
+from holdfast.contracts.fine_tuning import (
+    DatasetRemark,
+    DatasetReport,
+    HyperParameters,
+    MemoryPart,
+    OtherKey,
+    TrainingMemory,
+)
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
 from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
@@ -80,6 +88,7 @@ DOCUMENTS = (
     *(Study, StudyRow),
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
+    *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart),
     *(ModelView, ModelVersion, ModelNeeds, CacheLayers, MemoryNeed, ModelFile),
 )
 EXAMPLES: dict[str, Any] = {
@@ -261,6 +270,12 @@ def test_the_endpoints_page_has_every_field_of_its_own_with_its_default_and_limi
         default, limits, _ = table[name]
         assert default == default_of(field), name
         assert limits.startswith(limits_of(field) or limits), name
+
+
+def test_the_fine_tuning_page_has_every_parameter_with_its_default() -> None:
+    table = {cells[0].strip("`"): cells[1] for cells in rows(text_of("docs/fine-tuning.md")) if len(cells) == 3}
+    for name, field in spec_fields(HyperParameters):
+        assert table[name] == default_of(field), name
 
 
 def test_the_spec_on_the_endpoints_page_is_valid() -> None:

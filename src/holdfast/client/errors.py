@@ -104,6 +104,24 @@ class DeploymentInvalid(HoldfastError):
     remedy_by_default = "`holdfast deploy --help` shows what can be asked for; docs/deployments.md"
 
 
+class TuningInvalid(HoldfastError):
+    """A fine-tuning cannot be done as it is asked for. Nothing was rented."""
+
+    remedy_by_default = "`holdfast finetune templates` shows what can be asked for; docs/fine-tuning.md"
+
+
+class DatasetInvalid(HoldfastError):
+    """A data set cannot be trained on. Nothing was rented."""
+
+    remedy_by_default = "`holdfast finetune validate FILE` names every line; docs/fine-tuning.md has the formats"
+
+
+class TooLarge(HoldfastError):
+    """No GPU that is for rent has enough memory for it. Nothing was rented."""
+
+    remedy_by_default = "ask for less; `holdfast finetune estimate` shows what takes how much"
+
+
 class DeploymentFailed(HoldfastError):
     """The new version could not serve, or did not answer its smoke test. It was removed; what served before serves."""
 
