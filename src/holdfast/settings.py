@@ -241,6 +241,14 @@ class GatewaySettings(_Section):
         return self
 
 
+class ControlSettings(_Section):
+    """How much a control worker keeps in its memory."""
+
+    cached_workflows: int = Field(default=4000, ge=0)
+    """Each workload is two of them, with the one that saves it. One more than there is room for, and each workflow that
+    is asked for is built anew from its history."""
+
+
 class EmbeddedTemporal(_Section):
     """The server that `holdfast up` runs here."""
 
@@ -269,6 +277,7 @@ class Settings(BaseSettings):
     telemetry: TelemetrySettings = TelemetrySettings()
     notify: NotifySettings = NotifySettings()
     gateway: GatewaySettings = GatewaySettings()
+    control: ControlSettings = ControlSettings()
     embedded_temporal: EmbeddedTemporal | None = None
     """Set by a living stack, unless `TEMPORAL_*` variables say where the server is."""
     market_url: str | None = None

@@ -15,6 +15,8 @@ from holdfast.activities.disks import DiskActivities
 from holdfast.activities.endpoints import EndpointActivities
 from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
+from holdfast.activities.inputs import InputActivities
+from holdfast.activities.job_records import JobRecords
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.machines import MachineActivities
 from holdfast.activities.mirroring import MirrorActivities
@@ -49,6 +51,8 @@ ROOMS = (
     ResumeActivities,
     ServiceActivities,
     EndpointActivities,
+    InputActivities,
+    JobRecords,
 )
 
 

@@ -84,7 +84,7 @@ class CheckpointActivities:
         until = perf_counter() + order.wait.total_seconds()
         with translated():
             while True:
-                page = await self._engine.read_logs(order.workload, order.cursor, order.max_bytes)
+                page = await self._engine.read_logs(order.workload, order.cursor, order.max_bytes, series=order.series)
                 if page.data or perf_counter() >= until:
                     text, cursor = whole_characters(page)
                     return acts.ReadLogsResult(text=text, cursor=cursor, epoch=page.epoch)

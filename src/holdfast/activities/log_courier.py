@@ -1,4 +1,4 @@
-"""Carry a machine's log to the store while it grows, so that it outlives the machine."""
+"""Carry a machine's log, and the numbers of its work, to the store while they grow, so that they outlive it."""
 
 import asyncio
 from contextlib import suppress
@@ -32,6 +32,20 @@ class _Piece:
     size: int
 
 
+@dataclass(kw_only=True)
+class _Stream:
+    """One of the files that are carried, and how far it was."""
+
+    method: str  # of the agent, that reads it
+    series: bool
+    offset: int | None = None  # unknown until the store was asked
+    unknown: bool = False  # to the agent, which is an older one
+
+
+def _streams() -> list[_Stream]:
+    return [_Stream(method="read_log", series=False), _Stream(method="read_series", series=True)]
+
+
 class LogCourier:
     """Works in the background while entered; leaving it carries what is left, if the machine still answers."""
 
@@ -40,7 +54,7 @@ class LogCourier:
         self._channel = channel
         self._lease = lease
         self._task: asyncio.Task[None] | None = None
-        self._offset: int | None = None  # unknown until the store was asked
+        self._streams = _streams()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._carry_on())
@@ -68,22 +82,28 @@ class LogCourier:
 
         A store or machine that fails costs nothing: the log waits on the machine.
         """
-        workload, epoch = self._lease.workload, self._lease.epoch
-        try:
-            if self._offset is None:
-                self._offset = await self._engine.log_end(workload, epoch)
-            piece = await self._read(self._offset)
-            end = piece.size
-            while piece.data and (to_the_end or piece.offset < end):
-                self._offset = await self._engine.append_log(workload, epoch, piece.offset, piece.data)
-                piece = await self._read(self._offset)
-        except (CheckpointError, AgentError, ChannelLost) as err:
-            activity.logger.warning("the log of %s was not carried on: %s", self._lease.label, err)
+        for stream in self._streams:
+            try:
+                if not stream.unknown:
+                    await self._carry_one(stream, to_the_end=to_the_end)
+            except (CheckpointError, AgentError, ChannelLost) as err:
+                stream.unknown = isinstance(err, AgentError) and err.kind == "unknown_method"
+                activity.logger.warning("%s of %s was not carried on: %s", stream.method, self._lease.label, err)
 
-    async def _read(self, offset: int) -> _Piece:
+    async def _carry_one(self, stream: _Stream, *, to_the_end: bool) -> None:
+        workload, epoch, series = self._lease.workload, self._lease.epoch, stream.series
+        if stream.offset is None:
+            stream.offset = await self._engine.log_end(workload, epoch, series=series)
+        piece = await self._read(stream.method, stream.offset)
+        end = piece.size
+        while piece.data and (to_the_end or piece.offset < end):
+            stream.offset = await self._engine.append_log(workload, epoch, piece.offset, piece.data, series=series)
+            piece = await self._read(stream.method, stream.offset)
+
+    async def _read(self, method: str, offset: int) -> _Piece:
         """What comes next; a log that was cut at its size cap goes on where the machine still has it."""
         order = {"offset": offset, "max_bytes": _SEGMENT}
-        answer = await self._channel.call("read_log", order, timeout=_PATIENCE)
+        answer = await self._channel.call(method, order, timeout=_PATIENCE)
         with understood("the agent's piece of log"):
             data = str(answer["data"]).encode("latin-1")
             whole(len(data), most=_SEGMENT)

@@ -29,6 +29,7 @@ from holdfast.hosts.pool import HostPool
 from holdfast.policy.idle_time import in_words
 from holdfast.policy.idleness import Idleness, Sample, Use, Verdict
 from holdfast.policy.recovering import first_progress
+from holdfast.policy.series import steps_in
 from holdfast.policy.stalling import Stalling
 
 _SAME_PROGRESS = timedelta(seconds=2)
@@ -124,6 +125,7 @@ class _Watch:
         """Note a beat; the telemetry is what Temporal's heartbeat carries."""
         self._last_sign = datetime.now(UTC)
         self._progress = beat.progress
+        steps = steps_in(beat.progress)
         began = self.order.started_at if self.order.reports_progress else None
         self._progress_at = self._ours(beat, beat.progress_at) or began
         return Telemetry(
@@ -136,6 +138,8 @@ class _Watch:
             memory_mb=beat.memory_mb,
             disk_free_mb=beat.disk_free_mb,
             log_bytes=beat.log_bytes,
+            step=steps.done if steps else None,
+            steps=steps.total if steps else None,
         )
 
     def renewal_is_due(self) -> bool:

@@ -22,7 +22,7 @@ from holdfast.telemetry.metrics import Metrics
 _RUNNING = f"WorkflowType IN ('{names.WORKLOAD}', '{names.WARM_POOL}') AND ExecutionStatus = 'Running'"
 _REPLICAS = (
     f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running' "
-    f"AND RootWorkflowId STARTS_WITH '{names.endpoint_id('')}'"
+    f"AND (RootWorkflowId STARTS_WITH '{names.endpoint_id('')}' OR RootWorkflowId STARTS_WITH '{names.job_id('')}')"
 )
 _ASKED_AT_ONCE = 20
 FRESH = timedelta(minutes=5)

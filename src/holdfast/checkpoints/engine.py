@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from holdfast.checkpoints.errors import CheckpointError, NoCheckpoint, StoreRefused
-from holdfast.checkpoints.format import MANIFESTS, REPOSITORY, Manifest, ManifestKey, Repository
-from holdfast.checkpoints.garbage import GarbageSummary, Protected, collect
+from holdfast.checkpoints.errors import CheckpointError, NoCheckpoint, StoreRefused, StoreUnavailable
+from holdfast.checkpoints.format import MANIFESTS, REPOSITORY, SERIES, Manifest, ManifestKey, Repository
+from holdfast.checkpoints.garbage import GarbageSummary, Protected, collect, condemned
 from holdfast.checkpoints.logs import LogBook, LogPage
 from holdfast.checkpoints.mirroring import Copied, Copying
 from holdfast.checkpoints.mirrors import Mirror, near
@@ -47,6 +47,7 @@ class CheckpointEngine:
         self._now = now
         self._repository: Repository | None = None
         self._logs = LogBook(store)
+        self._series = LogBook(store, SERIES)
 
     async def save(
         self,
@@ -168,17 +169,37 @@ class CheckpointEngine:
                 log.warning("no garbage is collected in mirror %s this time: %s", mirror.name, err)
         return found
 
-    async def append_log(self, workload: str, epoch: int, offset: int, data: bytes) -> int:
-        """Keep output that begins at `offset`; returns the offset that is wanted next. Repeats are harmless."""
-        return await self._logs.append(workload, epoch, offset, data)
+    async def append_log(self, workload: str, epoch: int, offset: int, data: bytes, *, series: bool = False) -> int:
+        """Keep output that begins at `offset`; returns the offset that is wanted next. Repeats are harmless.
 
-    async def log_end(self, workload: str, epoch: int) -> int:
+        With `series` it is what the work wrote of itself in numbers, which is kept beside its output in the same way.
+        """
+        return await self._book(series).append(workload, epoch, offset, data)
+
+    async def log_end(self, workload: str, epoch: int, *, series: bool = False) -> int:
         """The offset up to which the output of this epoch is kept; 0 when there is none."""
-        return await self._logs.end(workload, epoch)
+        return await self._book(series).end(workload, epoch)
 
-    async def read_logs(self, workload: str, cursor: str = "", max_bytes: int = 65_536) -> LogPage:
+    async def read_logs(
+        self, workload: str, cursor: str = "", max_bytes: int = 65_536, *, series: bool = False
+    ) -> LogPage:
         """The output after `cursor`, the oldest epoch first; a page never mixes epochs."""
-        return await self._logs.read(workload, cursor, max_bytes)
+        return await self._book(series).read(workload, cursor, max_bytes)
+
+    def _book(self, series: bool) -> LogBook:
+        return self._series if series else self._logs
+
+    async def write_manifest(self, manifest: Manifest) -> str:
+        """Store a manifest that was made of others, whose chunks are all in the store; its key. Idempotent.
+
+        Raises:
+            StoreUnavailable: garbage collection is about to remove some of it; make the others again.
+        """
+        key, data = manifest.encode()
+        await self._store.put(str(key), data)
+        if gone := (await condemned(self._store)) & set(manifest.packs):
+            raise StoreUnavailable(f"garbage collection was about to remove {min(gone)}")
+        return str(key)
 
     async def repository(self) -> Repository:
         """The store's own parameters, made at the first use of an empty store."""

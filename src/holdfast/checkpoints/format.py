@@ -34,6 +34,7 @@ HASH = "blake2b-256"
 PACKS = "packs/"
 MANIFESTS = "manifests/"
 LOGS = "logs/"
+SERIES = "series/"  # numbers that work writes of itself; kept as its output is
 GARBAGE = "gc/"
 KINDS = ("file", "dir", "link")  # of entries
 STAGING = ".holdfast-staging"  # where a restore prepares; never an entry

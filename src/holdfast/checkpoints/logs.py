@@ -40,16 +40,17 @@ class _Piece:
 
 
 class LogBook:
-    """The segments of all workloads in one store."""
+    """The segments of all workloads in one store, below one prefix."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, prefix: str = LOGS) -> None:
         self._store = store
+        self._prefix = prefix
 
     async def append(self, workload: str, epoch: int, offset: int, data: bytes) -> int:
         """See `CheckpointEngine.append_log`."""
         if not data:
             return offset
-        key = f"{LOGS}{workload}/{epoch:08d}/{offset:016d}"
+        key = f"{self._prefix}{workload}/{epoch:08d}/{offset:016d}"
         if await self._store.put(key, data):
             return offset + len(data)
         # An earlier try got through, perhaps with less: what stands there counts, and the rest follows it.
@@ -77,7 +78,7 @@ class LogBook:
         return await self._store.get(piece.key, start=piece.skip, length=piece.length) or b""
 
     async def _segments(self, workload: str) -> list[_Segment]:
-        prefix = f"{LOGS}{workload}/"
+        prefix = f"{self._prefix}{workload}/"
         found = []
         for stored in await self._store.list(prefix):
             epoch, _, offset = stored.key.removeprefix(prefix).partition("/")

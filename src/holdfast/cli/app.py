@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "resume": ("resume", "resume", "Start a paused workload again."),
     "stop": ("stop", "stop", "End a workload and let its machine go."),
     "pool": ("pool", "app", "Keep machines ready to take over."),
+    "job": ("job", "app", "Run work to its end, inside a deadline and a budget."),
     "endpoint": ("endpoint", "app", "Serve HTTP from machines that sleep while nobody calls."),
     "checkpoint": ("checkpoint", "app", "Save, list, verify, restore and forget checkpoints."),
     "model": ("model", "app", "Register models: fetched, hashed, kept in the store."),

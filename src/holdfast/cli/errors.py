@@ -48,6 +48,7 @@ TABLE: Final = (
     Row("holdfast.client.errors.UnknownEndpoint", 4, "no endpoint of this name"),
     Row("holdfast.client.errors.UnknownDeployment", 4, "no deployment of this name"),
     Row("holdfast.client.errors.UnknownMachine", 4, "no machine of this id is remembered"),
+    Row("holdfast.client.errors.UnknownJob", 4, "no job of this name"),
     Row("holdfast.client.errors.UnknownModel", 4, "no model of this name, or no such version"),
     Row("holdfast.client.errors.NoOffers", 5, "no machine fits within the limits; nothing was rented"),
     Row("holdfast.client.errors.TooLarge", 5, "no GPU for rent has enough memory; nothing was rented"),
@@ -72,8 +73,10 @@ TABLE: Final = (
     Row("holdfast.simcloud.control.SimError", 19, "the simulated market does not answer, or refuses", START_MARKET),
     Row("holdfast.workers.stack.errors.StackError", 20, "the embedded stack cannot start or stop"),
     Row("holdfast.client.errors.BudgetExceeded", 21, "a budget does not pay for a machine; nothing was rented"),
-    Row("holdfast.client.errors.SourceRefused", 27, "a model's source says no; nothing was registered"),
-    Row("holdfast.client.errors.SourceUnavailable", 28, "a model's source does not answer"),
+    Row(
+        "holdfast.client.errors.SourceRefused", 27, "the source of a model or an input says no; nothing was registered"
+    ),
+    Row("holdfast.client.errors.SourceUnavailable", 28, "the source of a model or an input does not answer"),
     Row("holdfast.client.errors.DeploymentFailed", 29, "a new version was not fit; what served before serves on"),
     Row("holdfast.client.errors.NoReceiver", 78, "a setting cannot be used"),
     Row("holdfast.client.errors.HoldfastError", 1, "the operation was tried and failed"),
@@ -85,10 +88,38 @@ OTHER_CODES: Final = {
     1: "the operation was tried and failed; the workload failed; a check of `doctor` failed",
     DIFFERS: "`why --recompute`: a decision comes out otherwise than it is on record",
     DRILL_FAILED: "`drill`: the work did not move, or not within its objective; it runs, and nothing is lost",
+    40: "`job wait`, `job submit --follow`: the job's command ended with an error",
+    41: "likewise: its setup did, on a machine",
+    42: "likewise: an input is missing, or is not what the spec pins",
+    43: "likewise: its command ended well, and an output that the spec names is not there",
+    44: "likewise: nothing for rent fits its spec",
+    45: "likewise: machine after machine was lost, and its policy had no way to another",
+    46: "likewise: its budget is used up; its state is saved",
+    47: "likewise: it was late, by `when_late: stop` or `stop_after`; its state is saved",
+    48: "likewise: somebody cancelled it",
+    49: "likewise: its last state could not be saved",
+    50: "likewise: an error nobody foresaw, or its workload was ended by force",
     INTERNAL: "an error nobody foresaw; the traceback is in the log that is named",
     BROKEN_PIPE: "who read the output, such as `head`, wanted no more of it",
     INTERRUPTED: "interrupted from the keyboard; what was ordered goes on",
 }
+
+
+JOB_ENDS: Final = {
+    "done": 0,
+    "code": 40,
+    "setup": 41,
+    "input": 42,
+    "output": 43,
+    "no_machine": 44,
+    "lost": 45,
+    "budget": 46,
+    "late": 47,
+    "asked": 48,
+    "store": 49,
+    "internal": 50,
+}
+"""How `job wait` and `job submit --follow` tell why a job ended, by its cause."""
 
 
 class UsageProblem(Exception):

@@ -1,4 +1,4 @@
-"""Pictures of recoveries and of wakes: one bar for each, with its phases in colours.
+"""Pictures of recoveries and of wakes, one bar for each with its phases in colours; and of numbers by step.
 
 matplotlib is imported when a picture is drawn: it takes longer to load than most commands take to run.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +16,16 @@ from holdfast.cli.errors import UsageProblem
 from holdfast.contracts.incidents import Incident, Phases
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from holdfast.contracts.endpoints import Wake, WakePhases
+    from holdfast.contracts.jobs import Series
 
 SUFFIXES: Final = (".png", ".svg")
 MOST: Final = 60
 """Incidents in one picture; the newest are drawn."""
+MOST_PLOTS: Final = 12
+"""Series in one picture."""
 
 # Told apart by lightness too, for eyes and printers that know few colours (Okabe and Ito's set, in another order).
 _COLOURS: Final = {
@@ -75,6 +81,57 @@ def draw_wakes(path: Path, wakes: Sequence[Wake], *, title: str) -> None:
     _draw(path, bars, WAKING, title=title, axis="seconds since somebody called", objective=None)
 
 
+def draw_series(path: Path, series: Sequence[Series], *, title: str) -> None:
+    """Numbers by step, one plot below the other; lines where another machine or attempt went on.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    shown = series[:MOST_PLOTS]
+    figure = _figure(width=9, height=0.9 + 2.1 * len(shown))
+    for axes, each in zip(figure.subplots(len(shown), 1, squeeze=False).flat, shown, strict=True):
+        _draw_one(axes, each)
+    left_out = f" (the first {MOST_PLOTS} of {len(series)} series)" if len(series) > len(shown) else ""
+    figure.suptitle(title + left_out, fontsize=12, x=0.01, ha="left")
+    _save(figure, path)
+
+
+def _draw_one(axes: Any, series: Series) -> None:
+    steps = [each.step for each in series.points]
+    marker = "o" if len(steps) == 1 else ""
+    axes.plot(steps, [each.value for each in series.points], color="#0072b2", linewidth=1.3, marker=marker)
+    for before, after in pairwise(series.points):
+        if (before.attempt, before.epoch) != (after.attempt, after.epoch):
+            another = before.attempt != after.attempt
+            axes.axvline(after.step, color="#d55e00" if another else "#e69f00", linestyle="--", linewidth=1)
+            told = f" attempt {after.attempt}" if another else f" e{after.epoch}"
+            axes.text(after.step, 1.0, told, transform=axes.get_xaxis_transform(), fontsize=8, va="top", color=_INK)
+    axes.set_ylabel(series.name)
+    axes.set_xlabel("step")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e5e9f0", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.01)
+
+
+def _figure(*, width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (see above)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Without a date and with a fixed salt equal records give equal files."""
+    from matplotlib import rc_context  # noqa: PLC0415 (see above)
+
+    fixed: dict[str, Any] = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
+    with rc_context({"svg.hashsalt": "holdfast"}):
+        figure.savefig(path, dpi=120, **fixed)
+
+
 @dataclass(frozen=True)
 class _Bar:
     label: str
@@ -95,12 +152,7 @@ def _draw(
     axis: str,
     objective: timedelta | None,
 ) -> None:
-    from matplotlib import rc_context  # noqa: PLC0415 (see above)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(11, 1.7 + 0.42 * len(bars) + _LEGEND_BELOW), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(width=11, height=1.7 + 0.42 * len(bars) + _LEGEND_BELOW)
     axes = figure.subplots()
     for row, each in enumerate(bars):
         _draw_bar(axes, row, each, colours)
@@ -119,10 +171,7 @@ def _draw(
     axes.set_axisbelow(True)
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     _legend(figure, bars, colours)
-    # Without a date and with a fixed salt equal records give equal files.
-    fixed: dict[str, Any] = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
-    with rc_context({"svg.hashsalt": "holdfast"}):
-        figure.savefig(path, dpi=120, **fixed)
+    _save(figure, path)
 
 
 def _draw_bar(axes: Any, row: int, bar: _Bar, colours: Mapping[str, str]) -> None:

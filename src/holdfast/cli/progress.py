@@ -5,6 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+def drawn(share: float, places: int) -> str:
+    """A bar of so many places, for a share from 0 to 1."""
+    full = round(share * places)
+    return f"[{'#' * full}{'.' * (places - full)}]"
+
+
 @contextmanager
 def bar() -> Iterator[Callable[[str, int, int], None]]:
     """What the block is given is told what runs now, and how much of how much is done."""

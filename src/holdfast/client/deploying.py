@@ -5,29 +5,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from holdfast.client import models, shortage
 from holdfast.client.errors import (
     AlreadyRunning,
     DeploymentFailed,
     DeploymentInvalid,
-    HoldfastError,
-    InvalidState,
-    NoWorker,
-    OperationFailed,
     UnknownDeployment,
 )
-from holdfast.client.messages import TAKEN_WITHIN, send, shortened
-from holdfast.client.serving import Endpoints, hash_of, new_token, refuse_running
-from holdfast.client.translation import from_rpc, is_timeout
+from holdfast.client.operations import Kind, Operations, refuse_running
+from holdfast.client.serving import Endpoints, hash_of, new_token
 from holdfast.contracts import names
 from holdfast.contracts.deployments import (
     DEPLOYMENT_PATTERN,
@@ -46,13 +37,22 @@ from holdfast.models.cookbook import recipes
 from holdfast.policy.model_shapes import NotKnown
 from holdfast.policy.serving import endpoint_spec, first_checkpoint, smoke_request
 
-Answer = TypeVar("Answer")
 Told = Callable[[str], None]
 
 LOOK_EVERY = timedelta(seconds=1)
 _SMOKE: TypeAdapter[Smoke] = TypeAdapter(Smoke)
 _SMOKE_HELP = "docs/deployments.md shows one"
-_RUNNING = f"WorkflowType = '{names.DEPLOYMENT}' AND ExecutionStatus = 'Running'"
+_DEPLOYMENT = Kind(
+    word="deployment",
+    article="a",
+    pattern=DEPLOYMENT_PATTERN,
+    prefix=names.deployment_id(""),
+    workflow=names.DEPLOYMENT,
+    unknown=UnknownDeployment,
+    show="holdfast deployment show",
+    end="holdfast deployment retire",
+    begin="holdfast deploy MODEL",
+)
 _MARGIN = timedelta(seconds=30)  # of a pass, that a smoke test leaves over
 _WORDS = shortage.Words(
     price="--max-hourly",
@@ -91,6 +91,7 @@ class Deployments:
     def __init__(self, client: Client, endpoints: Endpoints) -> None:
         self._client = client
         self._endpoints = endpoints
+        self._all = Operations(client, _DEPLOYMENT)
 
     async def deploy(self, wish: Wish) -> Ordered:
         """Order a new release, and start the deployment if there is none. `decided` waits for what becomes of it.
@@ -121,7 +122,7 @@ class Deployments:
         )
         if (token := await self._started(name, order)) is not None:
             return Ordered(name=name, release=1, endpoint=endpoint_of(name, 1), token=token)
-        release = await self._order(name, "deploy", Release, order)
+        release = await self._all.order(name, "deploy", Release, order)
         return Ordered(name=name, release=release.number, endpoint=release.endpoint, token="")
 
     async def decided(self, name: str, release: int, *, told: Told = lambda _: None) -> DeploymentStatus:
@@ -146,24 +147,11 @@ class Deployments:
 
     async def all(self) -> tuple[DeploymentStatus, ...]:
         """Every deployment that exists, by name."""
-        try:
-            found = sorted([each.id async for each in self._client.list_workflows(_RUNNING)])
-        except RPCError as err:
-            raise from_rpc(err, self._client.service_client.config.target_host) from err
-        return tuple([await self.status(each.removeprefix(names.deployment_id(""))) for each in found])
+        return tuple([await self.status(each) for each in await self._all.running()])
 
     async def status(self, name: str) -> DeploymentStatus:
         """What a deployment does, also after its end while the server remembers it. Raises `UnknownDeployment`."""
-        handle = self._handle(name)
-        try:
-            told: DeploymentStatus = await handle.query(
-                "status", result_type=DeploymentStatus, rpc_timeout=TAKEN_WITHIN
-            )
-        except WorkflowQueryFailedError as err:
-            raise OperationFailed(f"the deployment {name!r} cannot answer: {err}") from err
-        except RPCError as err:
-            raise await self._explained(name, err) from err
-        return told
+        return await self._all.ask(name, "status", DeploymentStatus)
 
     async def rollback(self, name: str) -> DeploymentStatus:
         """Give up the release that is under way, or let the one that is kept serve again; nothing is woken for it.
@@ -172,72 +160,31 @@ class Deployments:
             UnknownDeployment, NoWorker.
             InvalidState: no earlier release is kept.
         """
-        return await self._order(name, "rollback", DeploymentStatus)
+        return await self._all.order(name, "rollback", DeploymentStatus)
 
     async def new_token(self, name: str) -> str:
         """A token that callers need from now on, in place of all before it. It is told once, and kept nowhere."""
         token = new_token()
-        await self._order(name, "set_tokens", DeploymentStatus, (hash_of(token),))
+        await self._all.order(name, "set_tokens", DeploymentStatus, (hash_of(token),))
         return token
 
     async def retire(self, name: str) -> DeploymentStatus:
         """End a deployment and let every machine of it go. Answers when that has begun; `ended` waits for it."""
-        return await self._order(name, "retire", DeploymentStatus)
+        return await self._all.order(name, "retire", DeploymentStatus)
 
     async def ended(self, name: str) -> None:
         """Wait until a deployment that was retired has let everything go."""
-        try:
-            await self._handle(name).result()
-        except RPCError as err:
-            raise await self._explained(name, err) from err
+        await self._all.ended(name)
 
     async def _started(self, name: str, order: ReleaseOrder) -> str | None:
         """The token of a deployment that begins with this release; None: there is one already."""
         token = new_token()
+        begun = DeploymentInput(name=name, token_hashes=(hash_of(token),), first=order)
         try:
-            await self._client.start_workflow(
-                names.DEPLOYMENT,
-                DeploymentInput(name=name, token_hashes=(hash_of(token),), first=order),
-                id=names.deployment_id(name),
-                task_queue=names.CONTROL_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                static_summary=f"deployment {name}: {order.model}",
-            )
-        except WorkflowAlreadyStartedError:
+            await self._all.start(name, begun, summary=f"deployment {name}: {order.model}")
+        except AlreadyRunning:
             return None
-        except RPCError as err:
-            raise from_rpc(err, self._client.service_client.config.target_host) from err
         return token
-
-    async def _order(self, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
-        try:
-            return await send(
-                self._handle(name), name, update, answer, args, explain=lambda err: self._explained(name, err)
-            )
-        except InvalidState as err:
-            raise InvalidState(str(err), remedy=f"`holdfast deployment show {name}` shows how it is") from err
-
-    def _handle(self, name: str) -> WorkflowHandle[Any, Any]:
-        if not re.fullmatch(DEPLOYMENT_PATTERN, name):
-            raise UnknownDeployment(f"there is no deployment {shortened(name)!r}")
-        return self._client.get_workflow_handle(names.deployment_id(name))
-
-    async def _explained(self, name: str, err: RPCError) -> HoldfastError:
-        if is_timeout(err):
-            return NoWorker(f"no worker answered for the deployment {name!r} in time")
-        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
-            return await self._gone(name)
-        return from_rpc(err, self._client.service_client.config.target_host)
-
-    async def _gone(self, name: str) -> HoldfastError:
-        try:
-            found = await self._handle(name).describe()
-        except RPCError:
-            return UnknownDeployment(f"there is no deployment {name!r}")
-        if found.status is WorkflowExecutionStatus.RUNNING:
-            return NoWorker(f"no worker answers for the deployment {name!r}")
-        return InvalidState(f"the deployment {name!r} has ended", remedy="`holdfast deploy MODEL` starts it anew")
 
 
 def planned(model: ModelVersion, wish: Wish, recipe: str, name: str) -> tuple[EndpointSpec, SmokeRequest, str]:

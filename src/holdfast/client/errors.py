@@ -86,6 +86,12 @@ class UnknownEndpoint(HoldfastError):
     remedy_by_default = "`holdfast endpoint ls` lists the endpoints"
 
 
+class UnknownJob(HoldfastError):
+    """Neither the server nor the records know a job of this name."""
+
+    remedy_by_default = "`holdfast job ls --all` lists the jobs that are known"
+
+
 class UnknownModel(HoldfastError):
     """No model of this name, or no such version of it, is registered."""
 
@@ -135,7 +141,7 @@ class ModelInvalid(HoldfastError):
 
 
 class SourceRefused(HoldfastError):
-    """Where a model is to come from says no, or has what cannot be registered. Nothing was registered."""
+    """Where a model or an input is to come from says no, or has what cannot be used. Nothing was rented for it."""
 
     remedy_by_default = (
         "check the name and the revision; for a gated or private model put a token into the secret hf_token of the "
@@ -144,7 +150,7 @@ class SourceRefused(HoldfastError):
 
 
 class SourceUnavailable(HoldfastError):
-    """Where a model is to come from gives no usable answer. Nothing was registered."""
+    """Where a model or an input is to come from gives no usable answer. Nothing was rented for it."""
 
     remedy_by_default = (
         "the host workers must reach it: check HOLDFAST_MODELS__HUB_URL there; or fetch the model elsewhere and "

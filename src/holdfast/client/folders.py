@@ -23,14 +23,18 @@ from holdfast.client.errors import (
     ModelInvalid,
     NoCheckpoint,
     OperationFailed,
+    SourceRefused,
     StoreUnavailable,
 )
 from holdfast.contracts.channel import AgentError, ChannelLost
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason
+from holdfast.contracts.jobs import InputSpec, StagedInput
 from holdfast.contracts.models import FetchProgress, RegisterModelInput, StoredModel
 from holdfast.hosts.local import LocalChannel
-from holdfast.models.errors import SourceRefused
-from holdfast.models.inspecting import files_of
+from holdfast.models import errors as errors_of_sources
+from holdfast.models.fetching import sha256_of
+from holdfast.models.inspecting import digest_of, files_of
+from holdfast.models.staging import stage_local
 from holdfast.models.storing import laid_out, store_folder
 from holdfast.settings import Settings, variable
 
@@ -88,14 +92,19 @@ async def save_model(
                 return await store_folder(
                     engine, place, name=order.name, files=files, kind=order.kind, memory_bytes=order.memory_bytes
                 )
-    except SourceRefused as err:
+    except errors_of_sources.SourceRefused as err:
         raise ModelInvalid(str(err)) from None
     except OSError as err:
         raise ModelInvalid(f"{folder} cannot be read: {err.strerror or err}") from err
 
 
 async def restore_folder(checkpoint: CheckpointRef, folder: Path, *, settings: Settings) -> RestoreSummary:
-    """Make a new or empty folder what the checkpoint says, every chunk verified.
+    """Make a new or empty folder what the checkpoint says, every chunk verified. Raises as `restore_manifest`."""
+    return await restore_manifest(checkpoint.manifest, folder, settings=settings)
+
+
+async def restore_manifest(manifest: str, folder: Path, *, settings: Settings) -> RestoreSummary:
+    """The same for whatever a manifest in the store holds.
 
     Raises:
         FolderNotEmpty: the folder holds something; a restore would remove it.
@@ -104,7 +113,36 @@ async def restore_folder(checkpoint: CheckpointRef, folder: Path, *, settings: S
     """
     workspace = await asyncio.to_thread(_empty, folder)
     async with _engine(settings) as engine:
-        return await engine.restore(LocalChannel(), manifest=checkpoint.manifest, workspace=workspace)
+        return await engine.restore(LocalChannel(), manifest=manifest, workspace=workspace)
+
+
+async def save_inputs(
+    job: str, wanted: Sequence[tuple[InputSpec, Path]], *, settings: Settings
+) -> tuple[StagedInput, ...]:
+    """Save inputs of a job that are files or folders of this computer, proven. Repeatable, as `save_folder`.
+
+    Raises:
+        SourceRefused: one is not there, or is not what the spec pins.
+        StoreUnavailable: nothing was started and nothing was spent.
+    """
+    scratch = settings.data_dir / "inputs"
+    async with _engine(settings) as engine:
+        try:
+            return tuple([await stage_local(engine, path, each, job=job, scratch=scratch) for each, path in wanted])
+        except errors_of_sources.SourceRefused as err:
+            raise SourceRefused(str(err), remedy="correct `source`, or `sha256`, of this input in the spec") from None
+
+
+def pin_of(path: Path) -> str:
+    """The SHA-256 by which a job's spec may pin a file, or a folder, of this computer.
+
+    Raises:
+        SourceRefused: there is none.
+    """
+    try:
+        return sha256_of(path) if path.is_file() else digest_of(files_of(path))
+    except errors_of_sources.SourceRefused as err:
+        raise SourceRefused(str(err), remedy="give the path of a file or a folder") from None
 
 
 async def probe_store(settings: Settings) -> str:

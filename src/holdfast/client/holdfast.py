@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from holdfast.client import (
     drilling,
@@ -36,6 +36,7 @@ from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.deploying import Deployments
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
+from holdfast.client.jobs import Jobs
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
 from holdfast.client.models import ModelView
@@ -50,7 +51,7 @@ from holdfast.client.status import (
     view_of_record,
     view_without_history,
 )
-from holdfast.client.translation import from_failure, from_rpc
+from holdfast.client.translation import from_failure, from_rpc, is_not_found
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
 from holdfast.contracts.failover import Decision
@@ -96,6 +97,11 @@ class Holdfast:
     def deployments(self) -> Deployments:
         """Names that lead to registered models."""
         return Deployments(self._client, self.endpoints)
+
+    @property
+    def jobs(self) -> Jobs:
+        """Work that runs to its end."""
+        return Jobs(self._client, self._settings)
 
     @property
     def temporal(self) -> Client:
@@ -543,11 +549,11 @@ class Holdfast:
         try:
             return await messages.handle_of(self._client, name).describe()
         except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+            if is_not_found(err):
                 return None
             raise from_rpc(err, self._client.service_client.config.target_host) from err
 
     def _explained(self, name: str, err: RPCError) -> Exception:
-        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+        if is_not_found(err):
             return UnknownWorkload(f"there is no workload {name!r}")
         return from_rpc(err, self._client.service_client.config.target_host)

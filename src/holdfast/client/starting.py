@@ -14,11 +14,11 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from holdfast.client.calls import ask
 from holdfast.client.errors import AlreadyRunning, SecretMissing, SpecInvalid, SpecProblem
-from holdfast.client.translation import from_rpc
+from holdfast.client.translation import from_rpc, is_not_found
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
@@ -46,7 +46,7 @@ async def refuse_running_name(client: Client, name: str) -> None:
     try:
         description = await client.get_workflow_handle(names.workload_id(name)).describe()
     except RPCError as err:
-        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+        if is_not_found(err):
             return
         raise from_rpc(err, client.service_client.config.target_host) from err
     if description.status is WorkflowExecutionStatus.RUNNING:

@@ -81,6 +81,11 @@ def is_timeout(err: RPCError) -> bool:
     return ours or err.status is RPCStatusCode.DEADLINE_EXCEEDED or "h2 protocol error" in err.message
 
 
+def is_not_found(err: RPCError) -> bool:
+    """Whether the server knows no such workflow. Of a namespace that is missing it says NOT_FOUND, too."""
+    return err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message
+
+
 def _too_late(cause: TimeoutError, doing: str, queue: str) -> HoldfastError:
     if cause.type is TimeoutType.SCHEDULE_TO_START:
         return NoWorker(f"no worker took {doing} from the queue {queue!r}")

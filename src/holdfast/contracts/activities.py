@@ -20,6 +20,7 @@ from holdfast.contracts.disks import (
 from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, Pass, Wake
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
+from holdfast.contracts.jobs import InputSpec, JobOutputs, JobSpec, JobStatus, StagedInput
 from holdfast.contracts.machines import (
     Awaited,
     Conduct,
@@ -693,6 +694,8 @@ class Telemetry:
     memory_mb: float | None = None
     disk_free_mb: float | None = None
     log_bytes: int = 0
+    step: int | None = None  # of the work, as it says; None: it does not
+    steps: int | None = None  # that there are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -733,6 +736,7 @@ class ReadLogsInput:
     cursor: str = ""  # from the last answer; "" starts at the beginning
     max_bytes: int = 65_536
     wait: timedelta = timedelta()  # wait so long for something new
+    series: bool = False  # not its output, but the numbers that it wrote of itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -983,6 +987,122 @@ async def read_wakes(order: ReadWakesInput) -> list[Wake]:
 @activity.defn
 async def until_ended(workflow_ids: list[str]) -> None:
     """Return when none of these workflows runs any more."""
+    raise _stub()
+
+
+# --- jobs (queues: holdfast, hosts and analysis) ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedInput:
+    """What a source says that it has."""
+
+    source: str  # with the revision that was meant
+    files: int
+    bytes_total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInput:
+    job: str
+    wanted: InputSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayOutInput:
+    """One workspace of a job's files and inputs."""
+
+    job: str
+    workdir: CheckpointRef | None
+    staged: tuple[StagedInput, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepOutputsInput:
+    job: str
+    attempt: int
+    head: CheckpointRef
+    patterns: tuple[str, ...]  # of the outputs; none: all but the inputs
+    inputs: tuple[str, ...]  # where they stand
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordJobInput:
+    """How a job stands, and which manifests garbage collection must spare for it."""
+
+    status: JobStatus
+    spec: JobSpec
+    manifests: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListJobsInput:
+    """A page of the jobs on record, the newest first."""
+
+    tenant: str = ""  # "": all
+    array: str = ""
+    running: bool | None = None  # None: those that have ended as well
+    before: str = ""  # `next` of the last page
+    at_most: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPage:
+    jobs: tuple[JobStatus, ...]
+    next: str = ""  # "": that was all
+
+
+@activity.defn
+async def plan_input(wanted: InputSpec) -> PlannedInput:
+    """Ask an input's source whether it is there. Nothing is fetched."""
+    raise _stub()
+
+
+@activity.defn
+async def stage_input(order: StageInput) -> StagedInput:
+    """Bring an input's files to the store, and prove them. Fails with `SourceRefused` where they are others."""
+    raise _stub()
+
+
+@activity.defn
+async def lay_out(order: LayOutInput) -> CheckpointRef:
+    """Make checkpoint zero of a job's files and inputs. Fails with `SourceRefused` where two want one place."""
+    raise _stub()
+
+
+@activity.defn
+async def keep_outputs(order: KeepOutputsInput) -> JobOutputs:
+    """Cut a job's outputs out of what an attempt saved last. Repeated, they are the same."""
+    raise _stub()
+
+
+@activity.defn
+async def record_job(order: RecordJobInput) -> None:
+    """Write down how a job stands; what comes late does not replace what is newer."""
+    raise _stub()
+
+
+@activity.defn
+async def cost_of_attempt(workload: str) -> Decimal:
+    """USD, of all machines of the workload's present run."""
+    raise _stub()
+
+
+@activity.defn
+async def read_job(name: str) -> JobStatus | None:
+    """How a job stood when that was last written down, also after its end. None: a name never seen."""
+    raise _stub()
+
+
+@activity.defn
+async def list_jobs(order: ListJobsInput) -> JobPage:
+    raise _stub()
+
+
+@activity.defn
+async def gone_jobs(jobs: list[str]) -> list[str]:
+    """Those of them whose workflow does not run."""
     raise _stub()
 
 

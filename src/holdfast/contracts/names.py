@@ -23,6 +23,8 @@ DISK_COPIES: Final = "disk_copies"
 ENDPOINT: Final = "endpoint"
 MODEL_REGISTRATION: Final = "model_registration"
 DEPLOYMENT: Final = "deployment"
+JOB: Final = "job"
+JOB_QUEUE: Final = "job_queue"
 
 # Task queues: one per kind of worker, named after what the worker holds.
 CONTROL_QUEUE: Final = "holdfast"
@@ -56,6 +58,7 @@ MARK_LENGTH: Final = 4
 _POOL: Final = "pool--"
 _COPY: Final = "hf-"
 _MODEL: Final = "model--"
+_JOB: Final = "job--"
 
 
 def provider_queue(provider: str) -> str:
@@ -92,6 +95,15 @@ def endpoint_id(endpoint: str) -> str:
     return f"endpoint/{endpoint}"
 
 
+def job_id(job: str) -> str:
+    return f"job/{job}"
+
+
+def job_queue_id(tenant: str) -> str:
+    """The jobs of a tenant that wait, and those that run."""
+    return f"job-queue/{tenant}"
+
+
 def deployment_id(deployment: str) -> str:
     return f"deployment/{deployment}"
 
@@ -117,6 +129,15 @@ def model_record(model: str) -> str:
 
 def is_model_record(name: str) -> bool:
     return name.startswith(_MODEL)
+
+
+def job_record(job: str) -> str:
+    """The name under which the store knows a job's files. No workload may have such a name."""
+    return f"{_JOB}{job}"
+
+
+def is_job_record(name: str) -> bool:
+    return name.startswith(_JOB)
 
 
 def owner_id(name: str) -> str:

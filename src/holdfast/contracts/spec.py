@@ -94,6 +94,9 @@ class CheckpointSpec(Strict):
         default=(), max_length=250, description="glob patterns under the workspace that are not saved"
     )
     keep: int = Field(default=5, ge=1, le=1000, description="newest checkpoints kept; checkpoint zero always is")
+    verify_last: bool = Field(
+        default=False, description="read the last checkpoint back from the store before the machine goes"
+    )
 
     @field_validator("hook")
     @classmethod

@@ -33,6 +33,21 @@ class Phase(StrEnum):
         return self in (Phase.STOPPED, Phase.FINISHED, Phase.FAILED)
 
 
+class Upshot(StrEnum):
+    """Why a workload ended, for whoever owns it: what follows differs."""
+
+    FINISHED = "finished"
+    CODE = "code"  # the command ended with an error
+    SETUP = "setup"  # the setup command did
+    NO_MACHINE = "no_machine"  # nothing for rent fits the spec
+    LOST = "lost"  # its machine was, and the policy has no way to another
+    NOT_SAVED = "not_saved"  # the command ended, and what it left could not be saved
+    BUDGET = "budget"
+    ASKED = "asked"  # to stop
+    CANCELLED = "cancelled"
+    UNFORESEEN = "unforeseen"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """One line of a workload's timeline."""
@@ -102,6 +117,10 @@ class ReplicaWord:
     lease: Lease | None
     started_at: datetime | None = None  # when the work's process last started
     phases: Phases | None = None  # where the time went before that
+    upshot: Upshot | None = None  # once it is over
+    exit_code: int | None = None
+    head: CheckpointRef | None = None  # what was saved last
+    incidents: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +206,7 @@ class StopRequest:
 
     reason: str = "requested"
     save: bool = True
+    for_budget: bool = False  # a budget is used up: Holdfast's own
 
 
 @dataclass(frozen=True, kw_only=True)

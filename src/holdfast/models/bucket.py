@@ -14,14 +14,18 @@ _AT_ONCE = 16 * 1024 * 1024
 class BucketSource:
     """Every object below a prefix. A bucket has no revisions: a change under our hands is noticed by its size."""
 
-    def __init__(self, store: Store, *, name: str, prefix: str) -> None:
+    def __init__(self, store: Store, *, name: str, prefix: str, single: bool = False) -> None:
         self._store = store
+        self._may_be_single = single  # an object that is called like the prefix itself will do
+        self._single = False
         self._name = name
         self._prefix = prefix.strip("/") + "/"
 
     async def plan(self) -> ModelPlan:
         try:
             found = await self._store.list(self._prefix)
+            if not found and self._may_be_single:
+                return await self._plan_single()
         except StoreUnavailable as err:
             raise SourceUnavailable(str(err)) from err
         except StoreRefused as err:
@@ -33,10 +37,19 @@ class BucketSource:
         )
         return ModelPlan(source=self._name, revision="", files=files)
 
+    async def _plan_single(self) -> ModelPlan:
+        found = await self._store.head(self._prefix.rstrip("/"))
+        if found is None:
+            return ModelPlan(source=self._name, revision="", files=())
+        self._single = True
+        file = ModelFile(path=self._prefix.rstrip("/").rpartition("/")[2], size=found.size)
+        return ModelPlan(source=self._name, revision="", files=(file,))
+
     async def read(self, plan: ModelPlan, file: ModelFile, start: int) -> AsyncIterator[bytes]:
+        key = self._prefix.rstrip("/") if self._single else self._prefix + file.path
         while start < file.size:
             try:
-                piece = await self._store.get(self._prefix + file.path, start=start, length=_AT_ONCE)
+                piece = await self._store.get(key, start=start, length=_AT_ONCE)
             except StoreUnavailable as err:
                 raise SourceUnavailable(str(err)) from err
             except StoreRefused as err:

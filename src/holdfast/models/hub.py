@@ -15,7 +15,7 @@ import httpx
 
 from holdfast.contracts.models import ModelFile, ModelPlan
 from holdfast.models.errors import SourceRefused, SourceUnavailable
-from holdfast.models.sources import HUB, HubName
+from holdfast.models.sources import DATASETS, HUB, HubName
 from holdfast.providers.wrappers.web import flaw_of, is_loopback
 
 _SILENCE, _CONNECT = 30.0, 10.0  # seconds
@@ -28,6 +28,7 @@ class HubSource:
 
     def __init__(self, name: HubName, *, url: str, token: str | None) -> None:
         self._name = name
+        self._api, self._files = ("datasets", "/datasets") if name.is_dataset else ("models", "")
         self._url = url.rstrip("/")
         if token and (flaw := flaw_of(token, "the hub")):
             raise SourceRefused(f"the secret with the hub's token is of no use: {flaw}")
@@ -42,7 +43,7 @@ class HubSource:
         )
 
     async def plan(self) -> ModelPlan:
-        path = f"/api/models/{self._name.model}/revision/{quote(self._name.revision, safe='')}"
+        path = f"/api/{self._api}/{self._name.model}/revision/{quote(self._name.revision, safe='')}"
         try:
             answer = await self._http.get(self._url + path, params={"blobs": "true"})
         except httpx.HTTPError as err:
@@ -54,7 +55,7 @@ class HubSource:
             raise SourceUnavailable(f"the hub's answer on {self._name.model} makes no sense: {err}") from err
 
     async def read(self, plan: ModelPlan, file: ModelFile, start: int) -> AsyncIterator[bytes]:
-        path = f"/{self._name.model}/resolve/{plan.revision}/{quote(file.path)}"
+        path = f"{self._files}/{self._name.model}/resolve/{plan.revision}/{quote(file.path)}"
         headers = {"Range": f"bytes={start}-"} if start else {}
         try:
             async with self._http.stream("GET", self._url + path, headers=headers) as answer:
@@ -98,7 +99,7 @@ def _planned(name: HubName, told: Mapping[str, Any]) -> ModelPlan:
         (tag.removeprefix("license:") for tag in told.get("tags") or () if tag.startswith("license:")), ""
     )
     return ModelPlan(
-        source=HUB + name.model,
+        source=f"{HUB}{DATASETS if name.is_dataset else ''}{name.model}",
         revision=str(told["sha"]),
         files=tuple(_file(each) for each in told["siblings"]),
         licence=str(card.get("license_name") or licence if licence == "other" else licence),

@@ -3,7 +3,7 @@
 from holdfast.checkpoints.stores.s3 import S3Store
 from holdfast.models.bucket import BucketSource
 from holdfast.models.errors import SourceRefused
-from holdfast.models.sources import HubName, Source, parse
+from holdfast.models.sources import BucketName, HubName, Source, parse, parse_input
 from holdfast.settings import Settings, StoreSettings
 
 
@@ -13,13 +13,29 @@ def open_source(source: str, settings: Settings, token: str | None) -> Source:
     Raises:
         SourceRefused: it names none, or a bucket for which no key is set.
     """
-    name = parse(source)
+    return _opened(parse(source), source, settings, token)
+
+
+def open_input(source: str, settings: Settings, token: str | None) -> Source:
+    """The same for an input of a job, which may also be data of the hub, or a file of the web."""
+    name = parse_input(source)
+    if isinstance(name, str):
+        from holdfast.models.web import WebSource, name_in  # noqa: PLC0415 (as below)
+
+        name_in(name)
+        return WebSource(name, token=token)
+    return _opened(name, source, settings, token, single=True)
+
+
+def _opened(
+    name: HubName | BucketName, source: str, settings: Settings, token: str | None, *, single: bool = False
+) -> Source:
     if isinstance(name, HubName):
         from holdfast.models.hub import HubSource  # noqa: PLC0415 (loads an HTTP client, which hosts seldom need)
 
         return HubSource(name, url=settings.models.hub_url, token=token)
     store = S3Store(_bucket_settings(name.bucket, settings))
-    return BucketSource(store, name=source.rstrip("/"), prefix=name.prefix)
+    return BucketSource(store, name=source.rstrip("/"), prefix=name.prefix, single=single)
 
 
 def _bucket_settings(bucket: str, settings: Settings) -> StoreSettings:

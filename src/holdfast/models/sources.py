@@ -9,6 +9,8 @@ from holdfast.contracts.models import ModelFile, ModelPlan
 from holdfast.models.errors import SourceRefused
 
 HUB, BUCKET = "hf:", "s3://"
+DATASETS = "datasets/"
+WEB = ("https://", "http://")
 _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}")
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -36,6 +38,7 @@ class HubName:
 
     model: str
     revision: str = "main"
+    is_dataset: bool = False  # a repository of data, which the hub keeps apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +69,23 @@ def parse(source: str) -> HubName | BucketName:
     if not source.startswith(BUCKET) or not _BUCKET_NAME.fullmatch(bucket) or not prefix.strip("/"):
         raise SourceRefused(f"{source[:200]!r} names no model; write hf:org/name or s3://bucket/prefix")
     return BucketName(bucket=bucket, prefix=prefix.strip("/"))
+
+
+def is_elsewhere(source: str) -> bool:
+    """Whether an input comes from elsewhere, and not from this computer."""
+    return source.startswith((HUB, BUCKET, *WEB))
+
+
+def parse_input(source: str) -> HubName | BucketName | str:
+    """As `parse`, and also `hf:datasets/org/name` and the address of a file.
+
+    Raises:
+        SourceRefused: it is none of these.
+    """
+    if source.startswith(WEB):
+        return source
+    if source.startswith(HUB + DATASETS):
+        name = parse(HUB + source.removeprefix(HUB + DATASETS))
+        assert isinstance(name, HubName), "it begins as one"
+        return HubName(model=name.model, revision=name.revision, is_dataset=True)
+    return parse(source)

@@ -7,9 +7,10 @@ from the nearest mirror, every one verified.
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -73,13 +74,37 @@ def laid_out(folder: Path, scratch: Path, only: Sequence[str] = ()) -> Iterator[
     chosen = wanted(inspecting.listed(folder), only)
     if not chosen:
         raise SourceRefused(f"no file in {folder} is wanted")
+    with _laid_out({each.path: folder / each.path for each in chosen}, scratch) as place:
+        yield place
+
+
+@contextmanager
+def laid_out_as_it_is(path: Path, scratch: Path, only: Sequence[str] = ()) -> Iterator[Path]:
+    """The same for a file, or all files of a folder, whatever they are."""
+    if path.is_file():
+        chosen = {path.name: path}
+    else:
+        listed = inspecting.listed(path)
+        chosen = {each.path: path / each.path for each in listed if _is_meant(each.path, only)}
+    if not chosen:
+        raise SourceRefused(f"no file in {path} is wanted")
+    with _laid_out(chosen, scratch) as place:
+        yield place
+
+
+@contextmanager
+def _laid_out(files: Mapping[str, Path], scratch: Path) -> Iterator[Path]:
     scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=scratch) as place:
-        for each in chosen:
-            target = Path(place) / each.path
+        for name, source in files.items():
+            target = Path(place) / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link(folder / each.path, target)
+            _link(source, target)
         yield Path(place)
+
+
+def _is_meant(path: str, only: Sequence[str]) -> bool:
+    return not only or any(fnmatchcase(path, pattern) for pattern in only)
 
 
 def _link(source: Path, target: Path) -> None:

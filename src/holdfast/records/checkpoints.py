@@ -15,8 +15,8 @@ from holdfast.contracts.activities import (
     ListLiveResult,
 )
 from holdfast.contracts.checkpoints import CheckpointRef
-from holdfast.contracts.names import is_model_record
-from holdfast.records import models, rows
+from holdfast.contracts.names import is_job_record, is_model_record
+from holdfast.records import jobs, models, rows
 from holdfast.records.errors import Fenced, Superseded, UnknownWorkload
 from holdfast.records.pages import Page, Window, newest
 from holdfast.records.tables import CheckpointRow, WorkloadRow
@@ -78,27 +78,36 @@ def live_manifests(session: Session, workload: str) -> frozenset[str]:
 
 
 def live_after(session: Session, after: CheckpointPlace | None) -> ListLiveResult:
-    """A page of the manifests that were not retired: of all workloads and generations, then of all registered models.
+    """A page of the manifests that were not retired: of all workloads and generations, then of all registered models,
+    then of jobs.
 
-    Rows keep their place, so a checkpoint that lives from the first page to the last is told exactly once.
+    Rows keep their place, so a checkpoint that lives from the first page to the last is told exactly once. Manifests of
+    a job may be exchanged for others meanwhile, which are younger than the page.
     """
-    of_work = [] if after is not None and is_model_record(after.workload) else _live_work(session, after)
-    if len(of_work) == LIVE_TOLD:
-        return ListLiveResult(manifests=tuple(each for _, each in of_work), last=of_work[-1][0])
-    room = LIVE_TOLD - len(of_work)
-    of_models = models.live_after(session, None if of_work else after, room)
-    last = of_models[-1][0] if len(of_models) == room else None
-    return ListLiveResult(manifests=tuple(each for _, each in [*of_work, *of_models]), last=last)
+    began_in = _part_of(after)
+    found: list[tuple[CheckpointPlace, str]] = []
+    for part, read in enumerate((_live_work, models.live_after, jobs.live_after)):
+        if part < began_in or len(found) == LIVE_TOLD:
+            continue
+        found += read(session, after if part == began_in else None, LIVE_TOLD - len(found))
+    last = found[-1][0] if len(found) == LIVE_TOLD else None
+    return ListLiveResult(manifests=tuple(each for _, each in found), last=last)
 
 
-def _live_work(session: Session, after: CheckpointPlace | None) -> list[tuple[CheckpointPlace, str]]:
+def _part_of(place: CheckpointPlace | None) -> int:
+    if place is None:
+        return 0
+    return 2 if is_job_record(place.workload) else int(is_model_record(place.workload))
+
+
+def _live_work(session: Session, after: CheckpointPlace | None, at_most: int) -> list[tuple[CheckpointPlace, str]]:
     place = (col(CheckpointRow.workload), col(CheckpointRow.generation), col(CheckpointRow.sequence))
     query = select(*place, col(CheckpointRow.manifest)).where(col(CheckpointRow.retired_at).is_(None))
     if after is not None:
         query = query.where(tuple_(*place) > (after.workload, after.generation, after.sequence))
     return [
         (CheckpointPlace(workload=workload, generation=generation, sequence=sequence), manifest)
-        for workload, generation, sequence, manifest in session.exec(query.order_by(*place).limit(LIVE_TOLD))
+        for workload, generation, sequence, manifest in session.exec(query.order_by(*place).limit(at_most))
     ]
 
 

@@ -23,11 +23,14 @@ from holdfast.contracts.activities import (
     CommitCheckpointInput,
     ForgetInput,
     ForgetResult,
+    JobPage,
+    ListJobsInput,
     ListLiveResult,
     OpenWorkloadInput,
     OpenWorkloadResult,
     ReadWakesInput,
     RecordEndpointInput,
+    RecordJobInput,
     ReportInput,
     ShiftTrafficInput,
 )
@@ -36,6 +39,7 @@ from holdfast.contracts.disks import CopyPlan, DiskCopy, JudgeCopiesInput, PlanC
 from holdfast.contracts.endpoints import EndpointCard, Wake
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
+from holdfast.contracts.jobs import JobStatus
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.memory import (
     BanInput,
@@ -72,6 +76,7 @@ from holdfast.records import (
     experience,
     host_memory,
     installation,
+    jobs,
     journal,
     leases,
     models,
@@ -275,6 +280,31 @@ class Records:
         """The newest wakes of an endpoint, oldest first."""
         with self._reading() as session:
             return endpoints.read_wakes(session, order)
+
+    # --- jobs ---
+
+    def record_job(self, order: RecordJobInput) -> None:
+        """How a job stands; what comes late does not replace what is newer."""
+        with self._writing() as session:
+            jobs.record(session, order)
+
+    def job(self, name: str) -> JobStatus | None:
+        """How it stood when that was last written down."""
+        with self._reading() as session:
+            return jobs.read(session, name)
+
+    def jobs(self, order: ListJobsInput) -> JobPage:
+        """A page of them, the newest first."""
+        with self._reading() as session:
+            return jobs.page(session, order)
+
+    def cost_of(self, workload: str) -> Decimal:
+        """What all machines of a workload's newest run cost; nothing for a name that was never opened."""
+        with self._reading() as session:
+            row = session.get(WorkloadRow, workload)
+            if row is None:
+                return Decimal(0)
+            return leases.cost_of_generation(session, workload, row.generation, self._clock())
 
     # --- machines ---
 

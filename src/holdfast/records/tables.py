@@ -312,6 +312,33 @@ class ModelVersionRow(Table, table=True):
     retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class JobRow(Table, table=True):
+    """A job as it was last written down. What is searched has its column; the rest is in `document`."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "submitted_at", "name"), Index(None, "array"))
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    tenant: str = Field(sa_type=Text)
+    array: str = Field(default="", sa_type=Text)  # that it is of
+    phase: str = Field(sa_type=Text)
+    submitted_at: datetime = Field(sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    set_at: datetime = Field(sa_type=UtcDateTime)
+    spec: dict[str, Any] = Field(sa_type=Document)
+    document: dict[str, Any] = Field(sa_type=Document)
+
+
+class JobManifestRow(Table, table=True):
+    """A manifest that garbage collection spares for a job's sake: its inputs while it goes on, then its outputs."""
+
+    __tablename__ = "job_manifests"
+
+    job: str = Field(primary_key=True, sa_type=Text, foreign_key="jobs.name")
+    number: int = Field(primary_key=True)
+    manifest: str = Field(sa_type=Text)
+
+
 class NotificationRow(Table, table=True):
     """An event that is told by webhook, and how the telling goes."""
 

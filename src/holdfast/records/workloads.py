@@ -17,7 +17,7 @@ from holdfast.contracts.activities import (
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Offer
 from holdfast.contracts.money import Scope, SetBudgetInput, Span
-from holdfast.contracts.names import is_model_record, is_pool_record, label
+from holdfast.contracts.names import is_job_record, is_model_record, is_pool_record, label
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.records import budgets, installation, outbox, rows
 from holdfast.records.errors import Fenced, OfferTaken, UnknownWorkload
@@ -38,6 +38,8 @@ def open_workload(session: Session, order: OpenWorkloadInput, now: datetime) -> 
         raise Fenced(f"{name!r} is a name for the machines of a warm pool, not for a workload")
     if is_model_record(name):
         raise Fenced(f"{name!r} is a name for a registered model, not for a workload")
+    if is_job_record(name):
+        raise Fenced(f"{name!r} is a name for the files of a job, not for a workload")
     session.connection().execute(_insert_new(session, name))
     workload = locked(session, name)
     opened = session.exec(

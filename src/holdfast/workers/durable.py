@@ -8,6 +8,8 @@ from holdfast.workflows.disk_copies import DiskCopiesWorkflow
 from holdfast.workflows.endpoint import EndpointWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
+from holdfast.workflows.job import JobWorkflow
+from holdfast.workflows.job_queue import JobQueueWorkflow
 from holdfast.workflows.mirror import MirrorWorkflow
 from holdfast.workflows.model_registration import ModelRegistrationWorkflow
 from holdfast.workflows.reconcile import ReconcileWorkflow
@@ -32,6 +34,8 @@ WORKFLOWS = (
     EndpointWorkflow,
     DeploymentWorkflow,
     ModelRegistrationWorkflow,
+    JobWorkflow,
+    JobQueueWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then

@@ -52,7 +52,7 @@ def _stand(life: Life) -> Stand:
 
 async def _end_work(life: Life, why: str) -> None:
     if life.wishes.stop is None:
-        life.wishes.stop = StopRequest(reason=why)
+        life.wishes.stop = StopRequest(reason=why, for_budget=True)
         life.wishes.make(Wish.STOP)
     await workflow.sleep(budget.TICK, summary="before a last save is given up, for want of money")
     life.saver.give_up()

@@ -21,6 +21,7 @@ from holdfast.contracts.workload import (
     DeadlineStatus,
     PauseRequest,
     Phase,
+    Upshot,
     Want,
     WorkloadInput,
     WorkloadResult,
@@ -75,6 +76,7 @@ class Life:
         self.last_sign = (past.last_sign if past else None) or workflow.now()  # of life, from the machine
         self.loss: Loss | None = None
         self.exit_code: int | None = None
+        self.upshot: Upshot | None = None  # once it is clear that it ends
         self.stalled_since = past.stalled_since if past else None  # as the owner was told
         self.looked_around = workflow.now()  # for a cheaper machine
         self.deadline = past.deadline if past else self._first_deadline()
@@ -218,6 +220,13 @@ class Life:
         await steps.close_workload(self.spec.name, phase, reason)
         self.wishes.drop()
         self.enter(phase, reason)
+
+    def saved(self, checkpoint: CheckpointRef) -> None:
+        """There is a newer checkpoint. Whoever asked for it, and whoever is told of all, may hear of it first."""
+        if self.head is None or checkpoint.sequence > self.head.sequence:
+            self.head = checkpoint
+            self.saver.saved(checkpoint)
+            self.face.saved(checkpoint)
 
     def heard_of_disk(self, word: DiskWord) -> None:
         """`disk_copies` has something to tell. What it tells of a machine that was let go meanwhile is history."""

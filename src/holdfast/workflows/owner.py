@@ -3,7 +3,7 @@
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from holdfast.contracts.workload import Phase, ReplicaWord
+from holdfast.contracts.workload import Phase, ReplicaWord, Upshot
 from holdfast.workflows.cancelling import heed_cancel
 from holdfast.workflows.life import Life
 
@@ -28,6 +28,10 @@ async def tell_owner(life: Life) -> None:
         lease=life.lease,
         started_at=life.started_at,
         phases=life.phases,
+        upshot=(life.upshot or Upshot.UNFORESEEN) if life.face.phase.is_final else None,
+        exit_code=life.exit_code,
+        head=life.head,
+        incidents=life.incidents,
     )
     try:
         await workflow.get_external_workflow_handle(life.owner).signal("replica_said", word)

@@ -35,6 +35,7 @@ from holdfast.contracts.endpoints import EndpointSpec, Pass, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.incidents import Incident
+from holdfast.contracts.jobs import InputSpec, JobOutputs, JobSpec, JobStatus, StagedInput
 from holdfast.contracts.machines import (
     Awaited,
     Conduct,
@@ -62,7 +63,16 @@ from holdfast.contracts.models import (
     RegisterModelInput,
     StoredModel,
 )
-from holdfast.contracts.money import BudgetWord, Charge, ChargesInput, Drift, MeterInput, ReconcileInput
+from holdfast.contracts.money import (
+    BudgetWord,
+    Charge,
+    ChargesInput,
+    Drift,
+    MeterInput,
+    ReconcileInput,
+    SetBudgetInput,
+    Standing,
+)
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, PoolDemand
 from holdfast.contracts.spec import Alone, ServiceSpec, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
@@ -352,6 +362,34 @@ async def until_ended(workflow_ids: tuple[str, ...]) -> None:
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=_FOR_EVER,
         summary=f"until {', '.join(workflow_ids)[:150] or 'nothing'} ended",
+    )
+
+
+async def record_job(status: JobStatus, spec: JobSpec, manifests: Sequence[str]) -> None:
+    order = acts.RecordJobInput(status=status, spec=spec, manifests=tuple(manifests), at=workflow.now())
+    await _on_record(acts.record_job, order, summary=f"{status.name} is {status.phase}")
+
+
+async def cost_of_attempt(workload: str) -> Decimal:
+    return await _on_record(acts.cost_of_attempt, workload, summary=f"what {workload} has cost")
+
+
+async def set_budget(order: SetBudgetInput) -> list[Standing]:
+    told = "no limit" if order.amount is None else f"${order.amount:.2f}"
+    return await _on_record(acts.set_budget, order, summary=f"{order.scope} budget of {order.name}: {told}")
+
+
+async def gone_jobs(jobs: list[str]) -> list[str]:
+    """Soon or not at all: the next look asks again."""
+    return await workflow.execute_activity(
+        acts.gone_jobs,
+        jobs,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(minutes=5),
+        schedule_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_BRISK,
+        summary=f"which of {len(jobs)} jobs run no more",
     )
 
 
@@ -856,4 +894,43 @@ async def fetch_model(order: RegisterModelInput, plan: ModelPlan) -> StoredModel
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=replace(_FOR_EVER, maximum_attempts=100),
         summary=f"fetch {len(plan.files)} files, {plan.bytes_total / 1e9:.1f} GB",
+    )
+
+
+async def stage_input(job: str, wanted: InputSpec) -> StagedInput:
+    """It goes on where the last try ended; what a person must change ends it at once."""
+    return await workflow.execute_activity(
+        acts.stage_input,
+        acts.StageInput(job=job, wanted=wanted),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=48),
+        schedule_to_close_timeout=timedelta(hours=72),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=replace(_FOR_EVER, maximum_attempts=100),
+        summary=f"fetch {wanted.source[:100]}, and prove it",
+    )
+
+
+async def lay_out(job: str, workdir: CheckpointRef | None, staged: Sequence[StagedInput]) -> CheckpointRef:
+    return await workflow.execute_activity(
+        acts.lay_out,
+        acts.LayOutInput(job=job, workdir=workdir, staged=tuple(staged)),
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=1),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_FOR_EVER,
+        summary=f"make checkpoint zero of {len(staged)} inputs",
+    )
+
+
+async def keep_outputs(order: acts.KeepOutputsInput) -> JobOutputs:
+    """Of what is committed and in the store: it can be done whenever the store is there."""
+    return await workflow.execute_activity(
+        acts.keep_outputs,
+        order,
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=1),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=_FOR_EVER,
+        summary=f"keep the outputs of attempt {order.attempt}",
     )

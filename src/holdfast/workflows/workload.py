@@ -38,6 +38,7 @@ from holdfast.contracts.workload import (
     Phase,
     SaveAnswer,
     StopRequest,
+    Upshot,
     Want,
     WorkloadInput,
     WorkloadResult,
@@ -47,6 +48,7 @@ from holdfast.policy import ladder
 from holdfast.workflows import changes
 from holdfast.workflows.budgeting import keep_budget
 from holdfast.workflows.cancelling import heed_cancel
+from holdfast.workflows.failures import kind_of
 from holdfast.workflows.hours import keep_hours
 from holdfast.workflows.life import Life
 from holdfast.workflows.owner import keep_owner_told, tell_owner
@@ -88,6 +90,7 @@ class WorkloadWorkflow:
                 await PHASES[life.face.phase](life)
         except (asyncio.CancelledError, FailureError) as err:
             if not life.face.phase.is_final:  # whatever it was that nobody foresaw, no machine is left behind
+                life.upshot = life.upshot or _upshot_of(err)
                 await life.end(*_unforeseen(err))
             raise
         finally:
@@ -186,6 +189,15 @@ class WorkloadWorkflow:
             self._life.take_want(want)
 
     @workflow.signal
+    def end(self, request: StopRequest) -> None:
+        """As the update `stop`, for the workflow that owns it, which cannot send one."""
+        if not self._life.face.phase.is_final:
+            if not request.save:
+                self._life.saver.give_up()
+            self._life.wishes.stop = request
+            self._life.wishes.make(Wish.STOP)
+
+    @workflow.signal
     def unused(self, what: str) -> None:
         """Nobody uses the machine; it is told before its work is put to sleep for that."""
         self._life.face.note(what)
@@ -198,10 +210,7 @@ class WorkloadWorkflow:
 
     @workflow.signal
     def checkpointed(self, checkpoint: CheckpointRef) -> None:
-        if self._life.head is None or checkpoint.sequence > self._life.head.sequence:
-            self._life.head = checkpoint
-            self._life.saver.saved(checkpoint)
-            self._life.face.saved(checkpoint)
+        self._life.saved(checkpoint)
 
     @workflow.signal
     def save_answered(self, answer: SaveAnswer) -> None:
@@ -243,6 +252,12 @@ class WorkloadWorkflow:
         if wish is not Wish.STOP and self._life.wishes.current is Wish.STOP:
             raise ApplicationError(f"cannot {wish}: it is being stopped", type=ErrorType.INVALID_STATE)
         return Ack(phase=self._life.face.phase, detail=self._life.face.reason)
+
+
+def _upshot_of(err: BaseException) -> Upshot:
+    if is_cancelled_exception(err):
+        return Upshot.CANCELLED
+    return Upshot.SETUP if kind_of(err) == ErrorType.SETUP_FAILED else Upshot.UNFORESEEN
 
 
 def _unforeseen(err: BaseException) -> tuple[Phase, str]:

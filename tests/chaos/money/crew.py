@@ -71,6 +71,7 @@ class Crew:
     dies_at: str = ""  # the boundary at which the process kills itself; "": none
     blind: bool = False  # the planted bug: looking for a label finds nothing
     glance: float = GLANCE  # seconds between two looks at the machines
+    patient: bool = False  # time-outs and heartbeats are as in earnest: nobody dies whose silence must be noticed soon
 
 
 def work(crew: Crew) -> None:
@@ -109,14 +110,17 @@ class Boundaries:
 
 
 class _Clockwork(Interceptor):
-    def __init__(self, boundaries: Boundaries) -> None:
+    def __init__(self, boundaries: Boundaries, *, patient: bool) -> None:
         self._boundaries = boundaries
+        self._patient = patient
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Activities(next, self._boundaries)
 
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
-        return _Squeezed
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor] | None:
+        return None if self._patient else _Squeezed
 
 
 class _Activities(ActivityInboundInterceptor):
@@ -146,15 +150,19 @@ class _SqueezedOutbound(WorkflowOutboundInterceptor):
 @dataclass(frozen=True)
 class _Shop(Shop):
     interceptors: tuple[Interceptor, ...] = ()
+    patient: bool = False
 
     def worker(self, queue: str, activities: Any, **more: Any) -> Worker:
         """A killed process leaves its cached workflows unreachable for as long as its sticky queue is waited for."""
+        soon: dict[str, Any] = {
+            "sticky_queue_schedule_to_start_timeout": timedelta(milliseconds=500),
+            "max_heartbeat_throttle_interval": timedelta(milliseconds=300),
+        }
         return Worker(
             self.client,
             task_queue=queue,
             activities=activities,
-            sticky_queue_schedule_to_start_timeout=timedelta(milliseconds=500),
-            max_heartbeat_throttle_interval=timedelta(milliseconds=300),
+            **({} if self.patient else soon),
             **{key: value for key, value in more.items() if key != "workflow_runner"},
             workflow_runner=UnsandboxedWorkflowRunner(),
             interceptors=self.interceptors,
@@ -168,7 +176,14 @@ async def _work(crew: Crew) -> None:
     settings = settings_of(crew)
     async with AsyncExitStack() as stack:
         sky = await stack.enter_async_context(_Sky(crew))
-        shop = _Shop(settings, client, Metrics(), stack, interceptors=(_Clockwork(boundaries),))
+        shop = _Shop(
+            settings,
+            client,
+            Metrics(),
+            stack,
+            interceptors=(_Clockwork(boundaries, patient=crew.patient),),
+            patient=crew.patient,
+        )
         workers = [*await control.crew(shop), *await provider.crew(shop)]
         hosts = Hosts(sky, crew.glance).all()
         workers.append(shop.worker(names.HOSTS_QUEUE, hosts, max_concurrent_activities=MOST_WATCHED))

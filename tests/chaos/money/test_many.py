@@ -40,7 +40,7 @@ async def test_many_machines_lost_in_a_minute_are_all_replaced_and_none_twice(tm
         {"gpu": "RTX 4090", "price": 0.30, "bid": 0.15, "machine": 100 + n, "host": 9000 + n, "region": "Sweden, SE"}
         for n in range(round(WORKLOADS * SPARE) + 10)
     ]
-    async with a_yard(tmp_path, 1, machines=machines, glance=0.5) as free, a_lane(free) as lane:
+    async with a_yard(tmp_path, 1, machines=machines, glance=0.5, patient=True) as free, a_lane(free) as lane:
         lane.stand_by()
         all_of_them = [f"m{number:04d}" for number in range(WORKLOADS)]
         began = time.monotonic()

@@ -263,6 +263,7 @@ async def a_yard(
     *,
     machines: Sequence[dict[str, Any]] = slots("RTX 4090", 12, first_machine=100),
     glance: float = GLANCE,
+    patient: bool = False,
 ) -> AsyncIterator["asyncio.Queue[Lane]"]:
     """So many lanes, to be taken and put back, each with those machines on its market."""
     binary = Path(sys.executable).parent / "temporal"
@@ -284,7 +285,7 @@ async def a_yard(
             for name in numbers:
                 market = run_market(folder / name, hosts=False, credit=100_000, slots=list(machines))
                 lane = await _open(folder / name, name, address, context, stack.enter_context(market))
-                lane.crew = replace(lane.crew, glance=glance)
+                lane.crew = replace(lane.crew, glance=glance, patient=patient)
                 stack.callback(lane.control.close)
                 stack.callback(lane.records.close)
                 stack.callback(lane.kill)

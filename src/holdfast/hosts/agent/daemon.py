@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Dict, Optional
 
-from . import machine
+from . import machine, series
 from .conversation import Call, Conversation
 from .deadman import DeadMan
 from .failures import AgentFailure
@@ -57,6 +57,7 @@ class Daemon:
             "thaw": lambda p, ask, note: work.thaw(),
             "hook": lambda p, ask, note: work.hook(p["command"], float(p["timeout_s"])),
             "read_log": lambda p, ask, note: self._read_log(int(p["offset"]), int(p.get("max_bytes", 65_536))),
+            "read_series": lambda p, ask, note: self._read_series(int(p["offset"]), int(p.get("max_bytes", 65_536))),
             "lease": lambda p, ask, note: deadman.lease(float(p["for_s"]), float(p.get("grace_s", 30)), p),
             "renew": lambda p, ask, note: deadman.renew(float(p["for_s"])),
             "fence": lambda p, ask, note: self._fence.raise_to(int(p["epoch"])),
@@ -109,6 +110,11 @@ class Daemon:
         start, data = self._work.log.read(offset, min(limit, 4 * 1024 * 1024))
         # Latin-1 carries any byte through JSON unchanged: a piece may end in the middle of a character.
         return {"offset": start, "data": data.decode("latin-1"), "size": self._work.log.size()}
+
+    def _read_series(self, offset: int, limit: int) -> Json:
+        """As `read_log`, of the file in which the work writes numbers; whole lines only, while it writes on."""
+        data, size = series.read(self._home.file(series.FILE), offset, min(limit, 4 * 1024 * 1024))
+        return {"offset": offset, "data": data.decode("latin-1"), "size": size}
 
     def listen(self) -> socket.socket:
         """Open the socket in the home; the caller holds the lock, so what lies there is left over."""

@@ -8,6 +8,7 @@
 ├── agent.log      what the daemon itself has to say; runner.log likewise
 ├── work.json      the work: its token, processes, state and exit code. Never its environment
 ├── progress       written by the work, read by the agent
+├── series         likewise: one JSON object a line, only ever appended to
 ├── reserve        room for the files above on a full disk
 ├── lease.json     the dead-man lease; fence.json: the highest epoch seen
 └── log.<offset>   output of the work; the name says at which byte the piece starts

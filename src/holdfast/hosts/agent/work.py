@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Dict, List, Optional, Set
 
-from . import launch, record
+from . import launch, record, series
 from .failures import DISK_FULL, AgentFailure
 from .home import Home
 from .methods import Json, Note
@@ -98,6 +98,7 @@ class Work:
             "HOLDFAST_EPOCH": str(order["epoch"]),
             "HOLDFAST_WORKSPACE": workspace,
             "HOLDFAST_PROGRESS_FILE": self._home.file("progress"),
+            "HOLDFAST_METRICS_FILE": self._home.file(series.FILE),
         }
 
     def _forget_progress(self) -> None:

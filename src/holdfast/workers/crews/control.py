@@ -7,6 +7,7 @@ from temporalio.worker import Worker
 
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.endpoints import EndpointActivities
+from holdfast.activities.job_records import JobRecords
 from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
@@ -40,6 +41,7 @@ async def crew(shop: Shop) -> list[Worker]:
     pools = PoolActivities(records, shop.client)
     disks = DiskRecords(records)
     models = ModelRecords(records)
+    jobs = JobRecords(records, shop.client)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -79,12 +81,14 @@ async def crew(shop: Shop) -> list[Worker]:
                 *disks.all(),
                 *endpoints.all(),
                 *models.all(),
+                *jobs.all(),
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,
             ],
             workflows=WORKFLOWS,
             workflow_runner=SANDBOX,
+            max_cached_workflows=shop.settings.control.cached_workflows,
             activity_executor=shop.stack.enter_context(ThreadPoolExecutor(_THREADS, "records")),
             max_concurrent_activities=_THREADS,
         )

@@ -7,6 +7,7 @@ from temporalio.worker import Worker
 from holdfast.activities.checkpoints import CheckpointActivities
 from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
+from holdfast.activities.inputs import InputActivities
 from holdfast.activities.machine_watch import MachineWatch
 from holdfast.activities.mirroring import MirrorActivities
 from holdfast.activities.models import ModelActivities
@@ -36,6 +37,7 @@ async def crew(shop: Shop) -> list[Worker]:
     services = ServiceActivities(pool)
     garbage = GarbageActivities(engine)
     mirrors = MirrorActivities(engine, metrics=shop.metrics)
+    inputs = InputActivities(engine, settings=shop.settings, secrets=secrets, metrics=shop.metrics)
     models = ModelActivities(engine, settings=shop.settings, secrets=secrets, metrics=shop.metrics)
     return [
         shop.worker(
@@ -58,6 +60,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 mirrors.fill_mirror,
                 models.plan_model,
                 models.fetch_model,
+                *inputs.all(),
             ],
             # Watches mostly sleep; each workload has one.
             max_concurrent_activities=1000,

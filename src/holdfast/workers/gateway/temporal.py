@@ -15,11 +15,11 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
 )
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from holdfast.client.calls import BRISK, PICKED_UP_WITHIN
 from holdfast.client.messages import TAKEN_WITHIN
-from holdfast.client.translation import from_failure, from_rpc
+from holdfast.client.translation import from_failure, from_rpc, is_not_found
 from holdfast.contracts import names
 from holdfast.contracts.activities import list_endpoints
 from holdfast.contracts.endpoints import EndpointCard, EndpointPhase, IdleNotice, Pass, WakeRequest
@@ -83,6 +83,6 @@ class TemporalDoorkeeper:
         except TimeoutError as err:
             raise Away("no worker answered in time") from err
         except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
+            if is_not_found(err):
                 raise Away("the endpoint is stopped, or was never started") from err
             raise Away(str(from_rpc(err, self._client.service_client.config.target_host))) from err

@@ -50,7 +50,7 @@ async def guard(life: Life) -> None:
 
 async def _heed(life: Life, report: MachineReport) -> None:
     """What the watch over the machine came back with."""
-    if report.finished and life.owner and serving.starts_again(life, report):
+    if report.finished and life.spec.service is not None and life.owner and serving.starts_again(life, report):
         return
     if report.finished:
         await work_ended(life, report)

@@ -15,7 +15,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import FailoverInput, FailoverResult
 from holdfast.contracts.incidents import Cause, Incident, Phases
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.workload import Phase
+from holdfast.contracts.workload import Phase, Upshot
 from holdfast.policy import keeping
 from holdfast.policy.deadline import Use
 from holdfast.workflows import changes, steps
@@ -175,7 +175,9 @@ async def _no_machine(life: Life, lease: Lease, err: ChildWorkflowError) -> None
     cause = err.cause
     message = cause.message if isinstance(cause, ApplicationError) else str(cause or err)
     if isinstance(cause, ApplicationError) and cause.type == ErrorType.BUDGET_EXCEEDED:
+        life.upshot = Upshot.BUDGET
         return await life.end(Phase.STOPPED, message)
+    life.upshot = Upshot.LOST
     await life.end(Phase.FAILED, message)
     raise ApplicationError(message, type=ErrorType.LADDER_EXHAUSTED, non_retryable=True)
 

@@ -37,7 +37,7 @@ async def stop_and_save(life: Life, *, tries: int = TRIES) -> None:
 
 async def _once(life: Life) -> None:
     await steps.stop_work(life.machine(), life.spec.stop_grace)
-    await life.saver.save(SaveReason.STOP)  # now, so that what the work writes on SIGTERM is saved too
+    life.saved(await life.saver.save(SaveReason.STOP))  # now, so that what the work writes on SIGTERM is saved too
 
 
 async def _may_try_again(life: Life) -> bool:

@@ -7,7 +7,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from holdfast.contracts.activities import OpenWorkloadInput
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.workload import Phase
+from holdfast.contracts.workload import Phase, Upshot
 from holdfast.policy import keeping
 from holdfast.policy.deadline import Use
 from holdfast.workflows import changes, steps
@@ -47,6 +47,7 @@ async def place(life: Life) -> None:
     except ActivityError as err:
         if kind_of(err) != ErrorType.BUDGET_EXCEEDED:
             raise
+        life.upshot = Upshot.BUDGET
         return await life.end(Phase.STOPPED, words_of(err))
     if settler.called_off:
         life.wishes.take()
@@ -61,6 +62,7 @@ async def place(life: Life) -> None:
             phases=settled.phases,
         )
     if life.searches == 1 and life.epoch == before and settler.market_answered:
+        life.upshot = Upshot.NO_MACHINE
         await life.end(Phase.FAILED, "no offer meets the spec")
         raise ApplicationError("no offer meets the spec", type=ErrorType.NO_OFFERS, non_retryable=True)
     why = "no machine could be had" if settler.market_answered else "no provider answers"

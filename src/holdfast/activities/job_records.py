@@ -1,0 +1,60 @@
+"""What is on record of jobs, and which of them run."""
+
+from decimal import Decimal
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from holdfast.activities.beating import beating
+from holdfast.activities.translation import translated
+from holdfast.contracts import names
+from holdfast.contracts.activities import JobPage, ListJobsInput, RecordJobInput
+from holdfast.contracts.jobs import JobStatus
+from holdfast.records.store import Records
+
+
+class JobRecords:
+    """Every method may be repeated."""
+
+    def __init__(self, records: Records, client: Client) -> None:
+        self._records = records
+        self._client = client
+
+    @activity.defn
+    def record_job(self, order: RecordJobInput) -> None:
+        with translated():
+            self._records.record_job(order)
+
+    @activity.defn
+    def cost_of_attempt(self, workload: str) -> Decimal:
+        with translated():
+            return self._records.cost_of(workload)
+
+    @activity.defn
+    def read_job(self, name: str) -> JobStatus | None:
+        with translated():
+            return self._records.job(name)
+
+    @activity.defn
+    def list_jobs(self, order: ListJobsInput) -> JobPage:
+        with translated():
+            return self._records.jobs(order)
+
+    @activity.defn
+    async def gone_jobs(self, jobs: list[str]) -> list[str]:
+        async with beating():
+            return [each for each in jobs if not await self._runs(names.job_id(each))]
+
+    async def _runs(self, workflow_id: str) -> bool:
+        try:
+            found = await self._client.get_workflow_handle(workflow_id).describe()
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return found.status is WorkflowExecutionStatus.RUNNING
+
+    def all(self) -> list[object]:
+        """For the worker."""
+        return [self.record_job, self.cost_of_attempt, self.read_job, self.list_jobs, self.gone_jobs]
