@@ -35,7 +35,7 @@ from holdfast.contracts.deployments import DeploymentStatus, Release
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
-from holdfast.contracts.fine_tuning import (
+from holdfast.contracts.training import (
     DatasetRemark,
     DatasetReport,
     HyperParameters,

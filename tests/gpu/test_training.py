@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.contracts.fine_tuning import DataFormat
+from holdfast.contracts.training import DataFormat
 from tests.training import conftest as beside
 from tests.training.conftest import Workspace, conversations, ended, wait_until
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.contracts.fine_tuning import DataFormat, HyperParameters, TrainingOrder
+from holdfast.contracts.training import DataFormat, HyperParameters, TrainingOrder
 from holdfast.training.bundle import TRAINER, trainer_bundle
 
 PYTHON = Path(__file__).parents[2] / ".venv/train/bin/python"

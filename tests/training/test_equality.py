@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.contracts.fine_tuning import DataFormat
+from holdfast.contracts.training import DataFormat
 from tests.training.conftest import (
     ENVIRONMENT,
     PYTHON,

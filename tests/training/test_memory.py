@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.contracts.fine_tuning import HyperParameters, Method
+from holdfast.contracts.training import HyperParameters, Method
 from holdfast.policy.training_memory import training_memory
 from tests.training.conftest import HERE, beside_torch
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.contracts.fine_tuning import DataFormat
+from holdfast.contracts.training import DataFormat
 from tests.training.conftest import HERE, Workspace, beside_torch, conversations
 
 Make = Callable[[str], Workspace]

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from holdfast.client.errors import DatasetInvalid, ModelInvalid, TooLarge, TuningInvalid
-from holdfast.contracts.fine_tuning import DataFormat, DatasetReport, HyperParameters, Template, TrainingMemory
+from holdfast.contracts.training import DataFormat, DatasetReport, HyperParameters, Template, TrainingMemory
 from holdfast.policy.model_shapes import NotKnown
 from holdfast.policy.training_memory import NothingFits, training_memory
 from holdfast.settings import Settings

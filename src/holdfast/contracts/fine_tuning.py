@@ -1,230 +1,100 @@
-"""Fine-tuning: what is learned and how, what a data set was found to hold, and what it all needs."""
+"""A fine-tuning: a job that pins data and base model, trains on them, and whose result is registered as a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, model_validator
-
-from holdfast.contracts.written import HOUR, Duration, Strict, Text, Word
-
-
-class Method(StrEnum):
-    """What of the base model is learned."""
-
-    LORA = "lora"  # an adapter beside the weights
-    QLORA = "qlora"  # the same, with the base in 4 bits
-    FULL = "full"  # every weight
-    DPO = "dpo"  # an adapter, from pairs of a better and a worse answer
+from holdfast.contracts.jobs import JobInput, JobStatus
+from holdfast.contracts.models import ModelVersion, StoredModel
+from holdfast.contracts.training import DataPin, HyperParameters
 
 
-class DataFormat(StrEnum):
-    """What each line of a data set holds."""
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What was said to a prompt before the first step and after the last."""
 
-    MESSAGES = "messages"  # a conversation
-    COMPLETION = "completion"  # a prompt and its completion
-    TEXT = "text"
-    PREFERENCE = "preference"  # a prompt, a chosen and a rejected answer
-
-
-class Schedule(StrEnum):
-    """How the learning rate goes after its warm-up."""
-
-    COSINE = "cosine"
-    LINEAR = "linear"
-    CONSTANT = "constant"
+    prompt: str
+    base: str
+    tuned: str
 
 
-class TooLong(StrEnum):
-    """What becomes of an example with more tokens than `max_length`."""
+@dataclass(frozen=True, kw_only=True)
+class AdoptTunedInput:
+    """Make what a job left behind files in the store that a version may be given to."""
 
-    REFUSE = "refuse"  # nothing is trained, and its line is named
-    SKIP = "skip"
-    CUT = "cut"
-
-
-class Precision(StrEnum):
-    """In which numbers it is computed. What is learned is held in 32 bits either way."""
-
-    BF16 = "bf16"
-    FP32 = "fp32"
+    name: str  # the model's
+    manifest: str  # key in the store of the job's outputs
+    folder: str  # of the result, such as output/adapter
 
 
-RATES: Final[Mapping[Method, float]] = {
-    Method.LORA: 2e-4,  # QLoRA (arXiv 2305.14314), table 9, for 7 and 13 billion parameters
-    Method.QLORA: 2e-4,
-    Method.FULL: 2e-5,  # Alpaca's and Vicuna's for LLaMA
-    Method.DPO: 5e-6,  # ten times that of zephyr (arXiv 2310.16944), which learned every weight
-}
-"""Learning rates where none is given."""
+@dataclass(frozen=True, kw_only=True)
+class TunedModel:
+    """A result in the store, with what the trainer wrote of it."""
+
+    stored: StoredModel
+    steps: int
+    loss: float
+    held_out_loss: float | None
+    differs: tuple[str, ...]
+    place: Mapping[str, str]
+    answers: tuple[Answer, ...]
 
 
-class LoraSpec(Strict):
-    """The adapter's shape."""
+class TunePhase(StrEnum):
+    """Where a fine-tuning is. Also the search attribute `HoldfastState`."""
 
-    rank: int = Field(default=16, ge=1, le=1024)
-    alpha: float = Field(default=32, gt=0, le=8192, description="its weight is alpha over rank")
-    dropout: float = Field(default=0.05, ge=0, le=0.9)
-    targets: tuple[Word, ...] = Field(
-        default=(), max_length=100, description="names of layers, such as q_proj; none: every linear layer but the last"
-    )
-
-
-class SamplesSpec(Strict):
-    """What the model is asked before, now and then, and after."""
-
-    prompts: tuple[Text, ...] = Field(default=(), max_length=20)
-    every: int = Field(default=0, ge=0, le=1_000_000, description="steps; 0: only before and after")
-    tokens: int = Field(default=64, ge=1, le=4096, description="the longest answer")
-
-
-class HyperParameters(Strict):
-    """How a model is trained. Left as they are, they suit most."""
-
-    method: Method = Method.LORA
-    epochs: float = Field(default=3, gt=0, le=1000, description="how often each example is learned")
-    steps: int | None = Field(default=None, ge=1, le=10_000_000, description="instead of epochs")
-    batch: int = Field(default=1, ge=1, le=4096, description="examples at a time on each GPU")
-    accumulate: int = Field(default=16, ge=1, le=4096, description="such batches for one step")
-    rate: Annotated[float, Field(gt=0, le=1)] | None = Field(default=None, description="None: the method's usual one")
-    schedule: Schedule = Schedule.COSINE
-    warmup: float = Field(default=0.03, ge=0, le=1, description="share of the steps in which the rate rises")
-    weight_decay: float = Field(default=0, ge=0, le=1)
-    clip: float = Field(default=1, gt=0, le=1000, description="the largest norm of the gradients")
-    max_length: int = Field(default=2048, ge=8, le=1_048_576, description="tokens of an example")
-    too_long: TooLong = TooLong.REFUSE
-    seed: int = Field(default=7, ge=0, le=2**31 - 1)
-    precision: Precision = Precision.BF16
-    gradient_checkpointing: bool = Field(default=True, description="less memory for a third more time")
-    lora: LoraSpec = Field(default_factory=LoraSpec)
-    beta: float = Field(default=0.1, gt=0, le=10, description="of dpo: how near it stays to the base")
-    held_out: float = Field(default=0, ge=0, le=0.5, description="share of the examples that is asked, not learned")
-    evaluate_every: int = Field(default=0, ge=0, le=1_000_000, description="steps; 0: only after the last")
-    samples: SamplesSpec = Field(default_factory=SamplesSpec)
-    save_every: Duration = Field(
-        default=timedelta(minutes=1), ge=timedelta(), le=HOUR, description="from one written state to the next"
-    )
-    save_share: float = Field(
-        default=0.035, gt=0, le=1, description="of the time that may go into that; else it is done less often"
-    )
-    merge: bool = Field(default=False, description="write base and adapter as one model, too")
-    threads: int = Field(default=1, ge=1, le=256, description="of a process on the CPU; another number, other last bits")
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.method is Method.FULL and self.merge:
-            raise ValueError("merge is for adapters: the method full makes a whole model anyhow")
-        return self
+    TRAINING = "training"
+    REGISTERING = "registering"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
     @property
-    def chosen_rate(self) -> float:
-        return RATES[self.method] if self.rate is None else self.rate
-
-    def document(self) -> dict[str, Any]:
-        """As the trainer reads it: every value said, times in seconds."""
-        told = self.model_dump(mode="json")
-        return told | {"rate": self.chosen_rate, "save_every": self.save_every.total_seconds()}
+    def is_final(self) -> bool:
+        return self in (TunePhase.SUCCEEDED, TunePhase.FAILED, TunePhase.CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOrder:
-    """What is to be trained on a machine: the file `run.json`. Paths are relative to the workspace."""
+class TuneState:
+    """What a fine-tuning carries from run to run."""
 
-    base: str  # folder
-    base_name: str  # with its revision, for the adapter's card
-    data: str  # file
-    data_format: DataFormat
-    data_sha256: str
+    phase: TunePhase
+    reason: str
+    since: datetime
+    started_at: datetime
+    job: JobStatus | None = None  # as it said last
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneInput:
+    """Start a fine-tuning."""
+
+    name: str
+    job: JobInput  # its `owner` is this fine-tuning
+    base: str  # with its revision
+    data: DataPin
     parameters: HyperParameters
-    output: str = "output"
-    state: str = "state"
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "base": self.base,
-            "base_name": self.base_name,
-            "data": self.data,
-            "data_format": self.data_format.value,
-            "data_sha256": self.data_sha256,
-            "output": self.output,
-            "state": self.state,
-            "parameters": self.parameters.document(),
-        }
+    trainer: str  # SHA-256 of its code
+    holdfast: str  # release
+    model: str  # under which the result is registered
+    folder: str  # of the result in the job's outputs
+    resume: TuneState | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetRemark:
-    """Something about a line of a data set."""
-
-    line: int  # from 1; 0: about the file
-    text: str
-    refuses: bool  # nothing can be trained on it; else it is only told
-
-
-@dataclass(frozen=True, kw_only=True)
-class OtherKey:
-    """A key of examples that no training looks at."""
+class FineTuneStatus:
+    """The answer of the query `progress`, and how a fine-tuning ends."""
 
     name: str
-    lines: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetReport:
-    """What a data set was found to hold. It is usable if nothing refuses it."""
-
-    path: str
-    sha256: str
-    format: DataFormat | None  # None: no line told it
-    examples: int
-    bytes_total: int
-    characters: int  # of all texts together
-    shortest: int  # characters of an example
-    median: int
-    longest: int
-    duplicates: int  # lines that say the same as an earlier one; they are kept
-    refusals: int
-    warnings: int
-    remarks: tuple[DatasetRemark, ...]  # the first of each kind
-    other_keys: tuple[OtherKey, ...]
-    sample: tuple[str, ...]  # the first examples, whole, as JSON
-
-    @property
-    def usable(self) -> bool:
-        return not self.refusals and self.examples > 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryPart:
-    """One thing that takes GPU memory in training, and how it was counted."""
-
-    name: str
-    size: int  # bytes
-    formula: str
-    source: str  # of the formula
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingMemory:
-    """GPU memory that a training takes, on each GPU."""
-
-    method: Method
-    parameters: int  # of the base
-    learned: int  # parameters
-    parts: tuple[MemoryPart, ...]
-    total: int  # bytes
-    gpu_memory_gb: float  # to ask the market for: of the smallest size that holds it
-    assumed: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Template:
-    """A way to fine-tune that is known to work, to begin from."""
-
-    name: str
-    about: str
-    formats: tuple[DataFormat, ...]  # of the data sets that it takes
-    disk_gb: int
+    phase: TunePhase
+    reason: str
+    since: datetime
+    started_at: datetime
+    model: str
+    base: str
+    data: DataPin
     parameters: HyperParameters
+    job: JobStatus | None = None
+    registered: ModelVersion | None = None
+    answers: tuple[Answer, ...] = ()

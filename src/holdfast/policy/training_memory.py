@@ -7,7 +7,7 @@ are not known, neither is the need.
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.contracts.fine_tuning import HyperParameters, MemoryPart, Method, Precision, TrainingMemory
+from holdfast.contracts.training import HyperParameters, MemoryPart, Method, Precision, TrainingMemory
 from holdfast.policy.model_linears import Linear, adapter_parameters, linears
 from holdfast.policy.model_memory import GIB, RUNTIME_PER_GPU, weights_bytes
 from holdfast.policy.model_shapes import Config, NotKnown, parameters

@@ -6,7 +6,7 @@ from typing import Final
 import yaml
 from pydantic import TypeAdapter
 
-from holdfast.contracts.fine_tuning import Method, Template
+from holdfast.contracts.training import Method, Template
 
 _TEMPLATE = TypeAdapter(Template)
 LIBRARIES: Final = ("transformers==5.24.0", "peft==0.21.2", "accelerate==1.15.0")

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import IO, cast
 
-from holdfast.contracts.fine_tuning import DataFormat, DatasetRemark, DatasetReport, OtherKey
+from holdfast.contracts.training import DataFormat, DatasetRemark, DatasetReport, OtherKey
 from holdfast.training.trainer import dataset
 
 Told = Callable[[int, int], None]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.contracts.fine_tuning import HyperParameters, Method, TrainingMemory
+from holdfast.contracts.training import HyperParameters, Method, TrainingMemory
 from holdfast.policy.model_linears import adapter_parameters, linears
 from holdfast.policy.model_memory import GIB
 from holdfast.policy.model_shapes import NotKnown, parameters

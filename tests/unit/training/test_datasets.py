@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.contracts.fine_tuning import DataFormat, DatasetReport, OtherKey
+from holdfast.contracts.training import DataFormat, DatasetReport, OtherKey
 from holdfast.training import datasets
 from holdfast.training.datasets import DatasetUnreadable, inspect
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from holdfast.contracts.fine_tuning import DataFormat, HyperParameters, Method, TrainingOrder
+from holdfast.contracts.training import DataFormat, HyperParameters, Method, TrainingOrder
 from holdfast.training.bundle import trainer_bundle
 from holdfast.training.cookbook import FOR_QLORA, LIBRARIES, setup_for, templates
 from holdfast.training.trainer import dataset, order, rounds

@@ -11,10 +11,10 @@ import typer
 
 from holdfast.cli import console, progress, words
 from holdfast.cli.session import DataDir, Json, settings_for
-from holdfast.contracts.fine_tuning import DataFormat
+from holdfast.contracts.training import DataFormat
 
 if TYPE_CHECKING:
-    from holdfast.contracts.fine_tuning import DatasetReport, Template, TrainingMemory
+    from holdfast.contracts.training import DatasetReport, Template, TrainingMemory
 
 app = typer.Typer(
     help="Fine-tune a model; check data and GPU memory first.", no_args_is_help=True, rich_markup_mode=None

@@ -44,6 +44,22 @@ class Journal:
             return []
         return [json.loads(line) for line in lines if _step(line) >= 0]
 
+    def held_out_loss(self) -> float | None:
+        """The newest, if something is held out."""
+        told = _lines(self._folder / EVALUATIONS, self._total)
+        return float(json.loads(told[max(told)])["held_out_loss"]) if told else None
+
+    def answers(self) -> list[dict[str, str]]:
+        """What was said to each prompt before the first step and after the last."""
+        told = _lines(self._folder / SAMPLES, self._total)
+        if not told:
+            return []
+        first, last = (
+            {each["prompt"]: each["answer"] for each in json.loads(told[step])["samples"]}
+            for step in (min(told), max(told))
+        )
+        return [{"prompt": each, "base": first[each], "tuned": last[each]} for each in last if each in first]
+
     def step(self, told: dict[str, Any]) -> None:
         line = self._add(METRICS, told)
         self.tail.append(line)

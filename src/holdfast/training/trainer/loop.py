@@ -222,6 +222,8 @@ class Training:
             "last": json.loads(self._journal.tail[-1]),
             "place": self._place,
             "differs": self._differs,
+            "held_out_loss": self._journal.held_out_loss(),
+            "answers": self._journal.answers(),
             "starts": len(self._journal.starts()),
         }
 

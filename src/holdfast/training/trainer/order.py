@@ -1,4 +1,4 @@
-"""What is to be trained: the file `run.json`, as `holdfast.contracts.fine_tuning` writes it.
+"""What is to be trained: the file `run.json`, as `holdfast.contracts.training` writes it.
 
 Paths in it are relative to the folder that the trainer runs in, the workspace.
 """
