@@ -131,7 +131,10 @@ def write_atomically(path: Path, write) -> None:
 
 
 def report_progress(step: int, total: int, loss: float) -> None:
-    """Tell Holdfast how far we are; outside Holdfast there is nobody to tell."""
+    """Tell Holdfast how far we are, and the loss for its plots; outside Holdfast there is nobody to tell."""
+    if series := os.environ.get("HOLDFAST_METRICS_FILE"):
+        with Path(series).open("a") as file:
+            file.write(json.dumps({"step": step, "loss": round(loss, 4), "time": time.time()}) + "\n")
     if path := os.environ.get("HOLDFAST_PROGRESS_FILE"):
         draft = Path(path + ".draft")
         draft.write_text(json.dumps({"step": step, "total": total, "loss": round(loss, 4)}))

@@ -6,7 +6,7 @@ import re
 import shlex
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -24,9 +24,10 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperGroup
 
 from holdfast.cli.app import cli
+from holdfast.client.jobs import JobView, Submitted
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.models import ModelView
-from holdfast.client.specs import read_endpoint_spec, read_spec
+from holdfast.client.specs import read_endpoint_spec, read_job_spec, read_spec
 from holdfast.client.status import SaveTrouble, WorkloadView
 from holdfast.contracts import activities as acts
 from holdfast.contracts.activities import Telemetry
@@ -44,6 +45,18 @@ from holdfast.contracts.training import (
     TrainingMemory,
 )
 from holdfast.contracts.incidents import Attempt, Incident, Phases
+from holdfast.contracts.jobs import (
+    ArrayPlace,
+    JobAttempt,
+    JobOutputs,
+    JobSpec,
+    JobStatus,
+    Point,
+    QueueStatus,
+    Series,
+    StagedInput,
+    Waiting,
+)
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
 from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
 from holdfast.contracts.models import CacheLayers, MemoryNeed, ModelFile, ModelNeeds, ModelVersion
@@ -89,6 +102,19 @@ DOCUMENTS = (
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
     *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart),
+    *(
+        JobView,
+        JobStatus,
+        JobAttempt,
+        StagedInput,
+        JobOutputs,
+        ArrayPlace,
+        Submitted,
+        QueueStatus,
+        Waiting,
+        Series,
+        Point,
+    ),
     *(ModelView, ModelVersion, ModelNeeds, CacheLayers, MemoryNeed, ModelFile),
 )
 EXAMPLES: dict[str, Any] = {
@@ -276,6 +302,23 @@ def test_the_fine_tuning_page_has_every_parameter_with_its_default() -> None:
     table = {cells[0].strip("`"): cells[1] for cells in rows(text_of("docs/fine-tuning.md")) if len(cells) == 3}
     for name, field in spec_fields(HyperParameters):
         assert table[name] == default_of(field), name
+def test_the_jobs_page_has_every_field_of_its_own_with_its_default_and_limits() -> None:
+    table = {cells[0].strip("`"): cells[1:] for cells in rows(text_of("docs/jobs.md")) if len(cells) == 4}
+    shared = dict(spec_fields())
+    fields = {name: field for name, field in spec_fields(JobSpec) if name not in shared} | {
+        name: field for name, field in spec_fields(JobSpec) if name in ("name", "command")
+    }
+    assert table.keys() - {"field"} == fields.keys()
+    for name, field in fields.items():
+        default, limits, _ = table[name]
+        assert default == default_of(field).replace("``", "—"), name
+        assert limits.startswith(limits_of(field) or limits), name
+
+
+def test_the_spec_on_the_jobs_page_is_valid() -> None:
+    found = re.search(r"^```yaml\n(.*?)^```$", text_of("docs/jobs.md"), re.MULTILINE | re.DOTALL)
+    assert found
+    assert read_job_spec(found[1], source="docs/jobs.md").name == "digits"
 
 
 def test_the_spec_on_the_endpoints_page_is_valid() -> None:
@@ -305,6 +348,8 @@ def word(kind: Any) -> str:
         return "text"
     if dataclasses.is_dataclass(kind):
         return f"[{kind.__name__}](#{kind.__name__.lower()})"  # type: ignore[union-attr]
+    if typing.get_origin(kind) is Mapping:
+        return f"object of {word(typing.get_args(kind)[1])}"
     parts = [each for each in typing.get_args(kind) if each not in (type(None), ...)]
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return f"{word(parts[0])} or null"

@@ -13,7 +13,7 @@ import pytest
 from temporalio.client import Client
 
 from holdfast.client.holdfast import Holdfast
-from holdfast.client.specs import read_endpoint_spec, read_spec
+from holdfast.client.specs import read_endpoint_spec, read_job_spec, read_spec
 
 from .standins import World
 
@@ -95,6 +95,12 @@ def test_the_model_server_says_what_its_weights_say_whole_and_streamed(served: h
 def test_the_model_server_refuses_what_is_no_request(served: httpx.Client, asked: bytes) -> None:
     refused = served.post("/v1/completions", content=asked)
     assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_the_job_example_is_a_good_job() -> None:
+    path = EXAMPLES / "train" / "job.yaml"
+    spec = read_job_spec(path.read_text(), source=path.name)
+    assert spec.script is not None and (path.parent / spec.script).is_file()
 
 
 def test_the_serverless_example_is_a_good_endpoint() -> None:

@@ -22,6 +22,7 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.deployments import endpoint_of
 from holdfast.contracts.endpoints import replica_name
+from holdfast.contracts.jobs import attempt_name
 from holdfast.contracts.spec import CheckpointSpec, FailoverSpec, PriceSpec, WorkloadSpec
 from holdfast.contracts.workload import FailoverRequest, Phase, StopRequest, WorkloadInput, WorkloadStatus
 from tests.workflows.stage import Stage
@@ -31,6 +32,7 @@ PATIENCE = 120.0
 """Seconds before a condition that never comes true fails its test; says nothing about speed."""
 
 
+ATTEMPTS = 4
 REPLICAS = 3
 RELEASES = 5
 SUGGESTS_CONTINUE_AS_NEW = 150
@@ -151,6 +153,8 @@ def a_story(client: Client, stage: Stage) -> Story:
     stage.worlds[name] = stage.worlds[f"p{name}"] = stage.worlds[names.pool_record(f"p{name}")] = World()
     for replica in range(REPLICAS):  # of an endpoint of this name: each has a market of its own, for itself
         stage.worlds[replica_name(name, replica)] = stage.worlds[name] if replica == 0 else World()
+    for attempt in range(1, ATTEMPTS + 1):  # of a job of this name
+        stage.worlds[attempt_name(name, attempt)] = stage.worlds[name] if attempt == 1 else World()
     for release in range(1, RELEASES + 1):  # of a deployment of this name
         endpoint = endpoint_of(name, release)
         stage.worlds[endpoint] = stage.worlds[replica_name(endpoint, 0)] = World()

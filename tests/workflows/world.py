@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -40,6 +40,7 @@ from holdfast.contracts.endpoints import Pass, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident, Reach
+from holdfast.contracts.jobs import JobOutputs, JobStatus, StagedInput
 from holdfast.contracts.machines import (
     Awaited,
     Conduct,
@@ -55,8 +56,9 @@ from holdfast.contracts.machines import (
     Terms,
 )
 from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, Recollection, StrategyRecord
-from holdfast.contracts.money import BudgetWord, MeterInput
+from holdfast.contracts.money import BudgetWord, MeterInput, SetBudgetInput, Standing
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
+from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase
 from holdfast.policy.renting import taken
 from tests.workflows.moments import Moments
@@ -122,6 +124,14 @@ class World:
         self.endpoint: acts.RecordEndpointInput | None = None  # as gateways know it
         self.wakes: list[Wake] = []
         self.traffic: list[str] = []  # the endpoints to which a deployment's name led, "" for none
+        self.jobs: list[JobStatus] = []  # as they were written down
+        self.kept: tuple[str, ...] = ()  # manifests that are kept for a job's sake
+        self.refused_inputs: dict[str, str] = {}  # by source: why it says no
+        self.lacking: tuple[str, ...] = ()  # outputs that are not there
+        self.cost_of_each = Decimal("0.25")  # attempt
+        self.budgets: list[SetBudgetInput] = []
+        self.zeros: list[CheckpointRef | None] = []  # with which workloads began
+        self.specs: list[WorkloadSpec] = []
         self.unfit: set[str] = set()  # replicas that answer a smoke test badly
         self.smoke_tests: list[str] = []  # the machines that were asked
         self.slow_to_boot: set[str] = set()  # machine ids
@@ -233,6 +243,8 @@ class World:
 
     @activity.defn
     async def open_workload(self, order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResult:
+        self.zeros.append(order.workdir)
+        self.specs.append(order.spec)
         if order.workdir and not self.heads:
             self.heads.append(order.workdir)
         return acts.OpenWorkloadResult(epoch=self.epoch, head=self._head(), providers=(PROVIDER,))
@@ -334,6 +346,26 @@ class World:
     async def keep_budget(self, workload: str) -> BudgetWord:
         self.calls["budget"] += 1
         return BudgetWord(look_again_after=self.budget_looks, used_up=self.budget_is_used_up)
+
+    @activity.defn
+    async def record_job(self, order: acts.RecordJobInput) -> None:
+        self.jobs.append(order.status)
+        self.kept = order.manifests
+
+    @activity.defn
+    async def cost_of_attempt(self, workload: str) -> Decimal:
+        return self.cost_of_each
+
+    @activity.defn
+    async def set_budget(self, order: SetBudgetInput) -> list[Standing]:
+        self.budgets.append(order)
+        return []
+
+    @activity.defn
+    async def gone_jobs(self, jobs: list[str]) -> list[str]:
+        handles = {each: activity.client().get_workflow_handle(names.job_id(each)) for each in jobs}
+        found = {each: await handle.describe() for each, handle in handles.items()}
+        return [each for each, told in found.items() if told.status is not WorkflowExecutionStatus.RUNNING]
 
     @activity.defn
     async def open_leases(self, workload: str) -> list[OpenLease]:
@@ -632,6 +664,27 @@ class World:
         return VerifySummary(manifest=order.manifest, chunks=1, bytes_read=1, corrupt=corrupt, duration=timedelta())
 
     @activity.defn
+    async def stage_input(self, order: acts.StageInput) -> StagedInput:
+        if why := self.refused_inputs.get(order.wanted.source):
+            raise ApplicationError(why, type=ErrorType.SOURCE_REFUSED, non_retryable=True)
+        at = order.wanted.at
+        return StagedInput(
+            source=order.wanted.source, at=at, sha256="ab" * 32, manifest=f"staged/{at}", files=1, bytes_total=1
+        )
+
+    @activity.defn
+    async def lay_out(self, order: acts.LayOutInput) -> CheckpointRef:
+        self.order.append(f"lay out {', '.join(each.at for each in order.staged)}")
+        return a_checkpoint(names.job_record(order.job), 0, 0, SaveReason.WORKDIR)
+
+    @activity.defn
+    async def keep_outputs(self, order: acts.KeepOutputsInput) -> JobOutputs:
+        self.order.append(f"keep {order.head.manifest}")
+        return JobOutputs(
+            manifest=f"outputs/{order.attempt}", sha256="cd" * 32, files=1, bytes_total=1, missing=self.lacking
+        )
+
+    @activity.defn
     async def stop_work(self, order: acts.StopWorkInput) -> None:
         self._converse("stop_work", order.lease).running = False
         self.order.append("stop work")
@@ -699,6 +752,10 @@ class World:
             self.wake_endpoint,
             self.record_wake,
             self.until_ended,
+            self.record_job,
+            self.cost_of_attempt,
+            self.set_budget,
+            self.gone_jobs,
             self.commit_checkpoint,
             self.read_head,
             self.plan_disk_copy,
@@ -737,6 +794,9 @@ class World:
             self.save_checkpoint,
             self.await_service,
             self.smoke_test,
+            self.stage_input,
+            self.lay_out,
+            self.keep_outputs,
         ]
 
     def analysis_activities(self) -> list[Any]:

@@ -92,6 +92,12 @@ class UnknownJob(HoldfastError):
     remedy_by_default = "`holdfast job ls --all` lists the jobs that are known"
 
 
+class UnknownTuning(HoldfastError):
+    """The server knows no fine-tuning of this name."""
+
+    remedy_by_default = "`holdfast finetune ls` lists those that go on; `holdfast model ls` what came of others"
+
+
 class UnknownModel(HoldfastError):
     """No model of this name, or no such version of it, is registered."""
 

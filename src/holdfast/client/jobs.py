@@ -2,29 +2,15 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
 
-from temporalio.client import (
-    Client,
-    WorkflowExecution,
-    WorkflowExecutionStatus,
-    WorkflowFailureError,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-)
-from temporalio.common import (
-    Priority,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client, WorkflowExecution, WorkflowFailureError
+from temporalio.common import Priority, SearchAttributePair
+from temporalio.service import RPCError
 
 from holdfast.client import market, money, shortage, starting
 from holdfast.client.calls import ask
@@ -33,7 +19,6 @@ from holdfast.client.errors import (
     HoldfastError,
     InvalidState,
     NoCheckpoint,
-    NoWorker,
     OperationFailed,
     SourceRefused,
     SpecInvalid,
@@ -41,15 +26,15 @@ from holdfast.client.errors import (
     UnknownJob,
 )
 from holdfast.client.job_logs import JobLogReader, pieces_of
-from holdfast.client.messages import TAKEN_WITHIN, send, shortened
-from holdfast.client.serving import refuse_running
+from holdfast.client.operations import Kind, Operations, refuse_running
 from holdfast.client.status import telemetry_of
-from holdfast.client.translation import from_rpc, is_timeout
+from holdfast.client.translation import from_rpc, is_not_found
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
 from holdfast.contracts.jobs import (
+    AT_ONCE,
     JOB_PATTERN,
     ArrayPlace,
     ArraySpec,
@@ -72,9 +57,28 @@ from holdfast.policy import jobs as policy
 from holdfast.policy.series import collect
 from holdfast.settings import Settings
 
-Answer = TypeVar("Answer")
-
-_RUNNING = f"WorkflowType = '{names.JOB}' AND ExecutionStatus = 'Running'"
+KIND = Kind(
+    word="job",
+    article="a",
+    pattern=JOB_PATTERN,
+    prefix=names.job_id(""),
+    workflow=names.JOB,
+    unknown=UnknownJob,
+    show="holdfast job show",
+    end="holdfast job cancel",
+    begin="holdfast job submit FILE",
+)
+QUEUE = Kind(
+    word="tenant",
+    article="a",
+    pattern=NAME_PATTERN,
+    prefix=names.job_queue_id(""),
+    workflow=names.JOB_QUEUE,
+    unknown=UnknownJob,
+    show="holdfast job queue --tenant",
+    end="holdfast job limit --tenant",
+    begin="holdfast job limit N",
+)
 _AT_ONCE = 10
 """Starts of an array that are under way together."""
 _ELSEWHERE = ("hf:", "s3://", "https://", "http://")
@@ -113,6 +117,8 @@ class Jobs:
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._settings = settings
+        self._jobs = Operations(client, KIND)
+        self._queues = Operations(client, QUEUE)
 
     async def submit(self, spec: JobSpec, *, workdir: Path | None = None, base: Path | None = None) -> Submitted:
         """Start a job; returns as soon as it is the server's own, before a machine is rented.
@@ -131,6 +137,12 @@ class Jobs:
         ready = await self._made_ready(spec, workdir, base or Path())
         run_id = await self._start(ready, ready.spec, None)
         return Submitted(name=spec.name, run_id=run_id, cheapest=ready.cheapest)
+
+    async def made_ready(self, spec: JobSpec, *, workdir: Path, base: Path | None = None) -> tuple[JobInput, Offer]:
+        """A job as `submit` would start it, for a workflow that starts it itself; and the market's best. Raises as it."""
+        await self._refuse_taken(spec)
+        ready = await self._made_ready(spec, workdir, base or Path())
+        return JobInput(spec=ready.spec, workdir=ready.workdir, local=ready.local), ready.cheapest
 
     async def submit_array(
         self, spec: JobSpec, wanted: ArraySpec, *, workdir: Path | None = None, base: Path | None = None
@@ -178,7 +190,7 @@ class Jobs:
             UnknownJob: neither knows the name.
         """
         try:
-            status = await self._asked(name, "progress", JobStatus)
+            status = await self._jobs.ask(name, "progress", JobStatus)
         except UnknownJob:
             found = await ask(
                 self._client, acts.read_job, name, queue=names.CONTROL_QUEUE, summary=f"what is on record of {name}"
@@ -190,11 +202,11 @@ class Jobs:
 
     async def cancel(self, name: str, *, reason: str = "cancelled", save: bool = True) -> JobStatus:
         """End a job. Answers when that has begun; `wait` waits until its machine is gone."""
-        return await self._order(name, "cancel", JobStatus, CancelJob(reason=reason, save=save))
+        return await self._jobs.order(name, "cancel", JobStatus, CancelJob(reason=reason, save=save))
 
     async def change_budget(self, name: str, amount: Decimal | None) -> JobStatus:
         """So much for the whole job, what it has spent included; None: no limit."""
-        return await self._order(name, "change_budget", JobStatus, ChangeBudget(amount=amount))
+        return await self._jobs.order(name, "change_budget", JobStatus, ChangeBudget(amount=amount))
 
     async def wait(self, name: str) -> JobStatus:
         """Wait for the end of a job, however long that takes. How it ended is in the answer, also where it failed.
@@ -202,18 +214,17 @@ class Jobs:
         Raises:
             UnknownJob, OperationFailed: it was ended by force.
         """
-        handle = self._handle(name)
         try:
-            await handle.result()
+            await self._jobs.handle(name).result()
         except WorkflowFailureError as err:
-            status = (await self.status(name)).status
+            status = await self._status_of(name)
             if not status.phase.is_final:
                 raise OperationFailed(f"the job {name!r} was ended by force: {err.cause}") from err
             return status
         except RPCError as err:
-            if err.status is not RPCStatusCode.NOT_FOUND:
-                raise await self._explained(name, err) from err
-        return (await self.status(name)).status
+            if not is_not_found(err):
+                raise self._refused(err) from err
+        return await self._status_of(name)
 
     def logs(self, name: str, *, cursor: str = "") -> JobLogReader:
         """What its attempts wrote, over all their machines in order. A `cursor` of an earlier reader goes on there."""
@@ -245,49 +256,24 @@ class Jobs:
 
     async def queue(self, tenant: str = "default") -> QueueStatus:
         """Which jobs of a tenant run, and which wait, in their order."""
-        handle = self._client.get_workflow_handle(names.job_queue_id(_tenant(tenant)))
         try:
-            told: QueueStatus = await handle.query("status", result_type=QueueStatus, rpc_timeout=TAKEN_WITHIN)
-        except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
-                return QueueStatus(
-                    tenant=tenant,
-                    at_once=QueueInput(tenant=tenant).resume.at_once,
-                    running=(),
-                    waiting=(),
-                    waits=0,
-                    done=0,
-                )
-            raise await self._explained(tenant, err) from err
-        return told
+            return await self._queues.ask(tenant, "status", QueueStatus)
+        except UnknownJob:
+            if not re.fullmatch(NAME_PATTERN, tenant):
+                raise
+            return QueueStatus(tenant=tenant, at_once=AT_ONCE, running=(), waiting=(), waits=0, done=0)
 
     async def limit(self, tenant: str, at_once: int) -> QueueStatus:
         """Let so many jobs of a tenant run at a time, from now on. Those that run are left alone."""
-        workflow_id = names.job_queue_id(_tenant(tenant))
-        try:
-            await self._client.start_workflow(
-                names.JOB_QUEUE,
-                QueueInput(tenant=tenant),
-                id=workflow_id,
-                task_queue=names.CONTROL_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary=f"which job of {tenant} goes next",
-            )
-        except RPCError as err:
-            raise from_rpc(err, self._client.service_client.config.target_host) from err
-        handle = self._client.get_workflow_handle(workflow_id)
-        return await send(
-            handle, tenant, "set_limit", QueueStatus, (at_once,), explain=lambda err: self._explained(tenant, err)
-        )
+        self._queues.handle(tenant)  # a name that cannot be is no queue
+        with suppress(AlreadyRunning):
+            await self._queues.start(tenant, QueueInput(tenant=tenant), summary=f"which job of {tenant} goes next")
+        return await self._queues.order(tenant, "set_limit", QueueStatus, at_once)
 
     # --- before a start ------------------------------------------------------------------------------------------
 
     async def _refuse_taken(self, spec: JobSpec) -> None:
-        taken = AlreadyRunning(
-            f"a job named {spec.name!r} is not over yet",
-            remedy=f"`holdfast job cancel {spec.name}` ends it; or choose another name",
-        )
-        await refuse_running(self._client, names.job_id(spec.name), taken)
+        await refuse_running(self._client, names.job_id(spec.name), self._jobs.taken(spec.name))
         for number in range(1, spec.retries.errors + 2):
             workload = attempt_name(spec.name, number)
             in_the_way = AlreadyRunning(
@@ -332,28 +318,15 @@ class Jobs:
         return _Ready(placed, saved, staged, found.offers[0])
 
     async def _start(self, ready: _Ready, spec: JobSpec, place: ArrayPlace | None) -> str:
-        pairs: list[SearchAttributePair[Any]] = [SearchAttributePair(names.SA_STATE, JobPhase.PREPARING.value)]
-        try:
-            handle = await self._client.start_workflow(
-                names.JOB,
-                JobInput(spec=spec, workdir=ready.workdir, local=ready.local, place=place),
-                id=names.job_id(spec.name),
-                task_queue=names.CONTROL_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                search_attributes=TypedSearchAttributes(pairs),
-                static_summary=f"{spec.name}: {spec.what_runs.strip()[:80]}",
-                priority=Priority(
-                    priority_key=spec.queue.priority,
-                    fairness_key=spec.fairness_key,
-                    fairness_weight=spec.queue.weight,
-                ),
-            )
-        except WorkflowAlreadyStartedError as err:
-            raise AlreadyRunning(f"a job named {spec.name!r} is not over yet") from err
-        except RPCError as err:
-            raise from_rpc(err, self._client.service_client.config.target_host) from err
-        return handle.first_execution_run_id or handle.result_run_id or ""
+        return await self._jobs.start(
+            spec.name,
+            JobInput(spec=spec, workdir=ready.workdir, local=ready.local, place=place),
+            summary=f"{spec.name}: {spec.what_runs.strip()[:80]}",
+            attributes=[SearchAttributePair(names.SA_STATE, JobPhase.PREPARING.value)],
+            priority=Priority(
+                priority_key=spec.queue.priority, fairness_key=spec.fairness_key, fairness_weight=spec.queue.weight
+            ),
+        )
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -370,11 +343,15 @@ class Jobs:
             return None
 
     async def _listed(self) -> dict[str, WorkflowExecution]:
+        running = f"WorkflowType = '{names.JOB}' AND ExecutionStatus = 'Running'"
         try:
-            found = [each async for each in self._client.list_workflows(_RUNNING)]
+            found = [each async for each in self._client.list_workflows(running)]
         except RPCError as err:
-            raise from_rpc(err, self._client.service_client.config.target_host) from err
-        return {each.id.removeprefix(names.job_id("")): each for each in found}
+            raise self._refused(err) from err
+        return {each.id.removeprefix(KIND.prefix): each for each in found}
+
+    def _refused(self, err: RPCError) -> HoldfastError:
+        return from_rpc(err, self._client.service_client.config.target_host)
 
     async def _on_record(self, running: bool | None, tenant: str, array: str) -> list[JobStatus]:
         order = acts.ListJobsInput(tenant=tenant, array=array, running=running)
@@ -387,43 +364,6 @@ class Jobs:
             if not page.next:
                 return found
             order = replace(order, before=page.next)
-
-    async def _asked(self, name: str, question: str, answer: type[Answer]) -> Answer:
-        try:
-            told: Answer = await self._handle(name).query(question, result_type=answer, rpc_timeout=TAKEN_WITHIN)
-        except WorkflowQueryFailedError as err:
-            raise OperationFailed(f"the job {name!r} cannot answer: {err}") from err
-        except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
-                raise UnknownJob(f"there is no job {name!r}") from err
-            raise await self._explained(name, err) from err
-        return told
-
-    async def _order(self, name: str, update: str, answer: type[Answer], *args: Any) -> Answer:
-        try:
-            return await send(
-                self._handle(name), name, update, answer, args, explain=lambda err: self._explained(name, err)
-            )
-        except InvalidState as err:
-            raise InvalidState(str(err), remedy=f"`holdfast job show {name}` shows how it is") from err
-
-    def _handle(self, name: str) -> WorkflowHandle[Any, Any]:
-        if not re.fullmatch(JOB_PATTERN, name):
-            raise UnknownJob(f"there is no job {shortened(name)!r}")
-        return self._client.get_workflow_handle(names.job_id(name))
-
-    async def _explained(self, name: str, err: RPCError) -> HoldfastError:
-        if is_timeout(err):
-            return NoWorker(f"no worker answered for the job {name!r} in time")
-        if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
-            try:
-                found = await self._handle(name).describe()
-            except RPCError:
-                return UnknownJob(f"there is no job {name!r}")
-            if found.status is WorkflowExecutionStatus.RUNNING:
-                return NoWorker(f"no worker answers for the job {name!r}")
-            return InvalidState(f"the job {name!r} is over", remedy=f"`holdfast job show {name}` shows how it ended")
-        return from_rpc(err, self._client.service_client.config.target_host)
 
 
 def _attempt_of(spec: JobSpec) -> WorkloadSpec:
@@ -457,9 +397,3 @@ def _lost_or(status: JobStatus) -> JobStatus:
 
 def _invalid(spec: JobSpec, path: str, message: str) -> SpecInvalid:
     return SpecInvalid(spec.name, (SpecProblem(path=path, message=message, line=1, column=1),))
-
-
-def _tenant(name: str) -> str:
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise UnknownJob(f"there is no tenant {shortened(name)!r}", remedy="a tenant's name is that of a workload")
-    return name

@@ -13,6 +13,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import (
+    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -52,7 +53,13 @@ class Operations:
         self._kind = kind
 
     async def start(
-        self, name: str, order: object, *, summary: str, attributes: Sequence[SearchAttributePair[Any]] = ()
+        self,
+        name: str,
+        order: object,
+        *,
+        summary: str,
+        attributes: Sequence[SearchAttributePair[Any]] = (),
+        priority: Priority = Priority.default,
     ) -> str:
         """Start one and return its run id.
 
@@ -69,6 +76,7 @@ class Operations:
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=TypedSearchAttributes(attributes),
                 static_summary=summary,
+                priority=priority,
             )
         except WorkflowAlreadyStartedError as err:
             raise self.taken(name) from err

@@ -10,7 +10,7 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 
 from holdfast.client.errors import SpecInvalid, SpecProblem
 from holdfast.contracts.endpoints import EndpointSpec
-from holdfast.contracts.jobs import JOB_PATTERN, SHA256_PATTERN, JobSpec
+from holdfast.contracts.jobs import FAIRNESS_PATTERN, JOB_PATTERN, SHA256_PATTERN, JobSpec
 from holdfast.contracts.pools import PoolSpec
 from holdfast.contracts.spec import NAME_PATTERN, SECRET_PATTERN, WorkloadSpec
 
@@ -32,6 +32,7 @@ _PLAIN = {  # pydantic's kinds of mistakes, in words for somebody who writes YAM
 _PATTERNS = {
     NAME_PATTERN: "use lower-case letters, digits and dashes, 48 at most, none of them a dash at either end",
     JOB_PATTERN: "use lower-case letters, digits and dashes, 44 at most, none of them a dash at either end",
+    FAIRNESS_PATTERN: "use letters, digits and signs, without blanks",
     SHA256_PATTERN: "a SHA-256 has 64 digits, 0 to 9 and a to f",
     SECRET_PATTERN: "a secret's name has letters, digits and underscores, 64 at most, no digit first",
 }

@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from holdfast.client.errors import DatasetInvalid, ModelInvalid, TooLarge, TuningInvalid
+from holdfast.contracts.models import ModelPlan
 from holdfast.contracts.training import DataFormat, DatasetReport, HyperParameters, Template, TrainingMemory
 from holdfast.policy.model_shapes import NotKnown
 from holdfast.policy.training_memory import NothingFits, training_memory
@@ -89,6 +90,24 @@ async def estimate(base: str, wanted: HyperParameters, *, gpus: int, settings: S
         raise TooLarge(str(err)) from None
 
 
+async def pinned(base: str, settings: Settings) -> str:
+    """The base with its revision: a branch of the hub becomes the commit that it is at, a folder its whole path.
+
+    Raises:
+        ModelInvalid: the hub or the bucket has no such model.
+    """
+    from holdfast.models.errors import SourceError  # noqa: PLC0415 (a store's client comes with it)
+    from holdfast.models.sources import is_remote  # noqa: PLC0415 (as above)
+
+    if not is_remote(base):
+        return str(await asyncio.to_thread(Path(base).resolve))
+    try:
+        plan = await _planned(base, settings)
+    except SourceError as err:
+        raise ModelInvalid(f"{base}: {err}") from err
+    return f"{plan.source}@{plan.revision}" if plan.revision else base
+
+
 async def config_of(base: str, settings: Settings) -> Mapping[str, Any]:
     """The base model's `config.json`. Raises ModelInvalid."""
     from holdfast.models.errors import SourceError  # noqa: PLC0415 (a store's client comes with it)
@@ -111,6 +130,16 @@ def _read(base: Path) -> bytes:
     if path.stat().st_size > _LARGEST_CONFIG:
         raise ValueError("it is too large for one")
     return path.read_bytes()
+
+
+async def _planned(base: str, settings: Settings) -> ModelPlan:
+    from holdfast.models.opening import open_source  # noqa: PLC0415 (loads clients of stores and hubs)
+
+    source = open_source(base, settings, None)
+    try:
+        return await source.plan()
+    finally:
+        await source.close()
 
 
 async def _fetched(base: str, settings: Settings) -> bytes:

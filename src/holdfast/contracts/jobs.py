@@ -19,10 +19,11 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import SECRET_PATTERN, VariableName, WorkloadSpec
 from holdfast.contracts.workload import Upshot
-from holdfast.contracts.written import DAY, MONTH, Duration, Line, Strict, Text, Word
+from holdfast.contracts.written import DAY, MONTH, Duration, Line, Strict, Text
 
 JOB_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,42}[a-z0-9])?$"
 """Shorter than a workload's, which has the attempt's number at its end."""
+FAIRNESS_PATTERN = r"^[!-~]+$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 MOST_ATTEMPTS = 20
 MOST_OF_AN_ARRAY = 10_000
@@ -39,6 +40,7 @@ def _in_workspace(path: str) -> str:
     return path.strip("/")
 
 
+FairnessKey = Annotated[str, Field(min_length=1, max_length=64, pattern=FAIRNESS_PATTERN)]
 Inside = Annotated[Line, AfterValidator(_in_workspace)]
 
 
@@ -77,9 +79,7 @@ class QueueSpec(Strict):
     """Who goes first where more jobs of a tenant wait than may run."""
 
     priority: int = Field(default=3, ge=1, le=PRIORITIES, description="1 goes before 2, and so on")
-    fairness_key: Word | None = Field(
-        default=None, max_length=64, description="jobs of one key share; None: their name's"
-    )
+    fairness_key: FairnessKey | None = Field(default=None, description="jobs of one key share; None: their name's")
     weight: float = Field(default=1.0, ge=0.001, le=1000, description="of its key's share")
 
 
