@@ -25,6 +25,7 @@ from typer.core import TyperGroup
 
 from holdfast.cli.app import cli
 from holdfast.client.jobs import JobView, Submitted
+from holdfast.client.fine_tuning import SubmittedTuning
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.models import ModelView
 from holdfast.client.specs import read_endpoint_spec, read_job_spec, read_spec
@@ -36,10 +37,13 @@ from holdfast.contracts.deployments import DeploymentStatus, Release
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
+from holdfast.contracts.fine_tuning import Answer, FineTuneStatus
 from holdfast.contracts.training import (
     DatasetRemark,
     DatasetReport,
+    DataPin,
     HyperParameters,
+    Lineage,
     MemoryPart,
     OtherKey,
     TrainingMemory,
@@ -101,7 +105,8 @@ DOCUMENTS = (
     *(Study, StudyRow),
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
-    *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart),
+    *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart, Lineage, DataPin),
+    *(SubmittedTuning, FineTuneStatus, Answer),
     *(
         JobView,
         JobStatus,
@@ -346,6 +351,8 @@ def word(kind: Any) -> str:
         return plain
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "text"
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return "object"
     if dataclasses.is_dataclass(kind):
         return f"[{kind.__name__}](#{kind.__name__.lower()})"  # type: ignore[union-attr]
     if typing.get_origin(kind) is Mapping:
