@@ -24,8 +24,8 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperGroup
 
 from holdfast.cli.app import cli
-from holdfast.client.jobs import JobView, Submitted
 from holdfast.client.fine_tuning import SubmittedTuning
+from holdfast.client.jobs import JobView, Submitted
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.models import ModelView
 from holdfast.client.specs import read_endpoint_spec, read_job_spec, read_spec
@@ -38,16 +38,6 @@ from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.fine_tuning import Answer, FineTuneStatus
-from holdfast.contracts.training import (
-    DatasetRemark,
-    DatasetReport,
-    DataPin,
-    HyperParameters,
-    Lineage,
-    MemoryPart,
-    OtherKey,
-    TrainingMemory,
-)
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.jobs import (
     ArrayPlace,
@@ -70,6 +60,16 @@ from holdfast.contracts.reports import DrillReport, LeaseLine, Recomputed, Sprea
 from holdfast.contracts.savings import Savings, SavingsLine, Stretch
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
+from holdfast.contracts.training import (
+    DataPin,
+    DatasetRemark,
+    DatasetReport,
+    HyperParameters,
+    Lineage,
+    MemoryPart,
+    OtherKey,
+    TrainingMemory,
+)
 from holdfast.contracts.workload import Ack, WorkloadStatus
 from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
@@ -307,6 +307,8 @@ def test_the_fine_tuning_page_has_every_parameter_with_its_default() -> None:
     table = {cells[0].strip("`"): cells[1] for cells in rows(text_of("docs/fine-tuning.md")) if len(cells) == 3}
     for name, field in spec_fields(HyperParameters):
         assert table[name] == default_of(field), name
+
+
 def test_the_jobs_page_has_every_field_of_its_own_with_its_default_and_limits() -> None:
     table = {cells[0].strip("`"): cells[1:] for cells in rows(text_of("docs/jobs.md")) if len(cells) == 4}
     shared = dict(spec_fields())

@@ -1,4 +1,4 @@
-"""A fine-tuning on the simulated market: outbid once, its machine killed twice, and equal to one that nobody touched."""
+"""A fine-tuning on the simulated market: outbid once, killed twice, and equal to one that nobody touched."""
 
 import asyncio
 import json
@@ -174,5 +174,3 @@ async def test_a_malformed_data_set_is_refused_before_anything_begins(holdfast: 
         await holdfast.fine_tunings.submit(wish)
     with pytest.raises(HoldfastError):
         await holdfast.fine_tunings.status(wish.name)
-
-

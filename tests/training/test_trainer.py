@@ -134,7 +134,9 @@ def test_a_base_that_is_none_is_said_to_be_none(workspace: Make) -> None:
 
 
 def test_layers_that_are_not_there_are_named(workspace: Make) -> None:
-    wrong = workspace("wrong").order(conversations(3), DataFormat.MESSAGES, **QUICK | {"lora": {"targets": ["nothing"]}})
+    wrong = workspace("wrong").order(
+        conversations(3), DataFormat.MESSAGES, **QUICK | {"lora": {"targets": ["nothing"]}}
+    )
     code, told = wrong.refused()
     assert code == 66 and "nothing" in told
 

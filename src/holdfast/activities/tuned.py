@@ -1,4 +1,7 @@
-"""What a training left behind becomes a model's files. For the host workers, which hold the store's key and have a disk."""
+"""What a training left behind becomes a model's files.
+
+For the host workers, which hold the store's key and have a disk.
+"""
 
 import asyncio
 import json
@@ -52,9 +55,7 @@ class TunedActivities:
         await asyncio.to_thread(shutil.move, facts, folder / FACTS)
         files = await asyncio.to_thread(files_of, folder)
         kind = ModelKind.LLM if (folder / "config.json").is_file() else ModelKind.OTHER
-        stored = await store_folder(
-            self._engine, folder, name=order.name, files=files, kind=kind, memory_bytes=None
-        )
+        stored = await store_folder(self._engine, folder, name=order.name, files=files, kind=kind, memory_bytes=None)
         try:
             return _told(stored, told)
         except (KeyError, TypeError, ValueError, AttributeError) as err:

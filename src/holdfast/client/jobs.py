@@ -139,7 +139,7 @@ class Jobs:
         return Submitted(name=spec.name, run_id=run_id, cheapest=ready.cheapest)
 
     async def made_ready(self, spec: JobSpec, *, workdir: Path, base: Path | None = None) -> tuple[JobInput, Offer]:
-        """A job as `submit` would start it, for a workflow that starts it itself; and the market's best. Raises as it."""
+        """A job as `submit` would start it, for a workflow that starts it; and the market's best. Raises as it."""
         await self._refuse_taken(spec)
         ready = await self._made_ready(spec, workdir, base or Path())
         return JobInput(spec=ready.spec, workdir=ready.workdir, local=ready.local), ready.cheapest

@@ -52,7 +52,9 @@ def parameters(chosen: Template, changes: Sequence[str] = ()) -> HyperParameters
         raise TuningInvalid("\n".join(_mistake(each) for each in err.errors(include_url=False))) from None
 
 
-async def look_at(path: Path, *, form: DataFormat | None = None, told: Told = lambda _done, _all: None) -> DatasetReport:
+async def look_at(
+    path: Path, *, form: DataFormat | None = None, told: Told = lambda _done, _all: None
+) -> DatasetReport:
     """Read all of a data set, and say what it holds. Raises DatasetInvalid only where it cannot be read at all."""
     try:
         return await asyncio.to_thread(datasets.inspect, path, form=form, told=told)
@@ -181,4 +183,3 @@ def _mistake(found: Mapping[str, Any]) -> str:
     where = ".".join(map(str, found["loc"])) or "parameters"
     words = {"extra_forbidden": "is no parameter; `holdfast finetune templates --json` shows all"}
     return f"{where}: {words.get(found['type']) or found['msg'].removeprefix('Value error, ')}"
-

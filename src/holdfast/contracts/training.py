@@ -111,7 +111,9 @@ class HyperParameters(Strict):
         default=0.035, gt=0, le=1, description="of the time that may go into that; else it is done less often"
     )
     merge: bool = Field(default=False, description="write base and adapter as one model, too")
-    threads: int = Field(default=1, ge=1, le=256, description="of a process on the CPU; another number, other last bits")
+    threads: int = Field(
+        default=1, ge=1, le=256, description="of a process on the CPU; another number, other last bits"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -30,4 +30,3 @@ def agent_bundle() -> AgentBundle:
 def bootstrap_source() -> str:
     """The program that receives the bundle on the machine."""
     return resources.files("holdfast.hosts.agent").joinpath("bootstrap.py").read_text(encoding="utf-8")
-

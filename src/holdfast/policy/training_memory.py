@@ -107,9 +107,7 @@ def _base(run: _Run) -> MemoryPart:
     if run.order.method is Method.QLORA:
         # Embeddings and the vocabulary's projection are held in 32 bits, as peft prepares a model for it.
         size = weights_bytes({**run.config, "torch_dtype": "float32", "quantization_config": _NF4}, run.count)
-        return MemoryPart(
-            name="base", size=size, formula="4.127 bits a weight, vocabularies in 32 bits", source=_QLORA
-        )
+        return MemoryPart(name="base", size=size, formula="4.127 bits a weight, vocabularies in 32 bits", source=_QLORA)
     if run.order.method is Method.FULL:
         size = run.count * run.width if run.width < 4 else 0
         return MemoryPart(
@@ -155,12 +153,14 @@ def _kept_by_a_token(run: _Run) -> int:
     inner = run.config["intermediate_size"]
     attended = next(each.into for each in run.layers if each.name in ("o_proj", "dense"))
     norms = 2 * (4 + width + width) * hidden  # the input in 32 bits, what is made of it, and the next layer's input
-    attention = width * (3 * attended + 3 * attended + attended)  # turned and unturned queries, keys, values; the outcome
+    attention = width * (
+        3 * attended + 3 * attended + attended
+    )  # turned and unturned queries, keys, values; the outcome
     gated = 4 if "gate_proj" in shapes or "gate_up_proj" in shapes else 2
     feed = width * gated * inner
     # Beside each adapted layer: its input after dropout in 32 bits, as computed with, and what was dropped.
     adapters = sum((4 + width + 1) * each.into + 2 * width * run.order.lora.rank for each in run.adapted)
-    return norms + attention + feed + adapters
+    return int(norms + attention + feed + adapters)
 
 
 def _logits(run: _Run) -> MemoryPart:

@@ -44,9 +44,7 @@ class FineTuneWorkflow:
     def __init__(self, order: FineTuneInput) -> None:
         now = workflow.now()
         self._order = order
-        self._state = order.resume or TuneState(
-            phase=TunePhase.TRAINING, reason="begins", since=now, started_at=now
-        )
+        self._state = order.resume or TuneState(phase=TunePhase.TRAINING, reason="begins", since=now, started_at=now)
         self._is_begun = order.resume is not None
         self._cancel: CancelJob | None = None
         self._passed_on: CancelJob | None = None

@@ -50,7 +50,7 @@ def test_the_linear_layers_are_nearly_all_of_a_block(name: str) -> None:
     inside = told["num_hidden_layers"] * sum(each.into * each.out for each in linears(told))
     rest = parameters(told) - inside
     ends = told["vocab_size"] * told["hidden_size"]
-    assert rest == pytest.approx(ends * round(rest / ends), rel=0.003) and 1 <= round(rest / ends) <= 2
+    assert rest == pytest.approx(ends * round(rest / ends), rel=0.005) and 1 <= round(rest / ends) <= 2
 
 
 def test_every_part_says_how_it_was_counted() -> None:

@@ -43,7 +43,11 @@ def looked(tmp_path: Path, *lines: object, form: DataFormat | None = None) -> Da
 )
 def test_the_first_good_line_says_the_format(tmp_path: Path, line: object, form: DataFormat) -> None:
     found = looked(tmp_path, line)
-    assert found.usable and (found.format, found.examples) == (form, 1) and [json.loads(each) for each in found.sample] == [line]
+    assert (
+        found.usable
+        and (found.format, found.examples) == (form, 1)
+        and [json.loads(each) for each in found.sample] == [line]
+    )
 
 
 def test_it_is_pinned_by_its_bytes_and_measured(tmp_path: Path) -> None:
@@ -84,7 +88,10 @@ def test_a_line_that_cannot_be_trained_on_is_named_with_the_reason(tmp_path: Pat
         ({"messages": ["hello"]}, "message 1 of messages has no role and content"),
         ({"messages": [{"role": "bot", "content": "a"}]}, "role 'bot'"),
         ({"messages": [{"role": "user", "content": "a"}]}, "not the assistant's"),
-        ({"messages": [{"role": "user", "content": ""}, *GOOD["messages"]]}, "content of message 1 of messages is empty"),
+        (
+            {"messages": [{"role": "user", "content": ""}, *GOOD["messages"]]},
+            "content of message 1 of messages is empty",
+        ),
     ],
 )
 def test_conversations_are_looked_at_message_by_message(tmp_path: Path, line: object, why: str) -> None:

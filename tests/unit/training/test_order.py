@@ -105,7 +105,9 @@ def test_what_is_held_out_is_never_learned(tmp_path: Path) -> None:
     assert rounds.held_out(1, parameters) == ([0], [])
 
 
-@pytest.mark.parametrize(("schedule", "middle", "last"), [("cosine", 0.5, 0.0), ("linear", 0.5, 0.0), ("constant", 1, 1)])
+@pytest.mark.parametrize(
+    ("schedule", "middle", "last"), [("cosine", 0.5, 0.0), ("linear", 0.5, 0.0), ("constant", 1, 1)]
+)
 def test_the_rate_rises_and_then_goes_by_its_schedule(
     tmp_path: Path, schedule: str, middle: float, last: float
 ) -> None:

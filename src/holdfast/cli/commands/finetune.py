@@ -132,7 +132,9 @@ def submit(
     template: TemplateName = "lora",
     change: Changes = None,
     model: Annotated[str, typer.Option("--model", help="Under which the result is registered; left out: NAME.")] = "",
-    gpu: Annotated[str | None, typer.Option("--gpu", help="GPU model: on another kind the last bits may differ.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="GPU model: on another kind the last bits may differ.")
+    ] = None,
     gpus: Annotated[int, typer.Option("--gpus", min=1, max=16, help="GPUs in the machine.")] = 1,
     gpu_memory: Annotated[
         float | None, typer.Option("--gpu-memory-gb", min=0.1, help="Of each GPU; left out: as estimated.")
@@ -378,7 +380,9 @@ def _show_report(report: DatasetReport) -> None:
             "examples": f"{report.examples}, of {report.shortest} to {report.longest} characters, "
             f"half of them up to {report.median}",
             "duplicates": f"{report.duplicates}; they are kept" if report.duplicates else "none",
-            "not trained on": ", ".join(f"{each.name} ({words.count(each.lines, 'line')})" for each in report.other_keys)
+            "not trained on": ", ".join(
+                f"{each.name} ({words.count(each.lines, 'line')})" for each in report.other_keys
+            )
             or "nothing",
         }
     )

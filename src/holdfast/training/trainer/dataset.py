@@ -71,7 +71,7 @@ def check(source: IO[bytes], *, wanted: str = "", most_remarks: int = 50, sample
         except _Wrong as why:
             told.refuse(number, str(why))
             continue
-        _take(found, told, seen, number, example, texts)
+        _take(found, told, seen, number=number, example=example, texts=texts)
         if len(found.sample) < samples:
             found.sample.append(example)
     found.sha256 = digest.hexdigest()
@@ -224,7 +224,9 @@ def _messages(value: Any, name: str) -> list[str]:
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
             raise _Wrong(f"message {place} of {name} has no role and content")
         if message["role"] not in ROLES:
-            raise _Wrong(f"message {place} of {name} has the role {str(message['role'])[:40]!r}; known: {_named(ROLES)}")
+            raise _Wrong(
+                f"message {place} of {name} has the role {str(message['role'])[:40]!r}; known: {_named(ROLES)}"
+            )
         texts.append(_text(message, "content", where=f" of message {place} of {name}"))
     return texts
 
@@ -241,7 +243,7 @@ def _text(holder: Mapping[str, Any], name: str, *, where: str = "", may_be_empty
 
 
 def _take(
-    found: Found, told: _Teller, seen: dict[bytes, int], number: int, example: Mapping[str, Any], texts: list[str]
+    found: Found, told: _Teller, seen: dict[bytes, int], *, number: int, example: Mapping[str, Any], texts: list[str]
 ) -> None:
     found.lengths.append(sum(map(len, texts)))
     for key in example.keys() - _KNOWN[found.format]:

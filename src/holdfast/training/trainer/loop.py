@@ -98,7 +98,9 @@ class Training:
 
     def _say_begin(self) -> None:
         parts = [f"starting at step {self._step} of {self._rounds.steps}", f"{len(self._examples)} examples"]
-        parts.append(f"{self._learner.count} parameters learned by {self._parameters.method} on {self._place['device']}")
+        parts.append(
+            f"{self._learner.count} parameters learned by {self._parameters.method} on {self._place['device']}"
+        )
         for lines, word in ((self._prepared.skipped, "left out"), (self._prepared.cut, "cut")):
             if lines:
                 parts.append(f"{len(lines)} too long and {word}, as ordered")

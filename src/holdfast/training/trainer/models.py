@@ -68,7 +68,9 @@ def open_learner(order: Order, world: World) -> Learner:
     learned = {name: each for name, each in base.named_parameters() if each.requires_grad}
     shared: Any = base
     if world.many:
-        shared = DistributedDataParallel(base, device_ids=[world.device.index] if world.device.index is not None else None)
+        shared = DistributedDataParallel(
+            base, device_ids=[world.device.index] if world.device.index is not None else None
+        )
     return Learner(shared, base, learned)
 
 

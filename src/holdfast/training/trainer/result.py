@@ -1,9 +1,9 @@
 """What a training leaves behind: the adapter or the model, and a page of facts beside it.
 
-    output/
-      adapter/        peft's files: adapter_model.safetensors, adapter_config.json
-      model/          a whole model with its tokenizer: what `full` makes, or base and adapter where that is ordered
-      training.json   how it was made, and the SHA-256 of every file
+output/
+  adapter/        peft's files: adapter_model.safetensors, adapter_config.json
+  model/          a whole model with its tokenizer: what `full` makes, or base and adapter where that is ordered
+  training.json   how it was made, and the SHA-256 of every file
 """
 
 import json

@@ -47,4 +47,3 @@ def load(folder: Path, *, order: str) -> dict[str, Any] | None:
             f"{path} is the state of another training; remove it, or train under another name",
         )
     return document
-

@@ -119,9 +119,7 @@ def _preference(example: dict[str, Any], tokenizer: Any, line: int) -> tuple[Seq
     prompt = example["prompt"]
     if isinstance(prompt, str):
         return tuple(_joined(prompt, example[name], tokenizer) for name in ("chosen", "rejected"))
-    return tuple(
-        _rendered([*prompt, *example[name]], len(prompt), tokenizer, line) for name in ("chosen", "rejected")
-    )
+    return tuple(_rendered([*prompt, *example[name]], len(prompt), tokenizer, line) for name in ("chosen", "rejected"))
 
 
 _MAKERS: dict[str, Callable[[dict[str, Any], Any, int], tuple[Sequence, ...]]] = {
@@ -133,7 +131,7 @@ _MAKERS: dict[str, Callable[[dict[str, Any], Any, int], tuple[Sequence, ...]]] =
 
 
 def _joined(prompt: str, answer: str, tokenizer: Any) -> Sequence:
-    """The prompt is read; the answer and its end are learned. Both are tokenised alone, so no token is half and half."""
+    """The prompt is read; the answer and its end are learned. Each is tokenised alone, so no token is of both."""
     before = tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
     after = tokenizer(answer, add_special_tokens=False)["input_ids"]
     begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
@@ -178,7 +176,9 @@ def _spans(
 
 
 def _cut(example: Example, longest: int) -> Example:
-    made = Example(example.line, tuple(Sequence(each.ids[:longest], each.labels[:longest]) for each in example.sequences))
+    made = Example(
+        example.line, tuple(Sequence(each.ids[:longest], each.labels[:longest]) for each in example.sequences)
+    )
     if not all(each.learned for each in made.sequences):
         raise TrainerFailure(
             DATA_UNUSABLE, f"line {example.line}: cut to {longest} tokens, nothing of it would be learned"

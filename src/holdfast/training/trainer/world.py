@@ -98,13 +98,13 @@ def leave(world: World) -> None:
 def begin_chance(seed: int) -> None:
     """Every generator of random numbers from one seed, the same in all processes: their adapters begin equal."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 (the libraries use this one)
+    np.random.seed(seed % 2**32)  # the libraries use this generator
     torch.manual_seed(seed)
 
 
 def chance_of(world: World) -> dict[str, Any]:
     """The state of every generator of this process, in plain values and tensors."""
-    kind, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 (as above)
+    kind, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)
     version, internal, following = random.getstate()
     return {
         "python": [version, list(internal), following],
@@ -119,7 +119,7 @@ def set_chance(world: World, state: dict[str, Any]) -> None:
     version, internal, following = state["python"]
     random.setstate((version, tuple(internal), following))
     kind, keys, place, has_gauss, gauss = state["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), place, has_gauss, gauss))  # noqa: NPY002 (as above)
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), place, has_gauss, gauss))
     torch.set_rng_state(state["torch"])
     if world.device.type == "cuda" and state["cuda"] is not None:
         torch.cuda.set_rng_state(state["cuda"], world.device)

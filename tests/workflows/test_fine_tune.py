@@ -1,0 +1,201 @@
+"""A fine-tuning owns one job: what that comes to, it comes to, and only what was proven becomes a version."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from holdfast.contracts import names
+from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.fine_tuning import FineTuneInput, FineTuneStatus, TunePhase
+from holdfast.contracts.jobs import CancelJob, InputSpec, JobInput, JobPhase, attempt_name
+from holdfast.contracts.training import DataFormat, DataPin, HyperParameters
+from tests.workflows import jobbers
+from tests.workflows.callers import insisting
+from tests.workflows.stories import PATIENCE, Story
+from tests.workflows.world import World, a_checkpoint
+
+Handle = WorkflowHandle[Any, FineTuneStatus]
+BASE = InputSpec(source="hf:org/tiny@abc", at="base")
+DATA = DataPin(name="train.jsonl", sha256="ab" * 32, format=DataFormat.MESSAGES, examples=9, bytes_total=900)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def leftovers(story: Story) -> AsyncIterator[None]:
+    """What a failed test left running ends with it."""
+    yield
+    for workflow_id in (
+        names.fine_tune_id(story.name),
+        names.job_id(story.name),
+        names.job_queue_id(story.name),
+        names.workload_id(attempt_name(story.name, 1)),
+    ):
+        with suppress(RPCError):  # over already, or never begun: either is what we want
+            await story.client.get_workflow_handle(workflow_id).terminate("the test is over")
+
+
+pytestmark = pytest.mark.usefixtures("leftovers")
+
+
+async def begin(story: Story) -> Handle:
+    for number in (1, 2):
+        story.worlds.setdefault(attempt_name(story.name, number), World())
+    story.worlds[story.name] = story.world = story.worlds[attempt_name(story.name, 1)]
+    spec = jobbers.job_spec(story, inputs=(BASE,), outputs=("output",))
+    order = FineTuneInput(
+        name=story.name,
+        job=JobInput(
+            spec=spec,
+            workdir=a_checkpoint(names.job_record(spec.name), 0, 0, SaveReason.WORKDIR),
+            owner=names.fine_tune_id(story.name),
+        ),
+        base=BASE.source,
+        data=DATA,
+        parameters=HyperParameters(),
+        trainer="ef" * 32,
+        holdfast="0.1.0",
+        model=story.name,
+        folder="output/adapter",
+    )
+    return await story.client.start_workflow(
+        names.FINE_TUNE,
+        order,
+        id=names.fine_tune_id(story.name),
+        task_queue=names.CONTROL_QUEUE,
+        result_type=FineTuneStatus,
+    )
+
+
+async def progress(handle: Handle) -> FineTuneStatus:
+    async def ask() -> FineTuneStatus:
+        told: FineTuneStatus = await handle.query("progress", result_type=FineTuneStatus)
+        return told
+
+    return await insisting(ask)
+
+
+async def trains(story: Story, handle: Handle) -> FineTuneStatus:
+    async with asyncio.timeout(PATIENCE):
+        while (found := await progress(handle)).job is None or found.job.phase is not JobPhase.RUNNING:
+            assert not found.phase.is_final, f"it is {found.phase}: {found.reason}"
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def over(handle: Handle) -> FineTuneStatus:
+    async with asyncio.timeout(PATIENCE):
+        return await handle.result()
+
+
+async def cancel(handle: Handle) -> FineTuneStatus:
+    return await handle.execute_update("cancel", CancelJob(), result_type=FineTuneStatus)
+
+
+async def test_what_was_trained_becomes_a_version_that_says_where_it_comes_from(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    story.world.finish(story.world.newest())
+    ended = await over(handle)
+    assert ended.phase is TunePhase.SUCCEEDED and ended.registered is not None
+    (adopted,) = story.world.adopted
+    assert ended.job is not None and ended.job.outputs is not None
+    assert (adopted.manifest, adopted.folder) == (ended.job.outputs.manifest, "output/adapter")
+    lineage = ended.registered.lineage
+    assert lineage is not None and lineage.data == DATA and lineage.base == BASE.source
+    assert lineage.base_sha256 == ended.job.inputs[0].sha256
+    assert (lineage.attempts, lineage.incidents, lineage.cost) == (1, 0, ended.job.spent)
+    assert (lineage.steps, lineage.loss) == (12, 0.5) and lineage.trainer == "ef" * 32
+    assert ended.registered.source == names.fine_tune_id(story.name)
+    assert [each.tuned for each in ended.answers] == ["four"]
+    assert story.world.alive == []
+
+
+async def test_a_machine_that_is_lost_is_told_in_the_lineage(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    story.world.outbid(story.world.newest())
+    await story.until(lambda: len(story.world.machines) == 2 and story.world.newest().running)
+    await story.until(lambda: bool(story.world.incidents and story.world.incidents[0].recovered_at))
+    story.world.finish(story.world.newest())
+    ended = await over(handle)
+    assert ended.registered is not None and ended.registered.lineage is not None
+    assert ended.registered.lineage.incidents == 1
+
+
+async def test_a_training_that_fails_registers_nothing(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    story.world.finish(story.world.newest(), exit_code=65)
+    ended = await over(handle)
+    assert ended.phase is TunePhase.FAILED and ended.registered is None and story.world.adopted == []
+    assert ended.job is not None and ended.job.exit_code == 65
+
+
+async def test_cancelled_it_cancels_the_job(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    await cancel(handle)
+    ended = await over(handle)
+    assert ended.phase is TunePhase.CANCELLED and story.world.adopted == []
+    assert story.world.heads[-1].reason is SaveReason.STOP and story.world.alive == []
+
+
+async def test_cancelled_from_outside_it_cancels_the_job_as_well(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    await handle.cancel()
+    ended = await over(handle)
+    assert ended.phase is TunePhase.CANCELLED and story.world.alive == []
+
+
+async def test_a_job_that_is_ended_by_force_is_not_waited_for(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    await story.client.get_workflow_handle(names.job_id(story.name)).terminate("by hand")
+    ended = await over(handle)
+    assert (ended.phase, ended.reason) == (TunePhase.FAILED, "the job was ended by force")
+    await story.client.get_workflow_handle(names.workload_id(attempt_name(story.name, 1))).cancel()
+
+
+async def test_another_job_of_this_name_is_left_alone(story: Story) -> None:
+    other = await jobbers.submit(story)
+    await jobbers.comes_to(other, JobPhase.RUNNING)
+    ended = await over(await begin(story))
+    assert ended.phase is TunePhase.FAILED and "not this one's" in ended.reason
+    assert (await jobbers.progress(other)).phase is JobPhase.RUNNING
+    await jobbers.cancel(other)
+    await jobbers.over(other)
+
+
+async def test_a_result_that_makes_no_sense_is_told_and_the_job_s_outputs_stay(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    story.world.result_is_odd = "the training.json of the result is no JSON"
+    story.world.finish(story.world.newest())
+    ended = await over(handle)
+    assert ended.phase is TunePhase.FAILED and ended.reason.endswith("is no JSON")
+    assert ended.job is not None and ended.job.outputs is not None
+
+
+async def test_what_trains_no_more_cannot_be_cancelled(story: Story) -> None:
+    handle = await begin(story)
+    await trains(story, handle)
+    story.world.registering_waits = asyncio.Event()
+    story.world.finish(story.world.newest())
+    async with asyncio.timeout(PATIENCE):
+        while (await progress(handle)).phase is not TunePhase.REGISTERING:
+            await asyncio.sleep(0.05)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await cancel(handle)
+    assert isinstance(refused.value.cause, ApplicationError) and refused.value.cause.type == ErrorType.INVALID_STATE
+    await handle.cancel()  # whoever insists: it is registered all the same
+    story.world.registering_waits.set()
+    ended = await over(handle)
+    assert ended.phase is TunePhase.SUCCEEDED
