@@ -81,8 +81,8 @@ def _handler(hub: Hub, place: str) -> type[BaseHTTPRequestHandler]:
                 self._refuse(503)
                 return
             path = unquote(urlsplit(self.path).path)
-            if path.startswith("/api/models/"):
-                model, _, revision = path.removeprefix("/api/models/").partition("/revision/")
+            if path.startswith("/api/"):  # data is kept under datasets/…, as in the addresses of its files
+                model, _, revision = path.removeprefix("/api/").removeprefix("models/").partition("/revision/")
                 self._tell(model, revision, token)
             else:
                 model, _, rest = path.removeprefix("/").partition("/resolve/")
@@ -99,7 +99,10 @@ def _handler(hub: Hub, place: str) -> type[BaseHTTPRequestHandler]:
                 self._answer(json.dumps(_told(model, shelf)).encode())
 
         def _send(self, model: str, path: str, token: str) -> None:
-            shelf = hub.models[model]
+            shelf = hub.models.get(model)
+            if shelf is None:
+                self._refuse(404)
+                return
             if place == "hub" and shelf.gated and token != TOKEN:
                 self._refuse(403, "GatedRepo")
                 return

@@ -36,6 +36,7 @@ ROOMS = (
     RecordActivities,
     MoneyActivities,
     StockActivities,
+    TunedActivities,
     PoolActivities,
     MachineActivities,
     DiskRecords,

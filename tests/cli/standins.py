@@ -20,7 +20,10 @@ from holdfast.contracts import names
 from holdfast.contracts.activities import (
     ForgetInput,
     ForgetResult,
+    JobPage,
+    ListJobsInput,
     MarkVerifiedInput,
+    PlannedInput,
     ReadLogsInput,
     ReadLogsResult,
     ReportInput,
@@ -32,6 +35,17 @@ from holdfast.contracts.checkpoints import CheckpointRef, SaveReason, VerifySumm
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
+from holdfast.contracts.jobs import (
+    CancelJob,
+    ChangeBudget,
+    InputSpec,
+    JobAttempt,
+    JobCause,
+    JobInput,
+    JobPhase,
+    JobStatus,
+    attempt_name,
+)
 from holdfast.contracts.machines import Lease, Offer, Terms
 from holdfast.contracts.memory import ListMachinesInput, MachineMemory
 from holdfast.contracts.money import (
@@ -62,6 +76,7 @@ from holdfast.contracts.workload import (
 )
 from holdfast.policy.fitness import misfit
 from holdfast.records.store import Records
+from holdfast.workflows.job_queue import JobQueueWorkflow
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -238,7 +253,7 @@ def a_report(workload: str) -> WorkloadReport:
 @activity.defn
 async def watch_machine(workload: str) -> None:
     """Beats once, then waits to be told to stop; beats are what `status` reads."""
-    activity.heartbeat(Telemetry(at=datetime.now(UTC), progress="step 42/100", gpu_percent=97.0))
+    activity.heartbeat(Telemetry(at=datetime.now(UTC), progress="step 42/100", gpu_percent=97.0, step=42, steps=100))
     await activity.wait_for_cancelled()
 
 
@@ -323,6 +338,57 @@ class StandInWorkload:
         return [Event(at=NOON, what="placed", epoch=1)]
 
 
+@workflow.defn(name=names.JOB)
+class StandInJob:
+    """Runs until it is cancelled, or told how to end."""
+
+    @workflow.init
+    def __init__(self, order: JobInput) -> None:
+        self.order = order
+        self.phase, self.cause, self.reason = JobPhase.RUNNING, JobCause.DONE, "runs"
+        self.budget = order.spec.budget
+
+    @workflow.run
+    async def run(self, order: JobInput) -> JobStatus:
+        await workflow.wait_condition(lambda: self.phase.is_final)
+        return self.progress()
+
+    @workflow.signal
+    def end(self, phase: JobPhase, cause: JobCause) -> None:
+        self.phase, self.cause, self.reason = phase, cause, f"it is {cause}"
+
+    @workflow.update
+    def cancel(self, request: CancelJob) -> JobStatus:
+        self.phase, self.cause = JobPhase.CANCELLED, JobCause.ASKED
+        self.reason = request.reason + ("" if request.save else ", unsaved")
+        return self.progress()
+
+    @workflow.update
+    def change_budget(self, change: ChangeBudget) -> JobStatus:
+        self.budget = change.amount
+        return self.progress()
+
+    @workflow.query
+    def progress(self) -> JobStatus:
+        spec = self.order.spec
+        attempt = JobAttempt(number=1, workload=attempt_name(spec.name, 1), began_at=NOON)
+        return JobStatus(
+            name=spec.name,
+            phase=self.phase,
+            reason=self.reason,
+            since=NOON,
+            submitted_at=NOON,
+            tenant=spec.tenant,
+            priority=spec.queue.priority,
+            fairness_key=spec.fairness_key,
+            cause=self.cause if self.phase.is_final else None,
+            attempts=(attempt,),
+            lease=a_lease(attempt.workload),
+            budget=self.budget,
+            place=self.order.place,
+        )
+
+
 @dataclass
 class World:
     """What the stand-in activities answer; tests change it."""
@@ -333,6 +399,8 @@ class World:
     failure: ApplicationError | None = None
     silent: dict[str, ApplicationError] = field(default_factory=dict)  # by provider
     log: str = "epoch 1\nepoch 2\nepoch 3\n"
+    series: str = ""
+    jobs: list[JobStatus] = field(default_factory=list)  # on record
     recorded: set[str] = field(default_factory=set)
     records: Records | None = None  # real ones, instead of what is recorded above
     verified: list[str] = field(default_factory=list)
@@ -371,8 +439,23 @@ class World:
     @activity.defn
     async def read_logs(self, order: ReadLogsInput) -> ReadLogsResult:
         start = int(order.cursor or 0)
-        text = self.log[start : start + 10]  # a small piece, so that readers must ask again
+        told = self.series if order.series else self.log
+        text = told[start : start + 10]  # a small piece, so that readers must ask again
         return ReadLogsResult(text=text, cursor=str(start + len(text)))
+
+    @activity.defn
+    async def list_jobs(self, order: ListJobsInput) -> JobPage:
+        return JobPage(jobs=tuple(self.jobs))
+
+    @activity.defn
+    async def read_job(self, name: str) -> JobStatus | None:
+        return next((each for each in self.jobs if each.name == name), None)
+
+    @activity.defn
+    async def plan_input(self, wanted: InputSpec) -> PlannedInput:
+        if "none" in wanted.source:
+            raise ApplicationError(f"{wanted.source} is not there", type=ErrorType.SOURCE_REFUSED, non_retryable=True)
+        return PlannedInput(source=wanted.source, files=1, bytes_total=1)
 
     @activity.defn
     async def verify_checkpoint(self, order: VerifyInput) -> VerifySummary:
@@ -433,10 +516,11 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
     activities: dict[str, list[Callable[..., Any]]] = {
         names.CONTROL_QUEUE: [
             world.list_machines,
+            *(world.list_jobs, world.read_job),
             *(world.report_workload, world.forget_checkpoints, world.mark_verified),
             *(world.set_budget, world.read_budgets, world.read_costs, world.read_lives, world.reconcile_charges),
         ],
-        names.HOSTS_QUEUE: [world.read_logs, watch_machine],
+        names.HOSTS_QUEUE: [world.read_logs, world.plan_input, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],
         names.provider_queue("vast"): [world.search_offers, world.read_charges],
         names.provider_queue("pebble"): [world.search_offers],
@@ -447,7 +531,7 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
                 client,
                 task_queue=queue,
                 activities=bodies,
-                workflows=[StandInWorkload] if queue == names.CONTROL_QUEUE else [],
+                workflows=[StandInWorkload, StandInJob, JobQueueWorkflow] if queue == names.CONTROL_QUEUE else [],
                 workflow_runner=UnsandboxedWorkflowRunner(),
                 max_heartbeat_throttle_interval=timedelta(milliseconds=200),
             )

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from holdfast.client.holdfast import Holdfast
+from tests.scenarios.jobs import Job, counting
 from tests.scenarios.serving import Served, serving
 from tests.scenarios.stage import Stage, run_stage, slots
 from tests.scenarios.story import Story, Undisturbed, training
@@ -30,6 +31,7 @@ MARKET = [
 
 Tell = Callable[..., Story]
 Serve = Callable[..., Awaitable[Served]]
+Submit = Callable[..., Job]
 _names = itertools.count(1)
 
 
@@ -96,6 +98,23 @@ async def serve(stage: Stage, witness: Witness, holdfast: Holdfast) -> AsyncIter
     yield deploy
     for endpoint in deployed:
         await endpoint.is_over()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def submit(stage: Stage, holdfast: Holdfast, tmp_path: Path) -> AsyncIterator[Submit]:
+    """Make a story about a job: `submit("counts", steps=20)`. It is cancelled in the end, if it goes on."""
+    told: list[Job] = []
+
+    def make(name: str, **changes: Any) -> Job:
+        spec = counting(f"{name}-{next(_names)}", **changes)
+        folder = tmp_path / spec.name
+        folder.mkdir()
+        told.append(Job(spec, stage, holdfast, folder))
+        return told[-1]
+
+    yield make
+    for job in told:
+        await job.is_over()
 
 
 @pytest.hookimpl(wrapper=True)

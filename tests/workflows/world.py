@@ -353,6 +353,11 @@ class World:
         return BudgetWord(look_again_after=self.budget_looks, used_up=self.budget_is_used_up)
 
     @activity.defn
+    async def mark_verified(self, order: acts.MarkVerifiedInput) -> None:
+        assert order.manifest in [each.manifest for each in self.heads], "it is not committed"
+        self.order.append(f"verified {order.manifest}")
+
+    @activity.defn
     async def record_job(self, order: acts.RecordJobInput) -> None:
         self.jobs.append(order.status)
         self.kept = order.manifests
@@ -797,6 +802,7 @@ class World:
             self.wake_endpoint,
             self.record_wake,
             self.until_ended,
+            self.mark_verified,
             self.record_job,
             self.add_model,
             self.cost_of_attempt,

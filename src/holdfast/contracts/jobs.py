@@ -17,7 +17,14 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.spec import SECRET_PATTERN, VariableName, WorkloadSpec
+from holdfast.contracts.spec import (
+    MOST_TOGETHER,
+    MOST_VARIABLES,
+    SECRET_PATTERN,
+    SecretRef,
+    VariableName,
+    WorkloadSpec,
+)
 from holdfast.contracts.workload import Upshot
 from holdfast.contracts.written import DAY, MONTH, Duration, Line, Strict, Text
 
@@ -28,6 +35,8 @@ SHA256_PATTERN = r"^[0-9a-f]{64}$"
 MOST_ATTEMPTS = 20
 MOST_OF_AN_ARRAY = 10_000
 PRIORITIES = 5
+OUR_VARIABLES, OUR_CHARACTERS = 30, 10_000
+"""What a job, or an array, may add to the environment of its work."""
 AT_ONCE = 16
 """Jobs of one tenant that run at a time, where nobody said otherwise."""
 MOST_AT_ONCE = 1000
@@ -136,6 +145,17 @@ class JobSpec(WorkloadSpec):
                 raise ValueError(f"two inputs would stand at {each}")
         return inputs
 
+    @field_validator("environment")
+    @classmethod
+    def _leaves_room(cls, environment: dict[str, str | SecretRef]) -> dict[str, str | SecretRef]:
+        together = sum(len(name) + len(value) for name, value in environment.items() if isinstance(value, str))
+        if len(environment) > MOST_VARIABLES - OUR_VARIABLES or together > MOST_TOGETHER - OUR_CHARACTERS:
+            raise ValueError(
+                f"should have at most {MOST_VARIABLES - OUR_VARIABLES} variables, and "
+                f"{MOST_TOGETHER - OUR_CHARACTERS} characters together: a job adds some of its own"
+            )
+        return environment
+
     @field_validator("outputs")
     @classmethod
     def _below_the_workspace(cls, outputs: tuple[str, ...]) -> tuple[str, ...]:
@@ -166,6 +186,13 @@ class ArraySpec(Strict):
     at_once: int | None = Field(
         default=None, ge=1, le=MOST_OF_AN_ARRAY, description="of this array; None: as many as may"
     )
+
+    @model_validator(mode="after")
+    def _is_small(self) -> Self:
+        longest = sum(len(name) + max(map(len, each), default=0) for name, each in self.values.items())
+        if longest > OUR_CHARACTERS // 2 or not all(self.values.values()):
+            raise ValueError(f"each variable needs values, and one of each at most {OUR_CHARACTERS // 2} characters")
+        return self
 
 
 class JobPhase(StrEnum):

@@ -96,7 +96,7 @@ def rank(job: Waiting, now: datetime) -> int:
 
 
 def is_known(state: QueueState, job: str) -> bool:
-    return any(each.job == job for each in (*state.waiting, *state.admitted))
+    return any(each.job == job for each in state.waiting) or any(each.job == job for each in state.admitted)
 
 
 def shares(admitted: Sequence[Admitted]) -> dict[str, float]:

@@ -81,7 +81,7 @@ class JobWorkflow:
             while not self._state.phase.is_final:
                 await self._turn()
         except FailureError as err:
-            await to_its_end(self._end(JobPhase.FAILED, JobCause.INTERNAL, words_of(err)))
+            await to_its_end(self._give_up(words_of(err)))
         finally:
             if telling is not None:
                 telling.cancel()
@@ -352,7 +352,8 @@ class JobWorkflow:
             self._enter(JobPhase.RETRYING, f"attempt {ended.number}: {ended.reason}")
             return await self._record()
         assert found.cause is not None, "an end has one"
-        return await self._end(found.phase, found.cause, self._state.why_stopping or ended.reason)
+        stopped = found.cause is self._state.stopping
+        return await self._end(found.phase, found.cause, self._state.why_stopping if stopped else ended.reason)
 
     async def _wait_to_retry(self) -> None:
         left = (self._state.again_at or workflow.now()) - workflow.now()
@@ -427,10 +428,21 @@ class JobWorkflow:
         phase = JobPhase.CANCELLED if cause is JobCause.ASKED else JobPhase.STOPPED
         await to_its_end(self._end(phase, cause, self._state.why_stopping))
 
+    async def _give_up(self, why: str) -> None:
+        """Whatever it was that nobody foresaw, no machine is left behind."""
+        if self._is_under_way():
+            await attempts.end(self._state.attempts[-1].workload, StopRequest(reason=why))
+        await self._end(JobPhase.FAILED, JobCause.INTERNAL, why)
+
     async def _end(self, phase: JobPhase, cause: JobCause, reason: str) -> None:
         """Give the place back, keep what there is, write it down; only then say that it is over."""
         await attempts.leave_queue(self._spec.tenant, self._spec.name)
-        self._outputs = await self._kept_outputs()
+        try:
+            self._outputs = await self._kept_outputs()
+        except ActivityError as err:
+            if phase is JobPhase.SUCCEEDED:
+                phase, cause = JobPhase.FAILED, JobCause.STORE
+            reason = f"{reason}; its outputs cannot be kept: {words_of(err)}"
         if phase is JobPhase.SUCCEEDED and self._outputs is not None and self._outputs.missing:
             lacking = ", ".join(self._outputs.missing)[:300]
             phase, cause = JobPhase.FAILED, JobCause.OUTPUT

@@ -366,6 +366,12 @@ async def until_ended(workflow_ids: tuple[str, ...]) -> None:
     )
 
 
+async def mark_verified(workload: str, checkpoint: CheckpointRef) -> None:
+    """Read back, and found sound, just now."""
+    order = acts.MarkVerifiedInput(workload=workload, manifest=checkpoint.manifest, verified_at=workflow.now())
+    await _on_record(acts.mark_verified, order, summary=f"checkpoint {checkpoint.sequence} was read back")
+
+
 async def record_job(status: JobStatus, spec: JobSpec, manifests: Sequence[str]) -> None:
     order = acts.RecordJobInput(status=status, spec=spec, manifests=tuple(manifests), at=workflow.now())
     await _on_record(acts.record_job, order, summary=f"{status.name} is {status.phase}")

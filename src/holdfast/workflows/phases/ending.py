@@ -26,6 +26,7 @@ async def work_ended(life: Life, report: MachineReport) -> None:
         life.saved(saved)
         if life.spec.checkpoint.verify_last:
             await steps.require_sound(life.spec.name, saved)
+            await steps.mark_verified(life.spec.name, saved)
     except (ApplicationError, ActivityError) as err:
         if is_cancelled_exception(err):
             raise

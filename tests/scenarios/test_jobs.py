@@ -1,0 +1,202 @@
+"""Jobs on the real stack: what they were asked for is safe before their machine goes, whatever happens to it."""
+
+import asyncio
+import hashlib
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from holdfast.client.errors import SourceRefused
+from holdfast.contracts.jobs import ArraySpec, JobCause, JobPhase
+from holdfast.contracts.workload import Upshot
+from tests.scenarios.conftest import Submit
+from tests.scenarios.jobs import Job
+
+BALLAST = "head -c 64000000 /dev/urandom > out/ballast"  # so that a save takes long enough to be struck in its middle
+
+
+async def test_a_job_that_is_outbid_ends_as_if_nothing_had_happened(submit: Submit) -> None:
+    job = submit("counts", steps=30, budget="1", retries={"errors": 1})
+    await job.begins()
+    await job.works(step=8)
+    job.market.outbid(f"{job.name}-a1")
+    ended = await job.ends(JobPhase.SUCCEEDED)
+    assert (ended.cause, ended.exit_code, ended.errors) == (JobCause.DONE, 0, 0)
+    (attempt,) = ended.attempts
+    assert attempt.losses == 1 and attempt.cost == ended.spent > 0
+    report = await job.holdfast.report(f"{job.name}-a1")
+    assert report.checkpoints[-1].verified_at is not None, "read back before the machine went"
+    assert report.checkpoints[-1].verified_at <= job.let_go_at()
+    fetched = await job.fetched()
+    assert (fetched / "out/count").read_text() == "30\n"
+    assert sorted(each.name for each in fetched.iterdir()) == ["out"]
+    log = await job.log()
+    assert log.count("begins at") == 2 and log.endswith("counted to 30\n")
+    (left,) = await job.holdfast.jobs.series(job.name)
+    assert (left.name, [each.step for each in left.points]) == ("left", list(range(1, 31)))
+    assert [each.value for each in left.points] == [30 - step for step in range(1, 31)]
+    assert {each.epoch for each in left.points} == {1, 2}
+
+
+async def test_an_error_in_the_code_ends_after_as_many_tries_as_are_allowed_and_its_words_are_kept(
+    submit: Submit,
+) -> None:
+    failing = 'echo "attempt $JOB_ATTEMPT fails"; mkdir -p out; echo "$JOB_ATTEMPT" >> out/tried; exit 7'
+    job = submit("fails", command=failing, retries={"errors": 1, "wait": "0s"})
+    await job.begins()
+    ended = await job.ends(JobPhase.FAILED)
+    assert (ended.cause, ended.exit_code) == (JobCause.CODE, 7)
+    assert [each.upshot for each in ended.attempts] == [Upshot.CODE, Upshot.CODE]
+    assert await job.log() == "attempt 1 fails\nattempt 2 fails\n"
+    assert (await job.fetched() / "out/tried").read_text() == "1\n2\n", "the second went on from what the first saved"
+    on_record = {each.name: each for each in await job.holdfast.jobs.all(ended=True)}
+    assert on_record[job.name] == ended
+
+
+async def test_a_machine_that_is_lost_while_its_outputs_are_saved_costs_none_of_them(submit: Submit) -> None:
+    job = submit(
+        "upload", command=f"mkdir -p out; echo done > out/count; {BALLAST}; sleep 2", checkpoint={"every": "1h"}
+    )
+    await job.begins()
+    await job.comes_to(lambda status: status.phase is JobPhase.RUNNING, "it runs")
+    saver = job.holdfast.temporal.get_workflow_handle(f"checkpoints/{job.name}-a1")
+    async with asyncio.timeout(60):
+        while not (await saver.query("catalog"))["saving"]:
+            await asyncio.sleep(0.02)
+    job.market.kill(f"{job.name}-a1")
+    ended = await job.ends(JobPhase.SUCCEEDED)
+    assert ended.attempts[0].losses == 1 and len(ended.attempts) == 1
+    fetched = await job.fetched()
+    assert (fetched / "out/count").read_text() == "done\n"
+    assert (fetched / "out/ballast").stat().st_size == 64_000_000
+
+
+async def test_inputs_are_proven_before_anything_is_rented_and_stand_where_they_were_wanted(submit: Submit) -> None:
+    with served({"words.txt": b"one\ntwo\n"}) as url:
+        pinned = hashlib.sha256(b"one\ntwo\n").hexdigest()
+        job = submit(
+            "inputs",
+            command="sh main.sh && cat data/words.txt local/deep/more.txt > out",
+            inputs=[
+                {"source": f"{url}/words.txt", "at": "data/words.txt", "sha256": pinned},
+                {"source": "mine", "at": "local"},
+            ],
+        )
+        more = job.folder / "mine/deep/more.txt"
+        more.parent.mkdir(parents=True)
+        more.write_text("three\n")
+        code = job.folder / "code"
+        code.mkdir()
+        (code / "main.sh").write_text("echo hello\n")
+        await job.begins(workdir=code)
+        ended = await job.ends(JobPhase.SUCCEEDED)
+    assert (await job.fetched() / "out").read_text() == "one\ntwo\nthree\n"
+    assert (await job.log()).startswith("hello\n")
+    assert [(each.at, each.single) for each in ended.inputs] == [("data/words.txt", True), ("local", False)]
+    assert ended.inputs[0].sha256 == pinned
+
+
+async def test_an_input_that_is_not_there_or_not_what_it_should_be_costs_nothing(submit: Submit) -> None:
+    with served({"words.txt": b"one\ntwo\n"}) as url:
+        missing = submit("missing", inputs=[{"source": f"{url}/none.txt", "at": "data"}])
+        with pytest.raises(SourceRefused, match="404"):
+            await missing.begins()
+        nowhere = submit("nowhere", inputs=[{"source": "no/such/folder", "at": "data"}])
+        with pytest.raises(SourceRefused, match="no/such/folder"):
+            await nowhere.begins()
+        other = submit("other", inputs=[{"source": f"{url}/words.txt", "at": "data", "sha256": "0" * 64}])
+        await other.begins()
+        ended = await other.ends(JobPhase.FAILED)
+    assert ended.cause is JobCause.INPUT and "not what the spec pins" in ended.reason
+    assert missing.bill() == nowhere.bill() == other.bill() == []
+
+
+async def test_a_budget_that_is_reached_in_the_middle_saves_and_stops_it(submit: Submit) -> None:
+    job = submit("dear", steps=2000, budget="1")
+    await job.begins()
+    await job.works(step=5)
+    await job.holdfast.jobs.change_budget(job.name, Decimal("0.0001"))
+    ended = await job.ends(JobPhase.STOPPED)
+    assert ended.cause is JobCause.BUDGET and "is used up" in ended.reason
+    assert ended.attempts[0].head is not None and ended.attempts[0].head.reason == "stop"
+    (line,) = job.bill()
+    one_tick = Decimal("0.60") / 60
+    assert Decimal(line["total"]) <= Decimal("0.0001") + one_tick
+
+
+async def test_a_job_that_is_cancelled_is_saved_and_its_machine_let_go(submit: Submit) -> None:
+    job = submit("cancelled", steps=2000, outputs=["count"])
+    await job.begins()
+    await job.works(step=5)
+    await job.holdfast.jobs.cancel(job.name)
+    ended = await job.ends(JobPhase.CANCELLED)
+    assert ended.cause is JobCause.ASKED
+    assert int((await job.fetched() / "count").read_text()) >= 5
+
+
+async def test_workers_that_are_killed_cost_a_job_nothing(submit: Submit) -> None:
+    job = submit("workers", steps=40)
+    await job.begins()
+    await job.works(step=5)
+    job.stage.kill("worker-1")
+    await job.works(step=20)
+    job.stage.kill("worker-1")
+    ended = await job.ends(JobPhase.SUCCEEDED)
+    assert len(ended.attempts) == 1 and ended.errors == 0
+    assert (await job.fetched() / "out/count").read_text() == "40\n"
+
+
+@pytest.mark.long
+async def test_twenty_jobs_of_an_array_share_four_machines(submit: Submit) -> None:
+    job = submit("array", command='echo "$ARRAY_INDEX of $ARRAY_SIZE, $SHADE"; mkdir out; echo "$SHADE" > out/shade')
+    shades = tuple(f"s{number}" for number in range(20))
+    wanted = ArraySpec(values={"SHADE": shades}, at_once=4)
+    started = await job.holdfast.jobs.submit_array(job.spec, wanted)
+    assert len(started) == 20
+    most = 0
+    async with asyncio.timeout(600):
+        while len(await _ended(job)) < len(started):
+            most = max(most, len([each for each in job.market.instances() if _of_array(each["label"], job)]))
+            await asyncio.sleep(0.2)
+    for each in started:
+        assert (await job.holdfast.jobs.wait(each.name)).phase is JobPhase.SUCCEEDED
+    assert 2 <= most <= 4
+    folder = job.folder / "one"
+    await job.holdfast.jobs.fetch(f"{job.name}-7", folder)
+    assert (folder / "out/shade").read_text() == "s7\n"
+
+
+async def _ended(job: Job) -> list[str]:
+    found = await job.holdfast.jobs.all(ended=True, array=job.name)
+    return [each.name for each in found if each.phase.is_final]
+
+
+def _of_array(label: str | None, job: Job) -> bool:
+    return (label or "").startswith(f"{job.name}-")
+
+
+@contextmanager
+def served(files: dict[str, bytes]) -> Iterator[str]:
+    """These files, on a web server of our own; its address."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in files.items():
+            (Path(folder) / name).write_bytes(data)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        return
