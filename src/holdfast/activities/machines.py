@@ -39,7 +39,7 @@ _AFTER_YOU = 0.7
 """Seconds in which whoever rents the successor of a machine that is destroyed may ask for a listing first: a provider
 gives one in a second, and all that is destroyed by its id is gone without it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between two looks at a machine
-_LONGEST_WHILE_IT_BOOTS = 0.5  # somebody's work stands still meanwhile; the account's pace holds all the same
+_LONGEST_WHILE_IT_BOOTS = 1.0  # somebody's work stands still meanwhile; the account's pace holds all the same
 
 
 class MachineActivities:
