@@ -68,6 +68,7 @@ async def test_the_memory_is_told_part_by_part(cli: Run, base: Path) -> None:
     [
         (("--template", "dream"), 3, "there are dpo, full, lora"),
         (("--set", "rate"), 3, "write it like rate=1e-4"),
+        (("--set", "samples.prompts=[who?]"), 3, "quote texts"),
         (("--set", "speed=9"), 3, "speed: is no parameter"),
         (("--set", "lora.rank=0"), 3, "lora.rank: Input should be greater"),
         (("--set", "method.rank=0"), 3, "method has no parts"),

@@ -21,7 +21,7 @@ from tests.training.conftest import PYTHON, Workspace, conversations
 
 pytestmark = pytest.mark.timeout(600)
 PATIENCE = 240.0  # seconds for anything that must come true on a busy computer
-STEPS = 1500
+STEPS = 900
 CHANGES = (
     f"steps={STEPS}",
     "batch=2",
@@ -31,7 +31,7 @@ CHANGES = (
     "save_every=0s",
     "lora.rank=4",
     "lora.dropout=0.2",
-    "samples.prompts=[what is 2 plus 2?]",
+    'samples.prompts=["what is 2 plus 2?"]',
     "samples.tokens=4",
 )
 

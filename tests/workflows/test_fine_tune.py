@@ -3,28 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.errors import ErrorType
-from holdfast.contracts.fine_tuning import FineTuneInput, FineTuneStatus, TunePhase
-from holdfast.contracts.jobs import CancelJob, InputSpec, JobInput, JobPhase, attempt_name
-from holdfast.contracts.training import DataFormat, DataPin, HyperParameters
+from holdfast.contracts.fine_tuning import TunePhase
+from holdfast.contracts.jobs import JobPhase, attempt_name
 from tests.workflows import jobbers
-from tests.workflows.callers import insisting
-from tests.workflows.stories import PATIENCE, Story
-from tests.workflows.world import World, a_checkpoint
-
-Handle = WorkflowHandle[Any, FineTuneStatus]
-BASE = InputSpec(source="hf:org/tiny@abc", at="base")
-DATA = DataPin(name="train.jsonl", sha256="ab" * 32, format=DataFormat.MESSAGES, examples=9, bytes_total=900)
+from tests.workflows.stories import PATIENCE, SUGGESTS_CONTINUE_AS_NEW, Story
+from tests.workflows.tuners import BASE, DATA, begin, cancel, over, progress, trains
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -42,60 +35,6 @@ async def leftovers(story: Story) -> AsyncIterator[None]:
 
 
 pytestmark = pytest.mark.usefixtures("leftovers")
-
-
-async def begin(story: Story) -> Handle:
-    for number in (1, 2):
-        story.worlds.setdefault(attempt_name(story.name, number), World())
-    story.worlds[story.name] = story.world = story.worlds[attempt_name(story.name, 1)]
-    spec = jobbers.job_spec(story, inputs=(BASE,), outputs=("output",))
-    order = FineTuneInput(
-        name=story.name,
-        job=JobInput(
-            spec=spec,
-            workdir=a_checkpoint(names.job_record(spec.name), 0, 0, SaveReason.WORKDIR),
-            owner=names.fine_tune_id(story.name),
-        ),
-        base=BASE.source,
-        data=DATA,
-        parameters=HyperParameters(),
-        trainer="ef" * 32,
-        holdfast="0.1.0",
-        model=story.name,
-        folder="output/adapter",
-    )
-    return await story.client.start_workflow(
-        names.FINE_TUNE,
-        order,
-        id=names.fine_tune_id(story.name),
-        task_queue=names.CONTROL_QUEUE,
-        result_type=FineTuneStatus,
-    )
-
-
-async def progress(handle: Handle) -> FineTuneStatus:
-    async def ask() -> FineTuneStatus:
-        told: FineTuneStatus = await handle.query("progress", result_type=FineTuneStatus)
-        return told
-
-    return await insisting(ask)
-
-
-async def trains(story: Story, handle: Handle) -> FineTuneStatus:
-    async with asyncio.timeout(PATIENCE):
-        while (found := await progress(handle)).job is None or found.job.phase is not JobPhase.RUNNING:
-            assert not found.phase.is_final, f"it is {found.phase}: {found.reason}"
-            await asyncio.sleep(0.05)
-    return found
-
-
-async def over(handle: Handle) -> FineTuneStatus:
-    async with asyncio.timeout(PATIENCE):
-        return await handle.result()
-
-
-async def cancel(handle: Handle) -> FineTuneStatus:
-    return await handle.execute_update("cancel", CancelJob(), result_type=FineTuneStatus)
 
 
 async def test_what_was_trained_becomes_a_version_that_says_where_it_comes_from(story: Story) -> None:
@@ -197,5 +136,18 @@ async def test_what_trains_no_more_cannot_be_cancelled(story: Story) -> None:
     assert isinstance(refused.value.cause, ApplicationError) and refused.value.cause.type == ErrorType.INVALID_STATE
     await handle.cancel()  # whoever insists: it is registered all the same
     story.world.registering_waits.set()
+    ended = await over(handle)
+    assert ended.phase is TunePhase.SUCCEEDED
+
+
+async def test_it_goes_on_in_a_new_run_and_hears_the_end_there(story: Story) -> None:
+    handle = await begin(story)
+    told = (await trains(story, handle)).job
+    before = (await handle.describe()).run_id
+    async with asyncio.timeout(PATIENCE):
+        while (await handle.describe()).run_id == before:
+            await asyncio.gather(*(handle.signal("job_said", told) for _ in range(SUGGESTS_CONTINUE_AS_NEW // 5)))
+    assert (await progress(handle)).phase is TunePhase.TRAINING
+    story.world.finish(story.world.newest())
     ended = await over(handle)
     assert ended.phase is TunePhase.SUCCEEDED

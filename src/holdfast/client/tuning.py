@@ -162,7 +162,7 @@ def _value(written: str) -> Any:
     try:
         value = yaml.safe_load(written)
     except yaml.YAMLError:
-        return written
+        raise TuningInvalid(f'{written[:100]!r} is no value; quote texts, as in samples.prompts=["who?"]') from None
     if isinstance(value, str):  # YAML takes 1e-4, without a point, for a text
         try:
             return float(value)
