@@ -61,7 +61,9 @@ def main() -> None:
         pad_token_id=words.pad_token_id,
         tie_word_embeddings=False,
     )
-    LlamaForCausalLM(config).save_pretrained(options.folder)
+    model = LlamaForCausalLM(config)
+    model.lm_head.weight.data.mul_(20)  # as it begins, no adapter could make it sure of anything
+    model.save_pretrained(options.folder)
     words.save_pretrained(options.folder)
 
 
