@@ -123,7 +123,7 @@ class Workspace:
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    told, _ = process.communicate(timeout=240)
+    told, _ = process.communicate(timeout=600)
     return process.returncode, told
 
 
