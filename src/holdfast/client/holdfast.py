@@ -36,6 +36,7 @@ from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.deploying import Deployments
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
+from holdfast.client.fine_tuning import FineTunings
 from holdfast.client.jobs import Jobs
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
@@ -102,6 +103,11 @@ class Holdfast:
     def jobs(self) -> Jobs:
         """Work that runs to its end."""
         return Jobs(self._client, self._settings)
+
+    @property
+    def fine_tunings(self) -> FineTunings:
+        """Models that learn."""
+        return FineTunings(self._client, self._settings)
 
     @property
     def temporal(self) -> Client:

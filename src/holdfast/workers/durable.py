@@ -8,6 +8,7 @@ from holdfast.workflows.deployment import DeploymentWorkflow
 from holdfast.workflows.disk_copies import DiskCopiesWorkflow
 from holdfast.workflows.endpoint import EndpointWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
+from holdfast.workflows.fine_tune import FineTuneWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.job import JobWorkflow
 from holdfast.workflows.job_queue import JobQueueWorkflow
@@ -37,6 +38,7 @@ WORKFLOWS = (
     ModelRegistrationWorkflow,
     JobWorkflow,
     JobQueueWorkflow,
+    FineTuneWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then
