@@ -24,12 +24,23 @@ IDLE_KEPT = 200
 """Keys without jobs that are remembered."""
 
 
-def enqueue(state: QueueState, job: Waiting, now: datetime) -> QueueState:
-    """One more waits. One that waits or runs already does so as before."""
-    if is_known(state, job.job):
-        return state
-    waiting = replace(job, since=job.since or now)
-    return replace(state, waiting=(*state.waiting, waiting), keys=_joined(state, job.key))
+def enqueue(state: QueueState, jobs: Iterable[Waiting], now: datetime) -> QueueState:
+    """These wait as well; one that waits or runs already does so as before. A thousand may come at once: one pass."""
+    known = {each.job for each in state.waiting} | {each.job for each in state.admitted}
+    active, keys = _active(state), {each.key: each for each in state.keys}
+    least = _least(state.keys, active) if active else None
+    waiting = list(state.waiting)
+    for each in jobs:
+        if each.job in known:
+            continue
+        known.add(each.job)
+        waiting.append(replace(each, since=each.since or now))
+        if each.key not in active:
+            active.add(each.key)
+            had = keys[each.key].had if each.key in keys else 0.0
+            least = had if least is None else least
+            keys[each.key] = replace(keys.get(each.key) or KeyState(key=each.key, had=had), had=max(had, least))
+    return replace(state, waiting=tuple(waiting), keys=tuple(keys.values()))
 
 
 def admit(state: QueueState, now: datetime) -> tuple[QueueState, tuple[Admitted, ...]]:
@@ -46,15 +57,22 @@ def limited(state: QueueState, at_once: int) -> QueueState:
     return replace(state, at_once=at_once)
 
 
-def done(state: QueueState, job: str, now: datetime) -> QueueState:
-    """A job is over, or does not want to run any more. Of one that is not known nothing follows."""
-    ended = next((each for each in state.admitted if each.job == job), None)
-    if ended is None:
-        return _pruned(replace(state, waiting=tuple(each for each in state.waiting if each.job != job)))
-    took = max((now - ended.since).total_seconds(), 0.0)
-    keys = tuple(_settled(each, ended, took) if each.key == ended.key else each for each in state.keys)
-    rest = tuple(each for each in state.admitted if each.job != job)
-    return _pruned(replace(state, admitted=rest, keys=keys, done=state.done + 1))
+def done(state: QueueState, jobs: Iterable[str], now: datetime) -> QueueState:
+    """These are over, or do not want to run any more. Of one that is not known nothing follows."""
+    over = frozenset(jobs)
+    keys = {each.key: each for each in state.keys}
+    ended = [each for each in state.admitted if each.job in over]
+    for each in ended:
+        keys[each.key] = _settled(keys[each.key], each, max((now - each.since).total_seconds(), 0.0))
+    return _pruned(
+        replace(
+            state,
+            waiting=tuple(each for each in state.waiting if each.job not in over),
+            admitted=tuple(each for each in state.admitted if each.job not in over),
+            keys=tuple(keys.values()),
+            done=state.done + len(ended),
+        )
+    )
 
 
 def next_of(state: QueueState, now: datetime) -> Waiting | None:
@@ -95,24 +113,10 @@ def rank(job: Waiting, now: datetime) -> int:
     return max(job.priority - waited // AGE, 1)
 
 
-def is_known(state: QueueState, job: str) -> bool:
-    return any(each.job == job for each in state.waiting) or any(each.job == job for each in state.admitted)
-
-
 def shares(admitted: Sequence[Admitted]) -> dict[str, float]:
     """How much of these each key has, from 0 to 1."""
     counted = Counter(each.key for each in admitted)
     return {key: number / len(admitted) for key, number in counted.items()}
-
-
-def _joined(state: QueueState, key: str) -> tuple[KeyState, ...]:
-    active = _active(state)
-    if key in active:
-        return state.keys
-    least = _least(state.keys, active)
-    known = next((each for each in state.keys if each.key == key), KeyState(key=key, had=least))
-    others = (each for each in state.keys if each.key != key)
-    return (*others, replace(known, had=max(known.had, least)))
 
 
 def _pruned(state: QueueState) -> QueueState:

@@ -9,6 +9,7 @@ Holds throughout: no more run than may, a job that asks again loses nothing, and
 
 import asyncio
 from datetime import timedelta
+from itertools import groupby
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
@@ -31,12 +32,16 @@ class JobQueueWorkflow:
         self._tenant = order.tenant
         self._state = order.resume
         self._news = True
+        self._heard: list[
+            Waiting | str
+        ] = []  # who wants to run, and who does not any more, in the order of their words
         self._again: set[str] = set()  # jobs that may run and have not heard it
 
     @workflow.run
     async def run(self, order: QueueInput) -> None:
         while True:
             self._news = False
+            self._take_words()
             await self._admit()
             self._paint()
             if self._is_tired():
@@ -49,16 +54,13 @@ class JobQueueWorkflow:
     @workflow.signal
     def enqueue(self, job: Waiting) -> None:
         """A job wants to run. One that may already has not heard it, and is told again."""
-        if any(each.job == job.job for each in self._state.admitted):
-            self._again.add(job.job)
-        self._state = fair_queue.enqueue(self._state, job, workflow.now())
+        self._heard.append(job)
         self._news = True
 
     @workflow.signal
     def leave(self, job: str) -> None:
         """A job is over, or wants to run no more."""
-        self._state = fair_queue.done(self._state, job, workflow.now())
-        self._again.discard(job)
+        self._heard.append(job)
         self._news = True
 
     @workflow.update
@@ -86,6 +88,20 @@ class JobQueueWorkflow:
         )
 
     # --- phases --------------------------------------------------------------------------------------------------
+
+    def _take_words(self) -> None:
+        """Words of a kind that came together are taken together: there may be a thousand."""
+        heard, self._heard = self._heard, []
+        for leaves, words in groupby(heard, key=lambda each: isinstance(each, str)):
+            if leaves:
+                gone = [each for each in words if isinstance(each, str)]
+                self._state = fair_queue.done(self._state, gone, workflow.now())
+                self._again -= set(gone)
+            else:
+                wanting = [each for each in words if isinstance(each, Waiting)]
+                admitted = {each.job for each in self._state.admitted}
+                self._again |= {each.job for each in wanting if each.job in admitted}
+                self._state = fair_queue.enqueue(self._state, wanting, workflow.now())
 
     async def _admit(self) -> None:
         """Tell those that may go. One that cannot be told is over."""
@@ -121,7 +137,11 @@ class JobQueueWorkflow:
 
     def _is_tired(self) -> bool:
         """What is news by then is looked at by the next run, which begins with a look."""
-        return workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished() and not self._again
+        return (
+            workflow.info().is_continue_as_new_suggested()
+            and workflow.all_handlers_finished()
+            and not (self._again or self._heard)
+        )
 
     def _paint(self) -> None:
         state = self._state

@@ -19,10 +19,7 @@ def job(name: str, key: str = "k", **more: object) -> Waiting:
 
 
 def queue(*jobs: Waiting, at_once: int = 1) -> QueueState:
-    state = QueueState(at_once=at_once)
-    for each in jobs:
-        state = enqueue(state, each, NOW)
-    return state
+    return enqueue(QueueState(at_once=at_once), jobs, NOW)
 
 
 def going(state: QueueState, now: datetime = NOW) -> list[str]:
@@ -33,13 +30,13 @@ def test_no_more_run_than_may():
     state, first = admit(queue(job("a"), job("b"), job("c"), at_once=2), NOW)
     assert [each.job for each in first] == ["a", "b"]
     assert going(state) == []
-    assert going(done(state, "b", NOW)) == ["c"]
+    assert going(done(state, ["b"], NOW)) == ["c"]
 
 
 def test_a_job_that_asks_again_has_one_place():
-    state = enqueue(queue(job("a")), job("a"), NOW)
+    state = enqueue(queue(job("a")), [job("a")], NOW)
     state, _ = admit(state, NOW)
-    state = enqueue(state, job("a"), NOW)
+    state = enqueue(state, [job("a")], NOW)
     assert (len(state.waiting), len(state.admitted)) == (0, 1)
 
 
@@ -50,7 +47,7 @@ def test_the_higher_priority_goes_first_and_equals_as_they_came():
 
 def test_age_lets_no_job_wait_for_ever():
     state = queue(job("old", priority=5), at_once=1)
-    state = enqueue(state, job("new", priority=2), NOW + 4 * AGE)
+    state = enqueue(state, [job("new", priority=2)], NOW + 4 * AGE)
     assert going(state, NOW + 4 * AGE) == ["old"]
     assert going(state, NOW + 2 * AGE) == ["new"]
 
@@ -108,15 +105,15 @@ def test_who_comes_late_is_owed_nothing_and_waits_for_nobody():
     for _ in range(50):
         state, (first,) = admit(state, now)
         now += 60 * SECOND
-        state = done(state, first.job, now)
+        state = done(state, [first.job], now)
     for n in range(20):
-        state = enqueue(state, job(f"b{n}", "b"), now)
+        state = enqueue(state, [job(f"b{n}", "b")], now)
     order = []
     for _ in range(10):
         state, (first,) = admit(state, now)
         now += 60 * SECOND
         order.append(first.key)
-        state = done(state, first.job, now)
+        state = done(state, [first.job], now)
     assert Counter(order) == {"a": 5, "b": 5}
 
 
@@ -124,23 +121,23 @@ def test_an_array_keeps_to_its_own_limit():
     array = [job(f"s{n}", array="s", at_once=2) for n in range(5)]
     state, first = admit(queue(*array, job("other"), at_once=10), NOW)
     assert [each.job for each in first] == ["s0", "s1", "other"]
-    assert going(done(state, "s0", NOW)) == ["s2"]
+    assert going(done(state, ["s0"], NOW)) == ["s2"]
 
 
 def test_a_job_that_leaves_before_it_ran_is_charged_nothing():
-    state = done(queue(job("a", "a"), job("b", "b")), "a", NOW)
+    state = done(queue(job("a", "a"), job("b", "b")), ["a"], NOW)
     assert [each.job for each in state.waiting] == ["b"]
     assert (state.done, [each.key for each in state.keys]) == (0, ["b"])
-    assert done(state, "nobody", NOW) == state
+    assert done(state, ["nobody"], NOW) == state
 
 
 def test_keys_that_come_only_once_are_forgotten():
     state, now = QueueState(), NOW
     for number in range(2 * IDLE_KEPT):
-        state = enqueue(state, job(f"j{number}", f"k{number}"), now)
+        state = enqueue(state, [job(f"j{number}", f"k{number}")], now)
         state, _ = admit(state, now)
         now += SECOND
-        state = done(state, f"j{number}", now)
+        state = done(state, [f"j{number}"], now)
     assert len(state.keys) <= IDLE_KEPT
 
 
@@ -161,7 +158,7 @@ def simulated(jobs, *, at_once, took, until, weights=None):
     for number in range(max(jobs.values())):
         for key, count in jobs.items():
             if number < count:
-                state = enqueue(state, job(f"{key}{number}", key, weight=(weights or {}).get(key, 1.0)), now)
+                state = enqueue(state, [job(f"{key}{number}", key, weight=(weights or {}).get(key, 1.0))], now)
     had: Counter[str] = Counter()
     ends: dict[str, tuple[datetime, str, timedelta]] = {}
     while now < until:
@@ -172,6 +169,6 @@ def simulated(jobs, *, at_once, took, until, weights=None):
         name, (now, key, span) = min(ends.items(), key=lambda each: each[1][0])
         had[key] += span.total_seconds()
         del ends[name]
-        state = done(state, name, now)
+        state = done(state, [name], now)
         assert {each.key for each in state.waiting} == set(jobs), "the measure ends while all of them wait"
     return had
