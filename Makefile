@@ -18,7 +18,7 @@ JOBS ?= 4
 # The benchmarks that `make bench` runs, by the names of their files.
 BENCH ?= ranking checkpoints failover
 
-.PHONY: help demo demo-serverless setup test long check lint format chaos live bench gpu clients lock clean
+.PHONY: help demo demo-serverless setup test long check lint format chaos live bench gpu clients train-test lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -70,6 +70,15 @@ $(CLIENTS)/.ready: requirements/clients.txt
 	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
 	@touch $(CLIENTS)/.ready
 
+TRAIN := $(VENV)/train
+train-test: $(READY) $(TRAIN)/.ready ## The trainer's proofs on the CPU; its environment takes about 6 GB
+	$(BIN)/pytest -rs tests/training $(ARGS)
+
+$(TRAIN)/.ready: requirements/train.txt
+	$(PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/train.txt
+	@touch $(TRAIN)/.ready
+
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
 lock: $(READY) ## Compile requirements/*.txt anew from pyproject.toml (add ARGS=--upgrade to move the pins)
@@ -77,6 +86,7 @@ lock: $(READY) ## Compile requirements/*.txt anew from pyproject.toml (add ARGS=
 	$(LOCK) $(ARGS) pyproject.toml --extra dev --output-file requirements/dev.txt
 	$(LOCK) $(ARGS) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) $(ARGS) requirements/clients.in --output-file requirements/clients.txt
+	$(LOCK) $(ARGS) requirements/train.in --output-file requirements/train.txt
 
 clean: ## Remove what was built; the data of `holdfast up` stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -29,12 +29,14 @@ from holdfast.activities.records import RecordActivities
 from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.services import ServiceActivities
 from holdfast.activities.stock import StockActivities
+from holdfast.activities.tuned import TunedActivities
 from holdfast.contracts import activities as contracts
 
 ROOMS = (
     RecordActivities,
     MoneyActivities,
     StockActivities,
+    TunedActivities,
     PoolActivities,
     MachineActivities,
     DiskRecords,

@@ -24,6 +24,7 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperGroup
 
 from holdfast.cli.app import cli
+from holdfast.client.fine_tuning import SubmittedTuning
 from holdfast.client.jobs import JobView, Submitted
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.models import ModelView
@@ -36,6 +37,7 @@ from holdfast.contracts.deployments import DeploymentStatus, Release
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
+from holdfast.contracts.fine_tuning import Answer, FineTuneStatus
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.jobs import (
     ArrayPlace,
@@ -58,6 +60,16 @@ from holdfast.contracts.reports import DrillReport, LeaseLine, Recomputed, Sprea
 from holdfast.contracts.savings import Savings, SavingsLine, Stretch
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
+from holdfast.contracts.training import (
+    DataPin,
+    DatasetRemark,
+    DatasetReport,
+    HyperParameters,
+    Lineage,
+    MemoryPart,
+    OtherKey,
+    TrainingMemory,
+)
 from holdfast.contracts.workload import Ack, WorkloadStatus
 from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
@@ -93,6 +105,8 @@ DOCUMENTS = (
     *(Study, StudyRow),
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
+    *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart, Lineage, DataPin),
+    *(SubmittedTuning, FineTuneStatus, Answer),
     *(
         JobView,
         JobStatus,
@@ -289,6 +303,12 @@ def test_the_endpoints_page_has_every_field_of_its_own_with_its_default_and_limi
         assert limits.startswith(limits_of(field) or limits), name
 
 
+def test_the_fine_tuning_page_has_every_parameter_with_its_default() -> None:
+    table = {cells[0].strip("`"): cells[1] for cells in rows(text_of("docs/fine-tuning.md")) if len(cells) == 3}
+    for name, field in spec_fields(HyperParameters):
+        assert table[name] == default_of(field), name
+
+
 def test_the_jobs_page_has_every_field_of_its_own_with_its_default_and_limits() -> None:
     table = {cells[0].strip("`"): cells[1:] for cells in rows(text_of("docs/jobs.md")) if len(cells) == 4}
     shared = dict(spec_fields())
@@ -333,6 +353,8 @@ def word(kind: Any) -> str:
         return plain
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "text"
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return "object"
     if dataclasses.is_dataclass(kind):
         return f"[{kind.__name__}](#{kind.__name__.lower()})"  # type: ignore[union-attr]
     if typing.get_origin(kind) is Mapping:

@@ -34,6 +34,12 @@ def test_the_locks_hold_what_the_project_asks_for(group: str) -> None:
         assert name == "holdfast" or name.lower() in pinned, name
 
 
+def test_the_trainer_s_environment_is_what_the_extra_asks_for() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+    lines = (ROOT / "requirements/train.in").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == extra
+
+
 def test_the_build_needs_nothing_that_is_not_pinned() -> None:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     for lock in ("dev.txt", "build.txt"):

@@ -22,10 +22,10 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
-from holdfast.contracts.checkpoints import SaveReason
+from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.machines import InstanceState, Terms
 from holdfast.contracts.memory import StrategyRecord
-from holdfast.contracts.pools import PoolInput, PoolSpec, Size
+from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, PoolInput, PoolSpec, Size
 from holdfast.contracts.spec import (
     CheckpointSpec,
     DeadlineSpec,
@@ -572,6 +572,30 @@ async def stood_by(story: Story) -> Handle:
     return handle
 
 
+async def ordered(story: Story) -> Handle:
+    """Saves were ordered of the workload and of its saver, and a standby of a pool was claimed by hand."""
+    name = f"p{story.name}"
+    handle = await story.begin()
+    await story.running(handle)
+    await story.save_now(handle)
+    saver = story.client.get_workflow_handle(names.checkpoints_id(story.name))
+    await saver.execute_update("save_now", result_type=CheckpointRef)
+    await saver.execute_update("change_cadence", timedelta(minutes=5))
+    spec = PoolSpec(name=name, price=PriceSpec(max_hourly=Decimal(1)), sync=(story.name,))
+    pool = await story.client.start_workflow(
+        names.WARM_POOL, PoolInput(spec=spec), id=names.pool_id(name), task_queue=names.CONTROL_QUEUE
+    )
+    await story.until(lambda: len(story.world.machines) == 2 and story.world.newest().restored is not None)
+    answer = ClaimAnswer(refusal="not asked yet")
+    while answer.lease is None:
+        order = ClaimRequest(pool=name, workload=story.name, epoch=7)
+        answer = await pool.execute_update("claim", order, result_type=ClaimAnswer)
+    await pool.execute_update("remove")
+    await pool.result()
+    story.world.finish(_working(story))
+    return handle
+
+
 def _working(story: Story) -> Machine:
     """The machine on which the work runs."""
     return next(machine for machine in story.world.machines.values() if machine.running)
@@ -621,6 +645,8 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
         due,
         in_fewer_steps,
         stood_by,
+        ordered,
+        serving.ordered_about,
         serving.served,
         serving.served_from_checkpoints,
         serving.served_elsewhere,

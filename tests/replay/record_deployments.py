@@ -1,8 +1,10 @@
-"""Record golden histories of deployments: `python -m tests.replay.record_deployments`. Rules as in `record`."""
+"""Record golden histories of deployments: `python -m tests.replay.record_deployments [STORY]`. Rules as in `record`."""
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from temporalio.client import Client, WorkflowFailureError
@@ -33,6 +35,24 @@ async def shifted(story: Story) -> None:
     await keep(story.client, "shifted", handle.id)
 
 
+async def given_up(story: Story) -> None:
+    """A second version was given up while it woke; then new tokens, and retired while a third one woke."""
+    handle = await first(story)
+    await decided(handle, 1)
+    for version in (2, 3):
+        world_of(story, version).moments.hold("await_service 1 begins")
+        await another(story, handle, version)
+        await story.until(partial(world_of(story, version).moments.reached, "await_service 1 begins"))
+        if version == 2:
+            await handle.execute_update("rollback", result_type=DeploymentStatus)
+    await handle.execute_update("set_tokens", ["bb"], result_type=DeploymentStatus)
+    await handle.execute_update("retire", result_type=DeploymentStatus)
+    world_of(story, 3).moments.go_on()
+    await handle.result()
+    await keep(story.client, "given_up", handle.id)
+    await keep(story.client, "given_up", endpoint(story, 2).id)
+
+
 async def not_fit(story: Story) -> None:
     """The first version could not serve."""
     world_of(story, 1).serves = False
@@ -42,7 +62,7 @@ async def not_fit(story: Story) -> None:
     await keep(story.client, "not_fit", names.endpoint_id(f"{story.name}-v1"))
 
 
-async def cancelled_in_the_middle(story: Story) -> None:
+async def cancelled_deploying(story: Story) -> None:
     """Cancelled while a second version was asked."""
     handle = await first(story)
     await decided(handle, 1)
@@ -58,13 +78,16 @@ async def cancelled_in_the_middle(story: Story) -> None:
     await keep(story.client, "cancelled_deploying", endpoint(story, 1).id)
 
 
-async def record(client: Client) -> None:
-    for tell in (shifted, not_fit, cancelled_in_the_middle):
+STORIES = {each.__name__: each for each in (shifted, given_up, not_fit, cancelled_deploying)}
+
+
+async def record(client: Client, chosen: Sequence[str]) -> None:
+    for tell in (STORIES[name] for name in chosen or STORIES):
         async with run_story(client, grace=timedelta(milliseconds=200)) as story, asyncio.timeout(120):
             await tell(story)
 
 
-async def main() -> None:
+async def main(chosen: Sequence[str]) -> None:
     flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
@@ -73,8 +96,8 @@ async def main() -> None:
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,
     ) as environment:
-        await record(environment.client)
+        await record(environment.client, chosen)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

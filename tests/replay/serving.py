@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
-from holdfast.contracts.endpoints import EndpointPhase, WakeRequest
+from holdfast.contracts.endpoints import EndpointPhase, Pass, ScaleRequest, WakeRequest
 from holdfast.contracts.spec import HibernateSpec, PauseMode
 from holdfast.contracts.workload import Ack, Phase
 from tests.workflows.callers import SLEEPS, begin, call, comes_to, hang_up, remove
@@ -41,6 +41,21 @@ async def served_elsewhere(story: Story) -> Handle:
     story.world.gpu_is_taken = False
     story.world.outbid(story.world.newest())
     await story.until(lambda: len(story.world.wakes) == 3)
+    await remove(handle)
+    return handle
+
+
+async def ordered_about(story: Story) -> Handle:
+    """Every order was given: to wake, twice, to be open to others, to be more and fewer, and to sleep."""
+    handle = await begin(story)
+    for _ in range(2):
+        await handle.execute_update("wake", WakeRequest(gateway="g1", waiting=1), result_type=Pass)
+        await handle.execute_update("set_tokens", ["bb"])
+        await handle.execute_update("scale", ScaleRequest(maximum=2))
+        await handle.execute_update("scale", ScaleRequest(maximum=1))
+        await handle.execute_update("sleep")
+        await hang_up(handle)
+        await comes_to(handle, EndpointPhase.PAUSED)
     await remove(handle)
     return handle
 

@@ -42,5 +42,6 @@ def test_every_workflow_has_a_history():
         "endpoint",
         "deployment",
         "job",
+        "fine-tune",
         "job-queue",
     }

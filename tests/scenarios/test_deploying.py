@@ -126,10 +126,17 @@ def test_versions_come_and_go_behind_one_name(stack: Stack) -> None:
     assert not any("mood-v3" in label for label in machines(stack))
     assert called(address, token) == "calm"
 
+    for version in ("1", "2"):  # one serves, one is kept
+        used = stack("model", "rm", "moods", "--version", version)
+        assert used.code == 10 and "of mood serves" in used.err and "deployment retire mood" in used.err
+    assert stack("model", "rm", "moods", "--version", "3").code == 0
+    assert stack("model", "rm", "moods", "--version", "2", "--force").code == 0
+
     shown = stack("deployment", "show", "mood")
     assert "mood-v3" in shown.out and "failed" in shown.out
     assert "mood-v1" in stack("deployment", "ls").out
     assert stack("deployment", "retire", "mood").code == 0
     assert machines(stack) == []
+    assert stack("model", "rm", "moods").code == 0
     assert stack("deployment", "rollback", "mood").code == 10
     assert stack("deployment", "show", "nobody").code == 4

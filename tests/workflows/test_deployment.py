@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from holdfast.client.errors import AlreadyRunning
+from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.deployments import DeploymentPhase, DeploymentStatus, Release, ReleaseState, endpoint_of
 from holdfast.contracts.endpoints import EndpointPhase
 from holdfast.contracts.machines import InstanceState
-from tests.workflows.callers import call, hang_up, status
+from holdfast.settings import load_settings
+from tests.workflows.callers import call, endpoint_spec, hang_up, status
 from tests.workflows.deployers import ALWAYS, another, asleep, decided, endpoint, first, order, told, world_of
 from tests.workflows.stories import PATIENCE, RELEASES, SUGGESTS_CONTINUE_AS_NEW, Story
 
@@ -52,6 +56,15 @@ async def test_a_first_version_is_woken_asked_and_gets_the_traffic(story: Story)
     assert world.endpoint.token_hashes == ("aa",)
     assert world.newest().restored == "manifests/model-v1/0-0"
     await asleep(story, 1)  # nobody calls: the deployment itself keeps nothing awake
+
+
+async def test_what_is_called_as_a_release_or_its_replica_is_nobody_else_s(story: Story, tmp_path: Path):
+    await first(story)
+    holdfast = Holdfast(story.client, settings=load_settings(data_dir=tmp_path))
+    with pytest.raises(AlreadyRunning, match=f"replica of the deployment '{story.name}'"):
+        await holdfast.run(story.spec(name=f"{story.name}-v9-r0"))
+    with pytest.raises(AlreadyRunning, match=f"release of the deployment '{story.name}'"):
+        await holdfast.endpoints.deploy(endpoint_spec(story, name=f"{story.name}-v9"))
 
 
 async def test_a_second_version_takes_over_and_the_first_is_kept_asleep_and_not_woken(story: Story):

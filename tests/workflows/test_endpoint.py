@@ -14,6 +14,8 @@ from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.stock import StockActivities
+from holdfast.client.errors import AlreadyRunning
+from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
     DoorSpec,
@@ -30,6 +32,7 @@ from holdfast.contracts.spec import PauseMode
 from holdfast.contracts.sweeping import Stock
 from holdfast.contracts.workload import Phase, WorkloadInput
 from holdfast.records.store import Records
+from holdfast.settings import load_settings
 from holdfast.telemetry.metrics import Metrics
 from tests.unit.records.makers import set_up
 from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status
@@ -285,6 +288,14 @@ async def test_a_workload_that_has_the_name_of_a_replica_is_told_of_and_never_to
     assert story.world.alive == ["i1"]
 
 
+async def test_no_workload_gets_the_name_of_a_replica_that_is_or_may_come(story: Story, tmp_path: Path):
+    await begin(story)
+    holdfast = Holdfast(story.client, settings=load_settings(data_dir=tmp_path))
+    for number in (0, 7):
+        with pytest.raises(AlreadyRunning, match=f"replica of the endpoint '{story.name}'"):
+            await holdfast.run(story.spec(name=f"{story.name}-r{number}"))
+
+
 async def test_told_to_sleep_while_a_pass_is_still_held_it_does_not_wait_for_the_idle_time(story: Story):
     handle = await begin(story, sleep=SleepSpec(after=timedelta(hours=1), least=timedelta(hours=1)))
     await call(handle)
@@ -341,6 +352,20 @@ async def test_a_server_that_ends_at_once_is_tried_again_later_and_not_for_ever_
     await calling  # after a pause it is tried again, and serves
 
 
+async def test_a_replica_that_begins_anew_goes_on_from_what_the_last_one_saved(story: Story):
+    handle = await begin(story, sleep=LETS_GO)
+    await asleep(story, handle)
+    await call(handle)
+    saved = story.world.heads[-1].manifest
+    story.world.finish(story.world.newest(), exit_code=1)
+    await story.until(lambda: story.world.alive == [])
+    given = await call(handle)
+    while given.routes[0].lease.instance_id == "i2":  # a pass of before it ended
+        given = await call(handle)
+    assert story.world.newest().restored == story.world.heads[-1].manifest
+    assert saved in {each.manifest for each in story.world.heads}
+
+
 async def test_a_long_life_goes_on_in_new_runs_and_forgets_nothing(long_story: Story):
     handle = await begin(long_story)
     first = (await handle.describe()).run_id
@@ -351,6 +376,47 @@ async def test_a_long_life_goes_on_in_new_runs_and_forgets_nothing(long_story: S
     assert (await status(handle)).wakes == 1
     await handle.execute_update("remove")
     await handle.result()
+
+
+async def test_a_wake_is_on_record_although_the_endpoint_would_go_on_in_a_new_run_meanwhile(long_story: Story):
+    long_story.world.moments.hold("record_wake 1 begins")
+    handle = await begin(long_story)
+    first = (await handle.describe()).run_id
+    await call(handle)
+    await long_story.moment("record_wake 1 begins")
+    await _tire(handle)
+    assert (await handle.describe()).run_id == first
+    long_story.world.moments.go_on()
+    await _goes_on_in_a_new_run(handle, first)
+    assert [each.woken_from for each in long_story.world.wakes] == [WokenFrom.COLD]
+
+
+async def test_a_wake_that_began_in_an_earlier_run_is_on_record(long_story: Story):
+    long_story.world.moments.hold("await_service 1 begins")
+    handle = await begin(long_story)
+    first = (await handle.describe()).run_id
+    await handle.signal("called", WakeRequest(gateway="g1", waiting=1))
+    await long_story.moment("await_service 1 begins")
+    await _goes_on_in_a_new_run(handle, first)
+    long_story.world.moments.go_on()
+    await call(handle)
+    await woke(long_story, WokenFrom.COLD)
+    assert (await status(handle)).wakes == 1
+
+
+async def _goes_on_in_a_new_run(handle: Handle, run_id: str | None) -> None:
+    async with asyncio.timeout(120):
+        while (await handle.describe()).run_id == run_id:
+            await handle.signal("called", WakeRequest(gateway="g1", waiting=1))
+            await status(handle)  # it has heard that
+
+
+async def _tire(handle: Handle) -> None:
+    """Until it would like to continue as new."""
+    async with asyncio.timeout(120):
+        while (await handle.describe()).history_length < 80:
+            await handle.signal("called", WakeRequest(gateway="g1", waiting=1))
+            await status(handle)
 
 
 async def test_ended_by_force_its_replicas_are_found_and_one_of_the_same_name_takes_them_over(

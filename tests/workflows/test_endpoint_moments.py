@@ -16,11 +16,11 @@ import pytest_asyncio
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner
 
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import EndpointPhase, SleepSpec, replica_name
 from holdfast.contracts.spec import PauseMode
+from holdfast.workers.marking import MarkingRunner
 from tests.workflows.callers import SLEEPS, Handle, begin, call, comes_to, hang_up, remove
 from tests.workflows.decider import a_decider
 from tests.workflows.scenes import Scene
@@ -85,7 +85,7 @@ def both_ways(everyday: object, always: object) -> list[object]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
-    theirs = Stage(temporal.client, grace=GRACE, runner=UnsandboxedWorkflowRunner())
+    theirs = Stage(temporal.client, grace=GRACE, runner=MarkingRunner())
     async with theirs.activities():
         yield theirs
 

@@ -15,10 +15,10 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner
 
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.workload import StopRequest
+from holdfast.workers.marking import MarkingRunner
 from tests.workflows.scenes import SCENES, Handle, Scene, come_to
 from tests.workflows.stage import Stage
 from tests.workflows.stories import UNANSWERED, Story, a_story
@@ -71,7 +71,7 @@ def scenes(*everyday: str) -> list[object]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
-    theirs = Stage(temporal.client, grace=GRACE, runner=UnsandboxedWorkflowRunner())  # a sandbox for each is slow
+    theirs = Stage(temporal.client, grace=GRACE, runner=MarkingRunner())  # a sandbox for each is slow
     async with theirs.activities():
         yield theirs
 

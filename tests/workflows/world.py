@@ -39,6 +39,7 @@ from holdfast.contracts.disks import (
 from holdfast.contracts.endpoints import Pass, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
+from holdfast.contracts.fine_tuning import AdoptTunedInput, Answer, TunedModel
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.jobs import JobOutputs, JobStatus, StagedInput
 from holdfast.contracts.machines import (
@@ -56,6 +57,7 @@ from holdfast.contracts.machines import (
     Terms,
 )
 from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, Recollection, StrategyRecord
+from holdfast.contracts.models import AddModelInput, ModelKind, ModelNeeds, ModelVersion, StoredModel
 from holdfast.contracts.money import BudgetWord, MeterInput, SetBudgetInput, Standing
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.spec import WorkloadSpec
@@ -126,6 +128,9 @@ class World:
         self.traffic: list[str] = []  # the endpoints to which a deployment's name led, "" for none
         self.jobs: list[JobStatus] = []  # as they were written down
         self.kept: tuple[str, ...] = ()  # manifests that are kept for a job's sake
+        self.adopted: list[AdoptTunedInput] = []  # results of trainings
+        self.result_is_odd = ""  # why it cannot be registered
+        self.registering_waits: asyncio.Event | None = None
         self.refused_inputs: dict[str, str] = {}  # by source: why it says no
         self.lacking: tuple[str, ...] = ()  # outputs that are not there
         self.cost_of_each = Decimal("0.25")  # attempt
@@ -683,6 +688,46 @@ class World:
         return a_checkpoint(names.job_record(order.job), 0, 0, SaveReason.WORKDIR)
 
     @activity.defn
+    async def adopt_tuned(self, order: AdoptTunedInput) -> TunedModel:
+        self.adopted.append(order)
+        while self.registering_waits is not None and not self.registering_waits.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
+        if self.result_is_odd:
+            raise ApplicationError(self.result_is_odd, type=ErrorType.SOURCE_REFUSED, non_retryable=True)
+        stored = StoredModel(
+            digest="dd" * 32, files=(), manifest="manifests/tuned", kind=ModelKind.OTHER, needs=ModelNeeds()
+        )
+        return TunedModel(
+            stored=stored,
+            steps=12,
+            loss=0.5,
+            held_out_loss=None,
+            differs=(),
+            place={"device": "cpu"},
+            answers=(Answer(prompt="two?", base="", tuned="four"),),
+        )
+
+    @activity.defn
+    async def add_model(self, order: AddModelInput) -> ModelVersion:
+        return ModelVersion(
+            name=order.name,
+            version=1,
+            kind=order.stored.kind,
+            source=order.source,
+            revision=order.revision,
+            licence="",
+            gated=False,
+            digest=order.stored.digest,
+            manifest=order.stored.manifest,
+            files=0,
+            bytes_total=0,
+            needs=order.stored.needs,
+            registered_at=datetime.now(UTC),
+            lineage=order.lineage,
+        )
+
+    @activity.defn
     async def keep_outputs(self, order: acts.KeepOutputsInput) -> JobOutputs:
         self.order.append(f"keep {order.head.manifest}")
         return JobOutputs(
@@ -759,6 +804,7 @@ class World:
             self.until_ended,
             self.mark_verified,
             self.record_job,
+            self.add_model,
             self.cost_of_attempt,
             self.set_budget,
             self.gone_jobs,
@@ -803,6 +849,7 @@ class World:
             self.stage_input,
             self.lay_out,
             self.keep_outputs,
+            self.adopt_tuned,
         ]
 
     def analysis_activities(self) -> list[Any]:

@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "endpoint": ("endpoint", "app", "Serve HTTP from machines that sleep while nobody calls."),
     "checkpoint": ("checkpoint", "app", "Save, list, verify, restore and forget checkpoints."),
     "model": ("model", "app", "Register models: fetched, hashed, kept in the store."),
+    "finetune": ("finetune", "app", "Fine-tune a model; check data and GPU memory first."),
     "deploy": ("deploy", "deploy", "Put a registered model behind a name, once it has answered."),
     "deployment": ("deployment", "app", "See and change which version of a model a name leads to."),
     "report": ("report", "report", "Show a workload's incidents, recovery times and cost."),

@@ -49,9 +49,18 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `pool create` | `name`, `run_id` |
 | `pool ls` | a list: `name`, `phase`, `target`, `standbys`, `hourly`, `taken`, `lost` |
 | `pool show`, `pool resize`, `pool drain`, `pool rm` | the pool, as in `ls` |
+| `endpoint deploy` | `name`, `run_id`, `token` (told once) |
+| `endpoint ls` | a list: `name`, `phase`, `reason`, `replicas`, `in_flight`, `waiting`, `hourly`, `wakes`, … |
+| `endpoint show`, `endpoint sleep`, `endpoint scale`, `endpoint rm` | the endpoint, as in `ls` |
+| `endpoint wake` | `phase`, `routes` (the replicas that can serve) |
+| `endpoint report` | a list of wakes: `replica`, `woken_from`, `asked_at`, `ready_at`, `phases` |
+| `endpoint token`, `deployment token` | `name`, `token` |
 | `deploy` | `name`, `release`, `endpoint`, `token` (with the first release), `status` (as in `deployment ls`) |
 | `deployment ls` | a list: `name`, `phase`, `reason`, `serving`, `kept`, `releases` |
 | `deployment show`, `deployment rollback`, `deployment retire` | the deployment, as in `ls` |
+| `model register` | the version: `name`, `version`, `kind`, `source`, `digest`, `bytes_total`, … |
+| `model ls`, `model rm` | a list of versions, as `model register` prints one |
+| `model show` | `model` (a version), `memory` by part, `recipe` |
 | `doctor` | a list: `what`, `verdict` (`ok`, `warn`, `FAIL`), `detail`, `remedy` |
 | `sweep` | a list, one for each provider: `owned`, `listed`, `foreign`, `findings`, `doubt` |
 | `notify ls` | a list, newest first: `event_id`, `kind`, `document`, `tries`, `delivered_at`, `last_error`, … |

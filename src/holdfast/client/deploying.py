@@ -15,6 +15,7 @@ from holdfast.client.errors import (
     AlreadyRunning,
     DeploymentFailed,
     DeploymentInvalid,
+    InvalidState,
     UnknownDeployment,
 )
 from holdfast.client.operations import Kind, Operations, refuse_running
@@ -152,6 +153,15 @@ class Deployments:
     async def status(self, name: str) -> DeploymentStatus:
         """What a deployment does, also after its end while the server remembers it. Raises `UnknownDeployment`."""
         return await self._all.ask(name, "status", DeploymentStatus)
+
+    async def refuse_use_of(self, model: str, version: int | None) -> None:
+        """Raise `InvalidState` where a release that exists is of this model; None: of any version of it."""
+        for deployment in await self.all():
+            alive = [each for each in deployment.releases if each.state.is_alive and each.model == model]
+            if used := [each for each in alive if version in (None, each.version)]:
+                told = f"{model} version {used[0].version} is what release {used[0].number} of {deployment.name} serves"
+                remedy = f"`holdfast deployment retire {deployment.name}` ends it; or deploy another version there"
+                raise InvalidState(told, remedy=remedy)
 
     async def rollback(self, name: str) -> DeploymentStatus:
         """Give up the release that is under way, or let the one that is kept serve again; nothing is woken for it.

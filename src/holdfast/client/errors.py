@@ -92,6 +92,12 @@ class UnknownJob(HoldfastError):
     remedy_by_default = "`holdfast job ls --all` lists the jobs that are known"
 
 
+class UnknownTuning(HoldfastError):
+    """The server knows no fine-tuning of this name."""
+
+    remedy_by_default = "`holdfast finetune ls` lists those that go on; `holdfast model ls` what came of others"
+
+
 class UnknownModel(HoldfastError):
     """No model of this name, or no such version of it, is registered."""
 
@@ -108,6 +114,24 @@ class DeploymentInvalid(HoldfastError):
     """A model cannot be deployed as it is asked for. Nothing was rented."""
 
     remedy_by_default = "`holdfast deploy --help` shows what can be asked for; docs/deployments.md"
+
+
+class TuningInvalid(HoldfastError):
+    """A fine-tuning cannot be done as it is asked for. Nothing was rented."""
+
+    remedy_by_default = "`holdfast finetune templates` shows what can be asked for; docs/fine-tuning.md"
+
+
+class DatasetInvalid(HoldfastError):
+    """A data set cannot be trained on. Nothing was rented."""
+
+    remedy_by_default = "`holdfast finetune validate FILE` names every line; docs/fine-tuning.md has the formats"
+
+
+class TooLarge(HoldfastError):
+    """No GPU that is for rent has enough memory for it. Nothing was rented."""
+
+    remedy_by_default = "ask for less; `holdfast finetune estimate` shows what takes how much"
 
 
 class DeploymentFailed(HoldfastError):

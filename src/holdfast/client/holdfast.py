@@ -36,6 +36,7 @@ from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.deploying import Deployments
 from holdfast.client.errors import NoCheckpoint, OperationFailed, UnknownWorkload
+from holdfast.client.fine_tuning import FineTunings
 from holdfast.client.jobs import Jobs
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
@@ -104,6 +105,11 @@ class Holdfast:
         return Jobs(self._client, self._settings)
 
     @property
+    def fine_tunings(self) -> FineTunings:
+        """Models that learn."""
+        return FineTunings(self._client, self._settings)
+
+    @property
     def temporal(self) -> Client:
         """The connection itself, for what this class does not offer."""
         return self._client
@@ -137,7 +143,7 @@ class Holdfast:
 
         Raises:
             SpecInvalid: its deadline can be met no more, or leaves it no choice.
-            AlreadyRunning: the name is taken by a running workload.
+            AlreadyRunning: the name is taken by a running workload, or is one of an endpoint's replicas.
             NoOffers: nothing fits; the message says what stands in the way, and shows what comes nearest.
             BudgetExceeded: a budget has not enough left for even the cheapest machine.
             SecretMissing: the host workers do not have a secret that the spec names.
@@ -484,12 +490,19 @@ class Holdfast:
         """
         return await models.view(self._client, name, version, context=context, sequences=sequences, gpus=gpus)
 
-    async def remove_model(self, name: str, *, version: int | None = None) -> tuple[ModelVersion, ...]:
+    async def remove_model(
+        self, name: str, *, version: int | None = None, force: bool = False
+    ) -> tuple[ModelVersion, ...]:
         """Take a version, or all, out of use; its bytes go with the garbage, a day or two later. Returns those removed.
+
+        With `force` also what a deployment serves: a release of it that must start anew after that finds no files.
 
         Raises:
             UnknownModel: there is none.
+            InvalidState: a deployment serves it, or keeps it for a rollback.
         """
+        if not force:
+            await self.deployments.refuse_use_of(name, version)
         return await models.remove(self._client, name, version)
 
     # --- money -----------------------------------------------------------------------------------------------

@@ -138,6 +138,12 @@ class Jobs:
         run_id = await self._start(ready, ready.spec, None)
         return Submitted(name=spec.name, run_id=run_id, cheapest=ready.cheapest)
 
+    async def made_ready(self, spec: JobSpec, *, workdir: Path, base: Path | None = None) -> tuple[JobInput, Offer]:
+        """A job as `submit` would start it, for a workflow that starts it; and the market's best. Raises as it."""
+        await self._refuse_taken(spec)
+        ready = await self._made_ready(spec, workdir, base or Path())
+        return JobInput(spec=ready.spec, workdir=ready.workdir, local=ready.local), ready.cheapest
+
     async def submit_array(
         self, spec: JobSpec, wanted: ArraySpec, *, workdir: Path | None = None, base: Path | None = None
     ) -> tuple[Submitted, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -32,6 +32,7 @@ from holdfast.client.messages import TAKEN_WITHIN
 from holdfast.client.operations import Kind, Operations, refuse_running
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
+from holdfast.contracts.deployments import deployment_of
 from holdfast.contracts.endpoints import (
     ENDPOINT_PATTERN,
     EndpointInput,
@@ -40,6 +41,7 @@ from holdfast.contracts.endpoints import (
     EndpointStatus,
     IdleNotice,
     Pass,
+    Replica,
     ScaleRequest,
     Wake,
     WakeRequest,
@@ -47,6 +49,8 @@ from holdfast.contracts.endpoints import (
 )
 from holdfast.contracts.spec import PauseMode
 from holdfast.settings import Settings
+
+Told = Callable[[str], None]
 
 _ASK_EVERY = timedelta(seconds=0.25)
 _CALL_AGAIN = timedelta(seconds=20)  # each call is an event of the endpoint's history
@@ -88,13 +92,16 @@ class Endpoints:
         is in the answer, and nowhere else.
 
         Raises:
-            AlreadyRunning: there is an endpoint of this name, or a workload with the name of one of its replicas.
+            AlreadyRunning: there is an endpoint of this name, or a workload with the name of one of its replicas; or
+                the name is one of a deployment's releases.
             SpecInvalid: no provider that it may use can stop a machine and start it again, as `sleep.mode: stop` wants.
             NoOffers, BudgetExceeded, SecretMissing, NoProvider, CredentialsRefused, ProviderUnavailable,
             StoreUnavailable, NoWorker, TemporalUnavailable.
         """
         await refuse_running(self._client, names.endpoint_id(spec.name), self._all.taken(spec.name))
         await refuse_running(self._client, names.deployment_id(spec.name), _is_a_deployment(spec.name))
+        if deployment := deployment_of(spec.name):
+            await refuse_running(self._client, names.deployment_id(deployment), _is_a_release(spec.name, deployment))
         await asyncio.gather(*(self._refuse_workload(spec.name, n) for n in range(spec.scale.maximum)))
         checked = await self.that_can_be(spec)
         saved = await starting.save_workdir(checked.workload, workdir, self._settings) if workdir else None
@@ -122,24 +129,32 @@ class Endpoints:
         """What an endpoint does, also after its end while the server remembers it. Raises `UnknownEndpoint`."""
         return await self._all.ask(name, "status", EndpointStatus)
 
-    async def wake(self, name: str) -> Pass:
+    async def wake(self, name: str, *, told: Told = lambda _: None) -> Pass:
         """Wake it as a caller would, and wait until a replica can serve; the idle time begins with the answer.
 
+        `told` hears what it waits for, each time that this is something else.
+
         Raises:
+            OperationFailed: a replica was tried meanwhile and cannot serve; the message says why.
             UnknownEndpoint, InvalidState, NoWorker.
         """
+        failed = await self._failures(name)
         caller = f"client-{secrets.token_hex(4)}"
         try:
-            given = await self._served(name, WakeRequest(gateway=caller, waiting=1))
+            given = await self._served(name, WakeRequest(gateway=caller, waiting=1), failed, told)
         finally:  # also when whoever asked gives up: nobody waits for it any more
             notice = IdleNotice(gateway=caller, quiet_for=timedelta())
             with suppress(RPCError):  # it has ended, or the server is away: then the pass runs out by itself
                 await self._all.handle(name).signal("idle", notice, rpc_timeout=TAKEN_WITHIN)
         return replace(given, valid_for=timedelta())
 
-    async def _served(self, name: str, request: WakeRequest) -> Pass:
-        """Call as gateways do, until a replica can serve."""
-        call_again = -inf
+    async def _failures(self, name: str) -> dict[str, Replica]:
+        """The replicas that did not do what was wanted of them."""
+        return {each.name: each for each in (await self.status(name)).replicas if each.failures}
+
+    async def _served(self, name: str, request: WakeRequest, failed: Mapping[str, Replica], told: Told) -> Pass:
+        """Call as gateways do, until a replica can serve or has shown that it cannot."""
+        call_again, said = -inf, ""
         while True:
             if monotonic() >= call_again:  # so that the call does not run out while we wait
                 await self._all.signal(name, "called", request)
@@ -151,6 +166,13 @@ class Endpoints:
                 raise InvalidState(given.reason, remedy=self._all.look_at(name))
             if given.phase is EndpointPhase.STOPPED:
                 raise InvalidState(f"the endpoint {name!r} has ended")
+            if given.reason != said:
+                told(said := given.reason)
+                for each in (await self._failures(name)).values():
+                    if each.name not in failed or each.failures > failed[each.name].failures:
+                        raise OperationFailed(
+                            f"{each.name} cannot serve: {each.reason}", remedy=self._all.look_at(name)
+                        )
             await asyncio.sleep(_ASK_EVERY.total_seconds())
 
     async def sleep(self, name: str) -> EndpointStatus:
@@ -220,6 +242,11 @@ def new_token() -> str:
 def hash_of(token: str) -> str:
     """As gateways compare it: SHA-256, in hex."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _is_a_release(name: str, deployment: str) -> AlreadyRunning:
+    told = f"{name!r} is what a release of the deployment {deployment!r} is called"
+    return AlreadyRunning(told, remedy="choose another name")
 
 
 def _is_a_deployment(name: str) -> AlreadyRunning:

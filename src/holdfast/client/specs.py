@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from holdfast.client.errors import SpecInvalid, SpecProblem
-from holdfast.contracts.endpoints import EndpointSpec
+from holdfast.contracts.endpoints import ENDPOINT_PATTERN, EndpointSpec
 from holdfast.contracts.jobs import FAIRNESS_PATTERN, JOB_PATTERN, SHA256_PATTERN, JobSpec
 from holdfast.contracts.pools import PoolSpec
 from holdfast.contracts.spec import NAME_PATTERN, SECRET_PATTERN, WorkloadSpec
@@ -29,7 +29,14 @@ _PLAIN = {  # pydantic's kinds of mistakes, in words for somebody who writes YAM
     "decimal_parsing": "should be a number, such as 0.45",
     "decimal_type": "should be a number, such as 0.45",
 }
+_PAGES: dict[type[BaseModel], str] = {
+    WorkloadSpec: "docs/spec.md",
+    PoolSpec: "docs/warm-pools.md",
+    EndpointSpec: "docs/endpoints.md",
+    JobSpec: "docs/jobs.md",
+}
 _PATTERNS = {
+    ENDPOINT_PATTERN: "use lower-case letters, digits and dashes, 42 at most, none of them a dash at either end",
     NAME_PATTERN: "use lower-case letters, digits and dashes, 48 at most, none of them a dash at either end",
     JOB_PATTERN: "use lower-case letters, digits and dashes, 44 at most, none of them a dash at either end",
     FAIRNESS_PATTERN: "use letters, digits and signs, without blanks",
@@ -63,6 +70,14 @@ def read_job_spec(text: str, *, source: str = "job") -> JobSpec:
 
 
 def _read(model: type[Model], text: str, source: str) -> Model:
+    try:
+        return _checked(model, text, source)
+    except SpecInvalid as err:
+        err.remedy = f"correct the spec; {_PAGES[model]} describes every field"
+        raise
+
+
+def _checked(model: type[Model], text: str, source: str) -> Model:
     root, values = _parse(text, source)
     repeated = tuple(_repeated_keys(root))
     try:

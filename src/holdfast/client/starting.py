@@ -18,10 +18,13 @@ from temporalio.service import RPCError
 
 from holdfast.client.calls import ask
 from holdfast.client.errors import AlreadyRunning, SecretMissing, SpecInvalid, SpecProblem
+from holdfast.client.operations import refuse_running
 from holdfast.client.translation import from_rpc, is_not_found
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
+from holdfast.contracts.deployments import deployment_of
+from holdfast.contracts.endpoints import endpoint_of
 from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.contracts.spec import SecretRef, WorkloadSpec
 from holdfast.contracts.workload import Phase, WorkloadInput
@@ -42,7 +45,15 @@ class Started:
 
 
 async def refuse_running_name(client: Client, name: str) -> None:
-    """Raise `AlreadyRunning` early, before a folder is read for nothing. The start itself checks again."""
+    """Raise `AlreadyRunning` early, before a folder is read for nothing. The start itself checks again.
+
+    The names of replicas are their endpoint's, also of those that it does not have yet.
+    """
+    if endpoint := endpoint_of(name):
+        await refuse_running(client, names.endpoint_id(endpoint), _is_a_replica(name, f"the endpoint {endpoint!r}"))
+        if deployment := deployment_of(endpoint):
+            taken = _is_a_replica(name, f"the deployment {deployment!r}")
+            await refuse_running(client, names.deployment_id(deployment), taken)
     try:
         description = await client.get_workflow_handle(names.workload_id(name)).describe()
     except RPCError as err:
@@ -126,6 +137,10 @@ def _already_running(name: str) -> AlreadyRunning:
         f"a workload named {name!r} is already running",
         remedy=f"`holdfast stop {name}` ends it; or choose another name",
     )
+
+
+def _is_a_replica(name: str, of: str) -> AlreadyRunning:
+    return AlreadyRunning(f"{name!r} is what a replica of {of} is called", remedy="choose another name")
 
 
 def _search_attributes(spec: WorkloadSpec) -> TypedSearchAttributes:

@@ -19,6 +19,7 @@ from holdfast.contracts.disks import (
 )
 from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, Pass, Wake
 from holdfast.contracts.failover import Decision
+from holdfast.contracts.fine_tuning import AdoptTunedInput, TunedModel
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.jobs import InputSpec, JobOutputs, JobSpec, JobStatus, StagedInput
 from holdfast.contracts.machines import (
@@ -848,6 +849,12 @@ async def plan_model(order: RegisterModelInput) -> ModelPlan:
 @activity.defn
 async def fetch_model(order: FetchModelInput) -> StoredModel:
     """Bring a model's files from its source to the store. A next try goes on with what is whole already."""
+    raise _stub()
+
+
+@activity.defn
+async def adopt_tuned(order: AdoptTunedInput) -> TunedModel:
+    """Bring what a training left behind into a model's own files in the store, every file hashed."""
     raise _stub()
 
 

@@ -38,6 +38,11 @@ class ReleaseState(StrEnum):
     FAILED = "failed"  # never had the traffic; removed
     RETIRED = "retired"  # had it once; removed
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its endpoint may exist."""
+        return self in (ReleaseState.UNDER_WAY, ReleaseState.SERVING, ReleaseState.KEPT)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeRequest:
@@ -134,3 +139,9 @@ class DeploymentStatus:
 def endpoint_of(deployment: str, number: int) -> str:
     """The endpoint that is this release."""
     return f"{deployment}-v{number}"
+
+
+def deployment_of(endpoint: str) -> str:
+    """The deployment that would call a release so; "" where none would."""
+    deployment, _, number = endpoint.rpartition("-v")
+    return deployment if number.isdecimal() else ""

@@ -4,6 +4,7 @@ It is a front for workloads, its replicas: each is a workload like any other, wi
 its bill. The endpoint decides how many of them are awake.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.hours import HoursSpec
+from holdfast.contracts.incidents import Phases
 from holdfast.contracts.machines import Lease
 from holdfast.contracts.spec import PauseMode, ServiceSpec, WorkloadSpec
 from holdfast.contracts.workload import Phase
@@ -105,14 +107,16 @@ class EndpointSpec(Strict):
     @classmethod
     def _named_by_the_endpoint(cls, given: object) -> object:
         if isinstance(given, Mapping) and isinstance(work := given.get("workload"), Mapping) and "name" not in work:
-            return {**given, "workload": {**work, "name": replica_name(str(given.get("name"))[:42], 0)}}
+            name = str(given.get("name"))
+            named = name if re.fullmatch(ENDPOINT_PATTERN, name) else "endpoint"  # one mistake is not to be told twice
+            return {**given, "workload": {**work, "name": replica_name(named, 0)}}
         return given
 
     @field_validator("workload")
     @classmethod
     def _served_by_the_endpoint(cls, workload: WorkloadSpec) -> WorkloadSpec:
         if workload.service is not None or workload.hibernate is not None:
-            raise ValueError("service and sleep stand in the endpoint, not in its workload")
+            raise ValueError("it is the endpoint that has a service, and that sleeps: no service and no hibernate here")
         return workload
 
     @field_validator("name")
@@ -261,6 +265,9 @@ class Replica:
     slept_from: datetime | None = None  # when it was last told to sleep
     failures: int = 0  # in a row
     not_before: datetime | None = None  # it is not tried again until then
+    head: CheckpointRef | None = (
+        None  # what it saved last, also before it ended: one that begins anew goes on from there
+    )
 
     def hourly(self) -> Decimal:
         """USD now; of a machine that is stopped its disk, where its provider says what that costs."""
@@ -308,6 +315,7 @@ class EndpointState:
     holders: tuple[Holder, ...] = ()
     last_call: datetime | None = None
     wakes: int = 0
+    phases: Mapping[str, Phases] = field(default_factory=dict)  # where the time of wakes went that are not over yet
     costs: Costs = Costs()
     needed: tuple[Needed, ...] = ()
     resting: bool = False  # kept for a rollback

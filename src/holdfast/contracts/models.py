@@ -7,6 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from holdfast.contracts.training import Lineage
+
 MODEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 HUB_SECRET = "hf_token"  # noqa: S105 (how the secret is called, not what it is)
 """The secret that is shown to the hub where the order names none and the host workers have it."""
@@ -139,6 +141,7 @@ class AddModelInput:
     stored: StoredModel
     licence: str = ""
     gated: bool = False
+    lineage: Lineage | None = None  # of a model that was fine-tuned
     kind_stated: bool = False  # then it replaces what is on record of the same content; so do a licence and a memory
 
 
@@ -184,6 +187,7 @@ class ModelVersion:
     registered_at: datetime
     retired_at: datetime | None = None
     contents: tuple[ModelFile, ...] = ()  # told where one version is asked for
+    lineage: Lineage | None = None  # of a model that was fine-tuned
 
 
 @dataclass(frozen=True, kw_only=True)

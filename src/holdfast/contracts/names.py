@@ -23,6 +23,7 @@ DISK_COPIES: Final = "disk_copies"
 ENDPOINT: Final = "endpoint"
 MODEL_REGISTRATION: Final = "model_registration"
 DEPLOYMENT: Final = "deployment"
+FINE_TUNE: Final = "fine_tune"
 JOB: Final = "job"
 JOB_QUEUE: Final = "job_queue"
 
@@ -93,6 +94,10 @@ def pool_id(pool: str) -> str:
 
 def endpoint_id(endpoint: str) -> str:
     return f"endpoint/{endpoint}"
+
+
+def fine_tune_id(name: str) -> str:
+    return f"fine-tune/{name}"
 
 
 def job_id(job: str) -> str:

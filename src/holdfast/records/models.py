@@ -22,10 +22,12 @@ from holdfast.contracts.models import (
     ModelVersion,
 )
 from holdfast.contracts.names import is_model_record, model_record
+from holdfast.contracts.training import Lineage
 from holdfast.records.errors import UnknownModel
 from holdfast.records.tables import ModelRow, ModelVersionRow
 
 _NEEDS: TypeAdapter[ModelNeeds] = TypeAdapter(ModelNeeds)
+_LINEAGE: TypeAdapter[Lineage] = TypeAdapter(Lineage)
 
 
 def add(session: Session, order: AddModelInput, now: datetime) -> ModelVersion:
@@ -149,6 +151,7 @@ def _row(model: ModelRow, order: AddModelInput, now: datetime) -> ModelVersionRo
         bytes_total=sum(each.size for each in stored.files),
         needs=_NEEDS.dump_python(stored.needs, mode="json"),
         contents=[[each.path, each.size, each.sha256] for each in stored.files],
+        lineage=None if order.lineage is None else _LINEAGE.dump_python(order.lineage, mode="json"),
         registered_at=now,
     )
 
@@ -169,6 +172,7 @@ def _told(row: ModelVersionRow) -> ModelVersion:
         needs=_NEEDS.validate_python(row.needs),
         registered_at=row.registered_at,
         retired_at=row.retired_at,
+        lineage=None if row.lineage is None else _LINEAGE.validate_python(row.lineage),
     )
 
 

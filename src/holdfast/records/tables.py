@@ -308,6 +308,7 @@ class ModelVersionRow(Table, table=True):
     bytes_total: int = Field(sa_type=BigInteger)
     needs: dict[str, Any] = Field(sa_type=Document)
     contents: list[Any] = Field(sa_type=Document)  # path, size and SHA-256 of each file
+    lineage: dict[str, Any] | None = Field(default=None, sa_type=Document)  # of one that was fine-tuned
     registered_at: datetime = Field(sa_type=UtcDateTime)
     retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

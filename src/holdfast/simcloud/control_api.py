@@ -5,7 +5,7 @@ Targets are looked for in the markets of all providers, whose numbers never meet
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,7 +87,7 @@ class _Panel:
                 await sim.conductor.follow()
                 found += [instance.id for instance in hit]
         if not found:
-            raise NothingMatches(f"no living instance is called {target!r}")
+            raise NothingMatches(f"no living instance is called {target!r}{_called_otherwise(self._sims.values())}")
         return {"instances": found}
 
     async def instances(self, _request: Request) -> Any:
@@ -210,6 +210,11 @@ def _pulls(sim: Sim) -> dict[str, Callable[..., None]]:
         "destroy": levers.destroy,
         **own,
     }
+
+
+def _called_otherwise(sims: Iterable[Sim]) -> str:
+    known = {(one.label or one.alias or str(one.id)).partition(".")[0] for sim in sims for one in sim.store.instances()}
+    return f"; there are: {', '.join(sorted(known)[:8])}" if known else ""
 
 
 def _told(sim: Sim, instance: Instance) -> dict[str, Any]:

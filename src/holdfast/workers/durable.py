@@ -2,11 +2,13 @@
 
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from holdfast.workers.marking import MarkingRunner
 from holdfast.workflows.checkpoint_sync import CheckpointSyncWorkflow
 from holdfast.workflows.deployment import DeploymentWorkflow
 from holdfast.workflows.disk_copies import DiskCopiesWorkflow
 from holdfast.workflows.endpoint import EndpointWorkflow
 from holdfast.workflows.failover import FailoverWorkflow
+from holdfast.workflows.fine_tune import FineTuneWorkflow
 from holdfast.workflows.garbage import GarbageWorkflow
 from holdfast.workflows.job import JobWorkflow
 from holdfast.workflows.job_queue import JobQueueWorkflow
@@ -36,10 +38,14 @@ WORKFLOWS = (
     ModelRegistrationWorkflow,
     JobWorkflow,
     JobQueueWorkflow,
+    FineTuneWorkflow,
 )
 
 # Contracts are plain data, so sharing them saves time and memory. Policy stays inside: a clock read by mistake then
 # fails at replay instead of passing silently.
 SANDBOX = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules("holdfast.contracts", "pydantic", "pydantic_core")
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "holdfast.contracts", "holdfast.workers.marking", "pydantic", "pydantic_core"
+    ),
+    runner_class=MarkingRunner,
 )

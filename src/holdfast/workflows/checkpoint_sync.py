@@ -23,6 +23,7 @@ from holdfast.contracts.machines import Lease
 from holdfast.contracts.workload import AttachMessage, Catalog, SaveAnswer, SaveRequest, SyncInput
 from holdfast.contracts.written import MONTH
 from holdfast.workflows import steps
+from holdfast.workflows.errands import Errands
 from holdfast.workflows.failures import kind_of, words_of
 
 RECENT_KEPT = 20
@@ -42,6 +43,7 @@ class CheckpointSyncWorkflow:
         self._recent: deque[CheckpointRef] = deque(maxlen=RECENT_KEPT)
         self._finished = False
         self._one_at_a_time = asyncio.Lock()
+        self._errands = Errands()
         self._upload: workflow.ActivityHandle[CheckpointRef] | None = None
         self._last_error = ""
 
@@ -93,7 +95,7 @@ class CheckpointSyncWorkflow:
         """Save at once and return the committed checkpoint."""
         if self._lease is None:
             raise ApplicationError("no machine is attached: there is nothing to save", type=ErrorType.INVALID_STATE)
-        return await self._save(SaveReason.REQUESTED)
+        return await self._errands.do(self._save, SaveReason.REQUESTED)
 
     @workflow.update
     async def change_cadence(self, every: timedelta) -> timedelta:

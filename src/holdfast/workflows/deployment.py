@@ -32,6 +32,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.workflows import releases, steps
 from holdfast.workflows.cancelling import heed_cancel, to_its_end
 from holdfast.workflows.deployment_face import DeploymentFace
+from holdfast.workflows.errands import Errands
 from holdfast.workflows.failures import words_of
 from holdfast.workflows.releases import Releases
 
@@ -46,6 +47,7 @@ class DeploymentWorkflow:
         self._handover = order.handover
         self._releases = Releases(order.name, past)
         self._face = DeploymentFace(order.name, past)
+        self._errands = Errands()
         self._ordered = past.ordered if past else None
         self._underway = self._releases.newest if self._ordered else 0
         self._over = False
@@ -120,8 +122,7 @@ class DeploymentWorkflow:
     async def set_tokens(self, token_hashes: tuple[str, ...]) -> DeploymentStatus:
         """Who may call from now on, whichever release serves: SHA-256 of each token, in hex."""
         self._tokens = tuple(token_hashes)
-        for each in self._releases.alive:
-            await self._say_duty(each)
+        await self._errands.do(self._say_tokens)
         return self.status()
 
     @workflow.query
@@ -230,6 +231,10 @@ class DeploymentWorkflow:
         await self._say_duties()
         reason = f"{kept.endpoint} serves {_of(kept)}, rolled back from {served.endpoint}"
         self._face.show(DeploymentPhase.SERVING, reason)
+
+    async def _say_tokens(self) -> None:
+        for each in self._releases.alive:
+            await self._say_duty(each)
 
     async def _say_duty(self, release: Release) -> bool:
         return await releases.say_duty(release, self._tokens, self._handover)

@@ -17,10 +17,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from holdfast.contracts import names
-from holdfast.contracts.activities import ServiceReady
 from holdfast.contracts.endpoints import (
     Costs,
     Duty,
@@ -38,19 +37,19 @@ from holdfast.contracts.endpoints import (
     WakeRequest,
 )
 from holdfast.contracts.errors import ErrorType
+from holdfast.contracts.incidents import Phases
 from holdfast.contracts.workload import Phase, ReplicaWord
 from holdfast.policy.callers import Callers
 from holdfast.workflows import replicas, steps
 from holdfast.workflows.cancelling import heed_cancel, to_its_end
 from holdfast.workflows.endpoint_face import EndpointFace
-from holdfast.workflows.failures import kind_of, words_of
+from holdfast.workflows.errands import Errands
+from holdfast.workflows.greeting import Greeter
 from holdfast.workflows.sleepiness import Sleepiness
 
 ANSWER_WITHIN = timedelta(seconds=20)
 """A gateway that waits for a wake is answered after so long at the latest, and asks again."""
 _SOON = timedelta(milliseconds=100)
-_ASK_AGAIN = timedelta(seconds=5)
-"""After a machine did not answer."""
 
 
 @workflow.defn(name=names.ENDPOINT)
@@ -68,18 +67,25 @@ class EndpointWorkflow:
         costs = past.costs if past else Costs()
         self._callers = Callers(past.holders if past else (), past.last_call if past else None, costs.gaps)
         self._sleepiness = Sleepiness(costs, past.needed if past else ())
-        self._wakes = past.wakes if past else 0
         self._face = EndpointFace(order.spec.name, past)
+        self._greeter = Greeter(
+            order.spec,
+            self._replicas,
+            self._sleepiness,
+            wakes=past.wakes if past else 0,
+            say=self._face.note,
+            give_news=self._hear,
+        )
+        self._errands = Errands()
         self._news = False
         self._over = False
-        self._greetings: dict[str, asyncio.Task[None]] = {}
 
     @workflow.run
     async def run(self, order: EndpointInput) -> EndpointStatus:
         try:
             if order.resume is None:
                 await steps.record_endpoint(self._spec, self._tokens, self._deployment)
-            self._greet_whoever_runs()
+            self._greeter.greet_whoever_runs(order.resume.phases if order.resume else {})
             while not self._over:
                 await self._turn()
                 if await self._is_tired():
@@ -97,12 +103,8 @@ class EndpointWorkflow:
 
     @workflow.update
     async def wake(self, request: WakeRequest) -> Pass:
-        """A gateway has requests, or keeps its pass. Answers as soon as a replica can serve, or after a while."""
-        self._heard(request)
-        if not self._routes():
-            patience = min(request.answer_within or ANSWER_WITHIN, ANSWER_WITHIN)
-            await _until(lambda: bool(self._routes()) or self._over, patience)
-        return self.pass_now()
+        """Somebody has requests, or keeps a pass. Answers as soon as a replica can serve, or after a while."""
+        return await self._errands.do(self._wake, request)
 
     @wake.validator
     def _may_be_woken(self, request: WakeRequest) -> None:
@@ -112,12 +114,7 @@ class EndpointWorkflow:
 
     @workflow.signal
     def called(self, request: WakeRequest) -> None:
-        """As `wake`, for gateways, who then ask the query `pass_now` until there are routes.
-
-        They call while replicas say how they are. A worker that has nothing of us in its memory plays an update and a
-        signal that come together in one order, and every worker after it in another, which it takes for a changed
-        program: temporalio/sdk-python, issue 1591. Two signals have one order.
-        """
+        """As `wake`, for gateways, who then ask the query `pass_now` until there are routes."""
         if not self._is_not_woken():
             self._heard(request)
 
@@ -164,7 +161,7 @@ class EndpointWorkflow:
     async def set_tokens(self, token_hashes: tuple[str, ...]) -> EndpointStatus:
         """Who may call from now on: SHA-256 of each token, in hex."""
         self._tokens = tuple(token_hashes)
-        await steps.record_endpoint(self._spec, self._tokens, self._deployment)
+        await self._errands.do(steps.record_endpoint, self._spec, self._tokens, self._deployment)
         return self.status()
 
     @workflow.update
@@ -200,7 +197,7 @@ class EndpointWorkflow:
         if before.slept_from is not None and after.phase is Phase.PAUSED:
             self._sleepiness.paused(workflow.now() - before.slept_from)
         if after.phase is Phase.RUNNING and after.ready_at is None:
-            self._greet(after, word)
+            self._greeter.greet(after, word.phases or Phases())
         if before.phase is not after.phase:
             self._face.note(f"{word.workload} is {word.phase}: {word.reason}")
         self._news = True
@@ -221,15 +218,25 @@ class EndpointWorkflow:
             sleeps_after=idle_time.after,
             why_after=idle_time.reason,
             hourly=self._face.hourly_of(known),
-            wakes=self._wakes,
+            wakes=self._greeter.wakes,
             tokens=len(self._tokens),
         )
+
+    async def _wake(self, request: WakeRequest) -> Pass:
+        self._heard(request)
+        if not self._routes():
+            patience = min(request.answer_within or ANSWER_WITHIN, ANSWER_WITHIN)
+            await _until(lambda: bool(self._routes()) or self._over, patience)
+        return self.pass_now()
+
+    def _hear(self) -> None:
+        self._news = True
 
     def _heard(self, request: WakeRequest) -> None:
         news = self._callers.asked(request, workflow.now(), pass_for=self._spec.door.pass_for)
         tired = workflow.info().is_continue_as_new_suggested()
         self._news = news or tired or bool(request.broken) or self._news
-        self._doubt(request.broken)
+        self._greeter.doubt(request.broken)
 
     def _is_not_woken(self) -> bool:
         late = self._woken_until is None or workflow.now() >= self._woken_until
@@ -284,73 +291,6 @@ class EndpointWorkflow:
         self._replicas[name] = asleep
         return asleep
 
-    def _greet_whoever_runs(self) -> None:
-        for each in self._replicas.values():
-            if each.wanted and each.phase is Phase.RUNNING and each.ready_at is None:
-                self._greet(each, None)
-
-    def _greet(self, replica: Replica, word: ReplicaWord | None) -> None:
-        """Ask a replica whose process has begun to run until it can serve. A process that is no more is not asked."""
-        if (earlier := self._greetings.pop(replica.name, None)) is not None:
-            earlier.cancel()
-        self._greetings[replica.name] = asyncio.create_task(self._until_it_serves(replica, word))
-
-    async def _until_it_serves(self, greeted: Replica, word: ReplicaWord | None) -> None:
-        if (ready := await self._asked_until_it_serves(greeted)) is None:
-            return
-        now, replica = workflow.now(), self._replicas[greeted.name]
-        self._replicas[replica.name] = replicas.serves(replica, ready.port, now)
-        self._news = True
-        if replica.asked_at is None:
-            return  # it was doubted, and nothing was wrong with it
-        self._wakes += 1
-        if word is not None:
-            wake = replicas.wake_of(replica, self._spec.name, word.phases, ready, now)
-            self._sleepiness.woke(wake.ready_at - wake.asked_at)
-            await to_its_end(steps.record_wake(wake))
-
-    async def _asked_until_it_serves(self, greeted: Replica) -> ServiceReady | None:
-        """None: it cannot, or it is another process that has to by now.
-
-        A machine that does not answer says nothing of the service on it. Its workload finds out what has become of it,
-        and moves it if need be, with its state.
-        """
-        assert greeted.lease is not None, "what runs has a machine"
-        while self._is_still(greeted):
-            try:
-                ready = await steps.await_service(greeted.lease, self._spec.service)
-            except ActivityError as err:
-                if is_cancelled_exception(err) or not self._is_still(greeted):
-                    return None
-                if kind_of(err) == ErrorType.SERVICE_NOT_READY:
-                    await self._cannot_serve(greeted, words_of(err))
-                    return None
-                await workflow.sleep(_ASK_AGAIN, summary="before it is asked again")
-            else:
-                return ready if self._is_still(greeted) else None
-        return None
-
-    async def _cannot_serve(self, replica: Replica, why: str) -> None:
-        """Nothing is paid for what does not serve: it goes, and is tried again later if somebody still calls."""
-        self._face.note(f"{replica.name} cannot serve and is ended: {why}")
-        self._replicas[replica.name] = replicas.failed(
-            replace(self._replicas[replica.name], wanted=False, reason=f"{replicas.CANNOT_SERVE}{why}"), workflow.now()
-        )
-        self._news = True
-        await replicas.end(replica)
-
-    def _is_still(self, greeted: Replica) -> bool:
-        """Whether the same process is still meant to serve."""
-        now = self._replicas.get(greeted.name)
-        return now is not None and now.wanted and (now.lease, now.started_at) == (greeted.lease, greeted.started_at)
-
-    def _doubt(self, broken: tuple[str, ...]) -> None:
-        """A gateway got no answer from these machines: each is asked again before it gets more requests."""
-        for each in list(self._replicas.values()):
-            if each.lease is not None and each.lease.label in broken and each.ready_at is not None:
-                self._replicas[each.name] = replace(each, ready_at=None)
-                self._greet(self._replicas[each.name], None)
-
     def _routes(self) -> tuple[Route, ...]:
         return tuple(
             Route(replica=each.name, lease=each.lease, port=each.port)
@@ -371,16 +311,16 @@ class EndpointWorkflow:
 
         One that is not known to be ours is not touched: should it be, the sweep finds that its endpoint is over.
         """
-        for greeting in self._greetings.values():
-            greeting.cancel()
+        self._greeter.stop()
         known = [each for each in self._replicas.values() if each.phase is not None]
-        self._replicas = {each.name: replace(each, wanted=False, ready_at=None) for each in known}
+        self._replicas.clear()
+        self._replicas.update({each.name: replace(each, wanted=False, ready_at=None) for each in known})
         for each in known:
             await replicas.end(each)
         self._show(f"ending: {reason}")
         await steps.until_ended(tuple(names.workload_id(each.name) for each in known))
-        await asyncio.gather(*self._greetings.values(), return_exceptions=True)  # one may be writing down a wake
-        self._replicas = {}
+        await self._greeter.finish()
+        self._replicas.clear()
         await steps.close_endpoint(self._spec.name)
         self._face.show(EndpointPhase.STOPPED, reason, (), 0)
 
@@ -411,8 +351,12 @@ class EndpointWorkflow:
         """What is news by then is looked at by the next run, which begins with a look."""
         if self._over or not workflow.info().is_continue_as_new_suggested():
             return False
-        await _until(workflow.all_handlers_finished, _SOON)  # they end in the same moment, and after us
-        return workflow.all_handlers_finished() and not self._over
+        await _until(self._owes_nothing, _SOON)  # handlers end in the same moment, and after us
+        return self._owes_nothing() and not self._over
+
+    def _owes_nothing(self) -> bool:
+        writes = self._greeter.is_writing and self._errands.known  # older runs did not wait for that
+        return workflow.all_handlers_finished() and not writes
 
     def _next_run(self) -> EndpointInput:
         state = EndpointState(
@@ -421,7 +365,8 @@ class EndpointWorkflow:
             replicas=tuple(self._replicas.values()),
             holders=self._callers.holders,
             last_call=self._callers.last_call,
-            wakes=self._wakes,
+            wakes=self._greeter.wakes,
+            phases=self._greeter.unfinished,
             costs=self._sleepiness.costs(self._callers.gaps),
             needed=self._sleepiness.needed(),
             resting=self._resting,

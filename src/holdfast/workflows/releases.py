@@ -23,7 +23,6 @@ from holdfast.workflows.cancelling import heed_cancel
 
 TOLD = 20
 """Releases that are remembered."""
-_ALIVE = (ReleaseState.UNDER_WAY, ReleaseState.SERVING, ReleaseState.KEPT)
 
 
 class Releases:
@@ -45,7 +44,7 @@ class Releases:
     @property
     def alive(self) -> tuple[Release, ...]:
         """Those whose endpoints may exist."""
-        return tuple(each for each in self._known.values() if each.state in _ALIVE)
+        return tuple(each for each in self._known.values() if each.state.is_alive)
 
     @property
     def alive_numbers(self) -> frozenset[int]:
@@ -78,7 +77,7 @@ class Releases:
         )
         self._known[release.number] = release
         for each in self.told[:-TOLD]:
-            if each.state not in _ALIVE:
+            if not each.state.is_alive:
                 del self._known[each.number]
         return release
 

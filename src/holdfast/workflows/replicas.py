@@ -31,7 +31,7 @@ async def order_awake(replica: Replica, endpoint: EndpointSpec, workdir: Checkpo
     want = Want(awake=True, reason="somebody calls")
     if replica.phase is not None and await _told(replica.name, want):
         return True
-    return await _start(replica.name, endpoint, workdir)
+    return await _start(replica.name, endpoint, replica.head or workdir)
 
 
 async def order_asleep(replica: Replica, endpoint: EndpointSpec) -> bool:
@@ -55,10 +55,10 @@ async def _told(name: str, want: Want) -> bool:
     return True
 
 
-async def _start(name: str, endpoint: EndpointSpec, workdir: CheckpointRef | None) -> bool:
+async def _start(name: str, endpoint: EndpointSpec, begins_with: CheckpointRef | None) -> bool:
     order = WorkloadInput(
         spec=spec_of(endpoint, name),
-        workdir=replace(workdir, workload=name) if workdir else None,
+        workdir=replace(begins_with, workload=name, epoch=0, sequence=0) if begins_with else None,
         owner=names.endpoint_id(endpoint.name),
     )
     try:
@@ -91,6 +91,7 @@ def heard(replica: Replica, word: ReplicaWord, now: datetime) -> Replica:
         reason=replica.reason if ended_by_us else word.reason,  # why it had to end tells more than that it did
         lease=None if gone else word.lease,
         started_at=word.started_at,
+        head=word.head or replica.head,
     )
     if word.phase is Phase.RUNNING and replica.wanted and _same_process(replica, word):
         return known
@@ -137,14 +138,13 @@ def serves(replica: Replica, port: int, now: datetime) -> Replica:
     return known if replica.asked_at is None else replace(known, failures=0, not_before=None)
 
 
-def wake_of(replica: Replica, endpoint: str, phases: Phases | None, ready: acts.ServiceReady, now: datetime) -> Wake:
+def wake_of(replica: Replica, endpoint: str, before: Phases, ready: acts.ServiceReady, now: datetime) -> Wake:
     """Where its time went: until its process ran, the workload tells.
 
     Of one that lost its machine it began with the last sign of life, for nobody was answered since.
     """
     assert replica.asked_at is not None, "it was wanted"
     assert replica.lease is not None, "what serves has a machine"
-    before = phases or Phases()
     unnoticed = before.detect if replica.woken_from is WokenFrom.FAILOVER else timedelta()
     return Wake(
         endpoint=endpoint,

@@ -34,6 +34,7 @@ from holdfast.contracts.disks import (
 from holdfast.contracts.endpoints import EndpointSpec, Pass, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
+from holdfast.contracts.fine_tuning import AdoptTunedInput, TunedModel
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.jobs import InputSpec, JobOutputs, JobSpec, JobStatus, StagedInput
 from holdfast.contracts.machines import (
@@ -900,6 +901,20 @@ async def fetch_model(order: RegisterModelInput, plan: ModelPlan) -> StoredModel
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=replace(_FOR_EVER, maximum_attempts=100),
         summary=f"fetch {len(plan.files)} files, {plan.bytes_total / 1e9:.1f} GB",
+    )
+
+
+async def adopt_tuned(order: AdoptTunedInput) -> TunedModel:
+    """Its files are in the store: it can be done whenever that is there."""
+    return await workflow.execute_activity(
+        acts.adopt_tuned,
+        order,
+        task_queue=names.HOSTS_QUEUE,
+        start_to_close_timeout=timedelta(hours=12),
+        schedule_to_close_timeout=timedelta(hours=72),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=replace(_FOR_EVER, maximum_attempts=100),
+        summary=f"make files of the model {order.name} of what was trained",
     )
 
 

@@ -40,6 +40,7 @@ from holdfast.policy import budget
 from holdfast.workflows import changes, steps
 from holdfast.workflows import standbys as care
 from holdfast.workflows.cancelling import to_its_end
+from holdfast.workflows.errands import Errands
 from holdfast.workflows.failures import kind_of, words_of
 from holdfast.workflows.pool_face import PoolFace, hourly_of
 from holdfast.workflows.releasing import release, until_nothing_is_open
@@ -65,6 +66,7 @@ class WarmPoolWorkflow:
         self._taken, self._lost = past.taken, past.lost
         self._face = PoolFace(order.spec.name)
         self._claiming = asyncio.Lock()
+        self._errands = Errands()
         self._news = False  # there is something to do before the next round is due
         self._over = False
         self._budget_due: datetime | None = None  # when the budgets are to be looked at again
@@ -103,17 +105,7 @@ class WarmPoolWorkflow:
     @workflow.update
     async def claim(self, request: ClaimRequest) -> ClaimAnswer:
         """Take a standby for a workload's next epoch. It is the workload's by the records when this answers."""
-        async with self._claiming:
-            for each in self._claims:
-                if (each.workload, each.epoch) == (request.workload, request.epoch):
-                    return each.answer
-            answer = await self._claim(request)
-            if answer.lease is not None:
-                claimed = Claimed(workload=request.workload, epoch=request.epoch, at=workflow.now(), answer=answer)
-                self._claims = [*self._claims, claimed][-CLAIMS_KEPT:]
-                self._taken += 1
-                self._news = True
-            return answer
+        return await self._errands.do(self._claim, request)
 
     @workflow.update
     def resize(self, request: ResizeRequest) -> PoolStatus:
@@ -319,6 +311,19 @@ class WarmPoolWorkflow:
             return
 
     async def _claim(self, request: ClaimRequest) -> ClaimAnswer:
+        async with self._claiming:
+            for each in self._claims:
+                if (each.workload, each.epoch) == (request.workload, request.epoch):
+                    return each.answer
+            answer = await self._hand_over(request)
+            if answer.lease is not None:
+                claimed = Claimed(workload=request.workload, epoch=request.epoch, at=workflow.now(), answer=answer)
+                self._claims = [*self._claims, claimed][-CLAIMS_KEPT:]
+                self._taken += 1
+                self._news = True
+            return answer
+
+    async def _hand_over(self, request: ClaimRequest) -> ClaimAnswer:
         for fitting in self._fitting(request):
             if (place := self._place_of(fitting)) is None or fitting.lease.label in self._turning:
                 continue

@@ -48,6 +48,7 @@ from holdfast.policy import ladder
 from holdfast.workflows import changes
 from holdfast.workflows.budgeting import keep_budget
 from holdfast.workflows.cancelling import heed_cancel
+from holdfast.workflows.errands import Errands
 from holdfast.workflows.failures import kind_of
 from holdfast.workflows.hours import keep_hours
 from holdfast.workflows.life import Life
@@ -73,6 +74,7 @@ class WorkloadWorkflow:
     @workflow.init
     def __init__(self, order: WorkloadInput) -> None:
         self._life = Life(order)
+        self._errands = Errands()
 
     @workflow.run
     async def run(self, order: WorkloadInput) -> WorkloadResult:
@@ -133,7 +135,7 @@ class WorkloadWorkflow:
     @workflow.update
     async def checkpoint(self) -> CheckpointRef:
         """Save now; returns when the checkpoint is committed."""
-        return await self._life.saver.save(SaveReason.REQUESTED)
+        return await self._errands.do(self._life.saver.save, SaveReason.REQUESTED)
 
     @pause.validator
     def _can_pause(self, request: PauseRequest | None = None) -> None:

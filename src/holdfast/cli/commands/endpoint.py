@@ -106,11 +106,13 @@ def show(name: EndpointName, as_json: Json = False, data_dir: DataDir = None) ->
 def wake(name: EndpointName, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Wake an endpoint as a caller would, and wait until it can serve. Its idle time begins then.
 
+    It says what it waits for. A replica that is tried meanwhile and cannot serve ends it, with code 1 and the reason.
+
     \b
     Examples:
       holdfast endpoint wake chat
     """
-    given: Pass = with_holdfast(data_dir, lambda holdfast: holdfast.endpoints.wake(name))
+    given: Pass = with_holdfast(data_dir, lambda holdfast: holdfast.endpoints.wake(name, told=console.say))
     if as_json:
         console.print_json(given)
     else:
@@ -185,7 +187,14 @@ def report(
       holdfast endpoint report chat --draw wakes.png
     """
     picture.require_drawable(drawn)
-    found = with_holdfast(data_dir, lambda holdfast: holdfast.endpoints.wakes(name))
+
+    async def read(holdfast: Holdfast) -> list[Wake]:
+        found = await holdfast.endpoints.wakes(name)
+        if not found:
+            await holdfast.endpoints.status(name)  # one that was never there has not woken either, and is told of so
+        return found
+
+    found = with_holdfast(data_dir, read)
     if as_json:
         console.print_json(found)
     elif found:

@@ -146,15 +146,25 @@ def show(
 
 
 @app.command("rm")
-def rm(name: ModelName, version: Version = None, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Remove a model, or one version of it. What runs goes on; its bytes leave the store with the garbage.
+def rm(
+    name: ModelName,
+    version: Version = None,
+    force: Annotated[bool, typer.Option("--force", help="Also what a deployment serves, or keeps.")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Remove a model, or one version of it; its bytes leave the store with the garbage.
+
+    What a deployment serves, or keeps for a rollback, is not removed without --force: a release that must start
+    anew after that finds no files.
 
     \b
     Examples:
       holdfast model rm qwen --version 1
       holdfast model rm qwen
+      holdfast model rm qwen --version 2 --force
     """
-    gone = with_holdfast(data_dir, lambda holdfast: holdfast.remove_model(name, version=version))
+    gone = with_holdfast(data_dir, lambda holdfast: holdfast.remove_model(name, version=version, force=force))
     if as_json:
         console.print_json(gone)
         return

@@ -15,6 +15,7 @@ from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.secrets import SecretSource
 from holdfast.activities.services import ServiceActivities
 from holdfast.activities.sightings import Sightings
+from holdfast.activities.tuned import TunedActivities
 from holdfast.contracts import names
 from holdfast.hosts.keys import load_or_create_key
 from holdfast.hosts.pool import HostPool
@@ -39,6 +40,7 @@ async def crew(shop: Shop) -> list[Worker]:
     mirrors = MirrorActivities(engine, metrics=shop.metrics)
     inputs = InputActivities(engine, settings=shop.settings, secrets=secrets, metrics=shop.metrics)
     models = ModelActivities(engine, settings=shop.settings, secrets=secrets, metrics=shop.metrics)
+    tuned = TunedActivities(engine, settings=shop.settings)
     return [
         shop.worker(
             names.HOSTS_QUEUE,
@@ -60,6 +62,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 mirrors.fill_mirror,
                 models.plan_model,
                 models.fetch_model,
+                tuned.adopt_tuned,
                 *inputs.all(),
             ],
             # Watches mostly sleep; each workload has one.

@@ -97,7 +97,7 @@ async def _exchange(errand: Errand, gate: Gate, replica: Replica, link: Link, *,
             gate.broke(replica)
         if unheard and not last and errand.is_harmless():
             return True
-        _fail(call, "broken_replica", _broke_off())
+        _fail(call, "broken_replica", _broke_off(asked_before=errand.is_harmless() and last))
     finally:
         call.upstream += monotonic() - asked_at
         call.received = body.size
@@ -111,8 +111,11 @@ def _silent(patience: timedelta) -> Refusal:
     return Refusal(504, "replica_silent", f"the replica said nothing for {patience.total_seconds():g} s")
 
 
-def _broke_off() -> Refusal:
-    told = "the replica broke off before it answered; whether it did something is not known, so it was not asked again"
+def _broke_off(*, asked_before: bool) -> Refusal:
+    told = "the replica broke off before it answered"
+    if asked_before:
+        return Refusal(502, "replica_broke_off", f"{told}, each of {_REPEATS + 1} times that it was asked")
+    told = f"{told}; whether it did something is not known, so it was not asked again"
     return Refusal(502, "replica_broke_off", told)
 
 

@@ -1,0 +1,82 @@
+"""Record golden histories of fine-tunings: `python -m tests.replay.record_fine_tunings`. Rules as in `record`."""
+
+import asyncio
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from holdfast.contracts import names
+from tests.replay.record import keep
+from tests.workflows.conftest import DYNAMIC_CONFIG
+from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
+from tests.workflows.tuners import begin, cancel, over, trains
+
+
+async def tuned(story: Story) -> None:
+    """It trained, went on in a new run, and became a version."""
+    handle = await begin(story)
+    told = (await trains(story, handle)).job
+    before = (await handle.describe()).run_id
+    while (await handle.describe()).run_id == before:
+        await asyncio.gather(*(handle.signal("job_said", told) for _ in range(SUGGESTS_CONTINUE_AS_NEW // 5)))
+    story.world.finish(story.world.newest())
+    await over(handle)
+    await keep(story.client, "tuned", handle.id)
+
+
+async def tuning_failed(story: Story) -> None:
+    """The trainer ended with an error."""
+    handle = await begin(story)
+    await trains(story, handle)
+    story.world.finish(story.world.newest(), exit_code=65)
+    await over(handle)
+    await keep(story.client, "tuning_failed", handle.id)
+
+
+async def tuning_cancelled(story: Story) -> None:
+    """Somebody cancelled it while it trained."""
+    handle = await begin(story)
+    await trains(story, handle)
+    await cancel(handle)
+    await over(handle)
+    await keep(story.client, "tuning_cancelled", handle.id)
+
+
+async def result_refused(story: Story) -> None:
+    """What it left behind made no sense."""
+    handle = await begin(story)
+    await trains(story, handle)
+    story.world.result_is_odd = "the training.json of the result is no JSON"
+    story.world.finish(story.world.newest())
+    await over(handle)
+    await keep(story.client, "result_refused", handle.id)
+
+
+async def record(client: Client) -> None:
+    for tell in (tuned, tuning_failed, tuning_cancelled, result_refused):
+        async with run_story(client, grace=timedelta(milliseconds=200)) as story, asyncio.timeout(120):
+            await tell(story)
+            with suppress(RPCError):
+                await client.get_workflow_handle(names.job_queue_id(story.name)).terminate("it is told")
+
+
+async def main() -> None:
+    flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        search_attributes=list(names.SEARCH_ATTRIBUTES),
+        dev_server_extra_args=flags,
+    ) as environment:
+        await record(environment.client)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
