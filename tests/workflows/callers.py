@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment
 
+from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
     EndpointInput,
@@ -22,6 +24,9 @@ from holdfast.contracts.endpoints import (
     replica_name,
 )
 from holdfast.contracts.spec import ServiceSpec
+from holdfast.contracts.sweeping import Stock
+from holdfast.records.store import Records
+from holdfast.telemetry.metrics import Metrics
 from tests.workflows.stories import PATIENCE, UNANSWERED, Story
 
 SLEEPS = SleepSpec(after=timedelta(seconds=1), least=timedelta())
@@ -101,3 +106,9 @@ async def comes_to(handle: Handle, *phases: EndpointPhase) -> EndpointStatus:
         while (found := await status(handle)).phase not in phases:
             await asyncio.sleep(0.05)
     return found
+
+
+async def stock_of(story: Story, records: Records) -> Stock:
+    """What the sweep of `vast` begins with."""
+    bodies = StockActivities(records, story.client, metrics=Metrics())
+    return await ActivityEnvironment().run(bodies.take_stock, "vast")

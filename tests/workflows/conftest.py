@@ -2,15 +2,18 @@
 
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from holdfast.contracts import names
+from holdfast.records.store import Records
+from tests.unit.records.makers import set_up
 from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
 
 DYNAMIC_CONFIG = [
@@ -71,3 +74,12 @@ async def story(temporal: WorkflowEnvironment) -> AsyncIterator[Story]:
     """A workload named after nobody else's, in a world of its own."""
     async with run_story(temporal.client, grace=timedelta(milliseconds=200)) as running:
         yield running
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    set_up(url)
+    opened = Records.open(url)
+    yield opened
+    opened.close()

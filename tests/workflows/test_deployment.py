@@ -17,8 +17,9 @@ from holdfast.contracts import names
 from holdfast.contracts.deployments import DeploymentPhase, DeploymentStatus, Release, ReleaseState, endpoint_of
 from holdfast.contracts.endpoints import EndpointPhase
 from holdfast.contracts.machines import InstanceState
+from holdfast.records.store import Records
 from holdfast.settings import load_settings
-from tests.workflows.callers import call, endpoint_spec, hang_up, status
+from tests.workflows.callers import call, endpoint_spec, hang_up, status, stock_of
 from tests.workflows.deployers import ALWAYS, another, asleep, decided, endpoint, first, order, told, world_of
 from tests.workflows.stories import PATIENCE, RELEASES, SUGGESTS_CONTINUE_AS_NEW, Story
 
@@ -79,6 +80,19 @@ async def test_a_second_version_takes_over_and_the_first_is_kept_asleep_and_not_
     assert given.refused
     assert "kept for a rollback" in given.reason
     assert world_of(story, 1).newest().instance.state is InstanceState.STOPPED
+
+
+async def test_ended_by_force_its_endpoints_are_found_and_none_is_kept_awake_for_ever(story: Story, records: Records):
+    handle = await first(story, scale=ALWAYS)
+    await decided(handle, 1)
+    release = names.endpoint_id(endpoint_of(story.name, 1))
+    assert release not in (await stock_of(story, records)).orphans
+    await handle.terminate("by force")
+    async with asyncio.timeout(PATIENCE):
+        while release not in (await stock_of(story, records)).orphans:
+            await asyncio.sleep(0.1)  # the server's list lags behind
+    await story.client.get_workflow_handle(release).cancel()  # what the sweep does
+    await story.until(lambda: world_of(story, 1).alive == [])
 
 
 async def test_who_still_calls_the_old_version_is_served_there(story: Story):

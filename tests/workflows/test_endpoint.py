@@ -1,7 +1,7 @@
 """An endpoint sleeps while nobody calls, wakes for whoever does, and never leaves a machine behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -11,9 +11,7 @@ import pytest
 import pytest_asyncio
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.service import RPCError
-from temporalio.testing import ActivityEnvironment
 
-from holdfast.activities.stock import StockActivities
 from holdfast.client.errors import AlreadyRunning
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
@@ -29,13 +27,10 @@ from holdfast.contracts.endpoints import (
 )
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import PauseMode
-from holdfast.contracts.sweeping import Stock
 from holdfast.contracts.workload import Phase, WorkloadInput
 from holdfast.records.store import Records
 from holdfast.settings import load_settings
-from holdfast.telemetry.metrics import Metrics
-from tests.unit.records.makers import set_up
-from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status
+from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status, stock_of
 from tests.workflows.stories import Story
 
 LETS_GO = SleepSpec(after=timedelta(seconds=1), least=timedelta(), mode=PauseMode.CHECKPOINT)
@@ -48,15 +43,6 @@ async def leftovers(story: Story) -> AsyncIterator[None]:
     for workflow_id in [names.endpoint_id(story.name), *(names.workload_id(f"{story.name}-r{n}") for n in range(3))]:
         with suppress(RPCError):  # over already, or never begun: either is what we want
             await story.client.get_workflow_handle(workflow_id).terminate("the test is over")
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    url = f"sqlite:///{tmp_path / 'records.db'}"
-    set_up(url)
-    opened = Records.open(url)
-    yield opened
-    opened.close()
 
 
 pytestmark = pytest.mark.usefixtures("leftovers")
@@ -436,8 +422,3 @@ async def test_ended_by_force_its_replicas_are_found_and_one_of_the_same_name_ta
     await again.terminate("by force")
     await story.client.get_workflow_handle(replica).cancel()  # what the sweep does
     await story.until(lambda: story.world.alive == [])
-
-
-async def stock_of(story: Story, records: Records) -> Stock:
-    bodies = StockActivities(records, story.client, metrics=Metrics())
-    return await ActivityEnvironment().run(bodies.take_stock, "vast")

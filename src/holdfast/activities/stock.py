@@ -20,10 +20,14 @@ from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 
 _RUNNING = f"WorkflowType IN ('{names.WORKLOAD}', '{names.WARM_POOL}') AND ExecutionStatus = 'Running'"
-_REPLICAS = (
-    f"WorkflowType = '{names.WORKLOAD}' AND ExecutionStatus = 'Running' "
-    f"AND (RootWorkflowId STARTS_WITH '{names.endpoint_id('')}' OR RootWorkflowId STARTS_WITH '{names.job_id('')}')"
+_OWNED = (
+    f"WorkflowType IN ('{names.WORKLOAD}', '{names.ENDPOINT}') AND ExecutionStatus = 'Running' AND ("
+    + " OR ".join(
+        f"ParentWorkflowId STARTS_WITH '{each('')}'" for each in (names.endpoint_id, names.job_id, names.deployment_id)
+    )
+    + ")"
 )
+"""What would wait for ever for the word of a workflow that was ended by force."""
 _ASKED_AT_ONCE = 20
 FRESH = timedelta(minutes=5)
 """More than any provider's listing is known to lag behind."""
@@ -91,12 +95,12 @@ class StockActivities:
         return found
 
     async def _orphans(self) -> list[str]:
-        """Replicas whose endpoint was ended by force: nobody would ever put them to sleep."""
+        """Replicas, attempts and releases whose owner was ended by force: nobody would ever put them to sleep."""
         owners: dict[str, list[str]] = {}
-        async for execution in self._client.list_workflows(_REPLICAS):
-            owners.setdefault(execution.root_id or "", []).append(execution.id)
+        async for execution in self._client.list_workflows(_OWNED):
+            owners.setdefault(execution.parent_id or "", []).append(execution.id)
         gone = [owner for owner in sorted(owners) if owner and not await self._runs(owner)]
-        return sorted(replica for owner in gone for replica in owners[owner])
+        return sorted(orphan for owner in gone for orphan in owners[owner])
 
     async def _is_running(self, workload: str) -> bool:
         return await self._runs(names.owner_id(workload))

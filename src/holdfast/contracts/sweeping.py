@@ -43,7 +43,7 @@ class Stock:
     mark: str = ""  # our installation's, in its labels
     copies: tuple[str, ...] = ()  # of disks: those that running workloads own
     left_copies: tuple[str, ...] = ()  # those that are on record, and that nobody owns any more
-    orphans: tuple[str, ...] = ()  # ids of workflows that run for an endpoint which does not run any more
+    orphans: tuple[str, ...] = ()  # ids of workflows that run for another one which does not run any more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,4 +115,4 @@ class SweepResult:
     findings: tuple[Finding, ...] = ()
     doubt: str = ""  # why nothing was done; "": the listing was believed
     copies: tuple[str, ...] = ()  # of disks, that nobody owned; they were dropped, or would have been
-    orphans: tuple[str, ...] = ()  # replicas whose endpoint runs no more; they were cancelled, or would have been
+    orphans: tuple[str, ...] = ()  # workflows whose owner runs no more; they were cancelled, or would have been
