@@ -11,7 +11,7 @@ import pytest_asyncio
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from holdfast.client.errors import AlreadyRunning
+from holdfast.client.errors import AlreadyRunning, InvalidState
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts import names
 from holdfast.contracts.deployments import DeploymentPhase, DeploymentStatus, Release, ReleaseState, endpoint_of
@@ -93,6 +93,18 @@ async def test_ended_by_force_its_endpoints_are_found_and_none_is_kept_awake_for
             await asyncio.sleep(0.1)  # the server's list lags behind
     await story.client.get_workflow_handle(release).cancel()  # what the sweep does
     await story.until(lambda: world_of(story, 1).alive == [])
+
+
+async def test_a_release_is_not_removed_as_an_endpoint_but_by_force(story: Story):
+    handle = await first(story)
+    await decided(handle, 1)
+    holdfast = Holdfast(story.client, settings=load_settings())
+    release = endpoint_of(story.name, 1)
+    with pytest.raises(InvalidState, match="is a release of the deployment"):
+        await holdfast.endpoints.remove(release)
+    assert (await holdfast.endpoints.status(release)).phase is not EndpointPhase.STOPPED
+    await holdfast.endpoints.remove(release, force=True)
+    await holdfast.endpoints.ended(release)
 
 
 async def test_who_still_calls_the_old_version_is_served_there(story: Story):

@@ -178,13 +178,18 @@ class Operations:
         return from_rpc(err, self._client.service_client.config.target_host)
 
 
-async def refuse_running(client: Client, workflow_id: str, refusal: AlreadyRunning) -> None:
-    """Raise the refusal where such a workflow runs."""
+async def is_running(client: Client, workflow_id: str) -> bool:
+    """Whether there is such a workflow, and it has not ended."""
     try:
         found = await client.get_workflow_handle(workflow_id).describe()
     except RPCError as err:
         if is_not_found(err):
-            return
+            return False
         raise from_rpc(err, client.service_client.config.target_host) from err
-    if found.status is WorkflowExecutionStatus.RUNNING:
+    return found.status is WorkflowExecutionStatus.RUNNING
+
+
+async def refuse_running(client: Client, workflow_id: str, refusal: AlreadyRunning) -> None:
+    """Raise the refusal where such a workflow runs."""
+    if await is_running(client, workflow_id):
         raise refusal

@@ -29,7 +29,7 @@ from holdfast.client.errors import (
     UnknownEndpoint,
 )
 from holdfast.client.messages import TAKEN_WITHIN
-from holdfast.client.operations import Kind, Operations, refuse_running
+from holdfast.client.operations import Kind, Operations, is_running, refuse_running
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.deployments import deployment_of
@@ -195,8 +195,19 @@ class Endpoints:
         queue = names.CONTROL_QUEUE
         return await ask(self._client, acts.read_wakes, order, queue=queue, summary=f"how {name} woke")
 
-    async def remove(self, name: str) -> EndpointStatus:
-        """End an endpoint and let every machine of it go. Answers when that has begun; `ended` waits for it."""
+    async def remove(self, name: str, *, force: bool = False) -> EndpointStatus:
+        """End an endpoint and let every machine of it go. Answers when that has begun; `ended` waits for it.
+
+        Raises:
+            InvalidState: it is a release of a deployment that goes on; with `force` it is ended all the same.
+            UnknownEndpoint, NoWorker.
+        """
+        deployment = deployment_of(name)
+        if deployment and not force and await is_running(self._client, names.deployment_id(deployment)):
+            raise InvalidState(
+                f"{name} is a release of the deployment {deployment!r}",
+                remedy=f"`holdfast deployment retire {deployment}` ends all of it; --force ends this endpoint alone",
+            )
         return await self._all.order(name, "remove", EndpointStatus)
 
     async def ended(self, name: str) -> None:

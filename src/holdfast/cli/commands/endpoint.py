@@ -209,16 +209,23 @@ def report(
 
 
 @app.command("rm")
-def rm(name: EndpointName, wait: Wait = True, as_json: Json = False, data_dir: DataDir = None) -> None:
+def rm(
+    name: EndpointName,
+    wait: Wait = True,
+    force: Annotated[bool, typer.Option("--force", help="Also a release of a deployment that goes on.")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
     """End an endpoint; every machine of it is let go. Requests that it answers at the moment are cut.
 
     \b
     Examples:
       holdfast endpoint rm chat
+      holdfast endpoint rm chat-v1 --force
     """
 
     async def remove(holdfast: Holdfast) -> EndpointStatus:
-        begun = await holdfast.endpoints.remove(name)
+        begun = await holdfast.endpoints.remove(name, force=force)
         if not wait:
             return begun
         await holdfast.endpoints.ended(name)
