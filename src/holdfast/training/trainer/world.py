@@ -1,7 +1,9 @@
 """The processes that train together: one for each GPU, as torchrun starts them, or a single one."""
 
+import ctypes
 import os
 import random
+import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -83,10 +85,17 @@ def join(precision: str, threads: int) -> World:
     else:
         device = torch.device("cpu")
     if size > 1:
+        _end_with_parent()
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     return World(rank, size, device)
 
 
+def _end_with_parent() -> None:
+    """torchrun gives each process a session of its own: one that outlived it would train on beside its successor."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+_PR_SET_PDEATHSIG = 1
 _TOLD = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
