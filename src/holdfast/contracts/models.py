@@ -217,7 +217,7 @@ class Recipe:
     image: str = ""  # "": to be given
     command: tuple[tuple[str, ...], ...] = ()  # empty: to be given
     health: str = "/health"
-    port: int = 8000
+    port: int | None = 8000  # None: one that the machine's agent finds free, told to the command as PORT
     setup: str = ""
     serves: str = "{name}"  # the name by which its /v1 knows the model
     memory_share: float = 1.0  # of each GPU's memory that the server may take

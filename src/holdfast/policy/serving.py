@@ -59,7 +59,7 @@ def endpoint_spec(model: ModelVersion, recipe: Recipe, options: ServeOptions) ->
         {
             "name": name,
             "models": tuple(dict.fromkeys((given["served"], *options.models))),
-            "service": {"port": int(given["port"]), "health": options.health or recipe.health},
+            "service": {"port": options.port or recipe.port, "health": options.health or recipe.health},
             "scale": {
                 "minimum": options.minimum,
                 "maximum": options.maximum,
@@ -69,7 +69,11 @@ def endpoint_spec(model: ModelVersion, recipe: Recipe, options: ServeOptions) ->
                 "image": options.image or recipe.image,
                 "command": _command(recipe, options, given),
                 "setup": _filled(recipe.setup, given) if recipe.setup else None,
-                "environment": {key: value.format_map(given) for key, value in recipe.environment.items()},
+                "environment": {
+                    key: value.format_map(given)
+                    for key, value in recipe.environment.items()
+                    if _names(value) <= given.keys()
+                },
                 "resources": {
                     "gpu": options.gpu,
                     "gpu_count": options.gpus,
@@ -129,13 +133,15 @@ def _given(model: ModelVersion, recipe: Recipe, options: ServeOptions) -> dict[s
         "version": str(model.version),
         "revision": model.digest[:40],
         "served": recipe.serves.format(name=model.name),
-        "port": str(options.port or recipe.port),
         "gpus": str(options.gpus),
         "sequences": str(options.sequences),
         "share": f"{recipe.memory_share:g}",
     }
-    context = _context(model, options)
-    return given if context is None else {**given, "context": str(context)}
+    if port := options.port or recipe.port:
+        given["port"] = str(port)
+    if (context := _context(model, options)) is not None:
+        given["context"] = str(context)
+    return given
 
 
 def _context(model: ModelVersion, options: ServeOptions) -> int | None:
