@@ -358,3 +358,5 @@ class EndpointStatus:
     hourly: Decimal  # USD, of what runs now
     wakes: int
     tokens: int
+    minimum: int = 0  # replicas that are kept awake
+    maximum: int = 1

@@ -220,6 +220,8 @@ class EndpointWorkflow:
             hourly=self._face.hourly_of(known),
             wakes=self._greeter.wakes,
             tokens=len(self._tokens),
+            minimum=self._spec.scale.minimum,
+            maximum=self._spec.scale.maximum,
         )
 
     async def _wake(self, request: WakeRequest) -> Pass:

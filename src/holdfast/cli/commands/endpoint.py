@@ -250,7 +250,7 @@ def _tell(status: EndpointStatus, as_json: bool) -> None:
     console.say(f"endpoint {status.name}: {status.phase}, {status.reason}")
     console.say(
         f"{words.rate(status.hourly)}; {status.in_flight} in flight, {status.waiting} waiting; "
-        f"{words.count(status.wakes, 'wake')} so far"
+        f"{words.count(status.wakes, 'wake')} so far; {status.minimum} to {status.maximum} replicas"
     )
     console.say(f"sleeps after {words.duration(status.sleeps_after)} without requests, {status.why_after}")
     if status.replicas:
