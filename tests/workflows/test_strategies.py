@@ -70,6 +70,7 @@ async def test_a_race_keeps_the_first_machine_that_is_ready_and_proves_the_other
     await story.until(lambda: story.world.alive == [winner])
     outcomes = {each.machine_id: each.outcome for each in story.world.incidents[0].attempts}
     assert outcomes == {"m2": "another machine was ready first", "m3": "running"}
+    await story.until(lambda: any("ready first" in reason for reason in story.world.closed.values()))
     losers = [label for label, reason in story.world.closed.items() if "ready first" in reason]
     assert [story.world.conduct[label] for label in losers] == [(Conduct.NEUTRAL, "")]
 
