@@ -173,7 +173,7 @@ async def test_what_a_claim_was_given_is_let_go_when_nobody_hears_of_it(pool: Po
     running = await pool.story.running(handle, epoch=4)  # 2 was the claim's, 3 fences it off
     assert running.lease is not None and running.lease.instance_id != given
     await pool.story.until(lambda: given not in pool.world.alive)
-    assert names.label(pool.story.name, 2) in pool.world.closed
+    await pool.story.until(lambda: names.label(pool.story.name, 2) in pool.world.closed)
 
 
 async def test_two_claims_at_once_get_two_standbys_and_a_third_gets_none(pool: Pool) -> None:
