@@ -163,7 +163,7 @@ def all_of_them(kind: Kind) -> list[Case]:
     return [Case(kind, *each) for each in product(kind.orders, kind.signals, Arrival)]
 
 
-@pytest.mark.parametrize("choose", [some, pytest.param(all_of_them, marks=pytest.mark.long)])
+@pytest.mark.parametrize("choose", [some, pytest.param(all_of_them, marks=pytest.mark.chaos)])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name.replace(" ", "_"))
 async def test_whatever_an_order_meets_the_history_can_be_played_again(
     temporal: WorkflowEnvironment, stage: Stage, kind: Kind, choose: Callable[[Kind], list[Case]]
