@@ -5,13 +5,14 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from holdfast.cli.demo.stage import WEIGHTS, find_example
-from holdfast.client.errors import HoldfastError
+from holdfast.client.errors import HoldfastError, InvalidState
 from holdfast.client.folders import restore_folder
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.reports import WorkloadReport
@@ -137,7 +138,8 @@ class Story:
             return
         for event in await self.holdfast.timeline(self.name):
             sys.stdout.write(f"{event.at:%H:%M:%S}  {event.what}\n")
-        await self.holdfast.stop(self.name, reason="the story failed", save=False)
+        with suppress(InvalidState):  # it has ended meanwhile
+            await self.holdfast.stop(self.name, reason="the story failed", save=False)
 
     async def report(self) -> WorkloadReport:
         return await self.holdfast.report(self.name)
