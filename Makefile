@@ -34,7 +34,7 @@ setup: $(READY) ## Only make .venv
 test: $(READY) ## Run the test suite
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not chaos and not live and not long" $(ARGS)
 
-long: $(READY) ## The long stories that `make test` leaves out; the gate runs them too
+long: $(READY) ## The long stories that `make test` leaves out (half an hour)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "long and not chaos and not live" $(ARGS)
 
 check: lint test ## Everything that must hold before a commit
