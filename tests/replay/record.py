@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -697,8 +697,9 @@ async def keep(client: Client, story: str, workflow_id: str) -> None:
         path.write_text(text + "\n")
 
 
-async def main(chosen: list[str]) -> None:
-    FOLDER.mkdir(exist_ok=True)
+@contextlib.asynccontextmanager
+async def a_server() -> AsyncIterator[Client]:
+    """A Temporal server as the stories have it, for as long as they are told."""
     flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
@@ -707,9 +708,15 @@ async def main(chosen: list[str]) -> None:
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,
     ) as environment:
+        yield environment.client
+
+
+async def main(chosen: list[str]) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    async with a_server() as client:
         for name in chosen or STORIES:
             print(name)
-            await record(environment.client, name)
+            await record(client, name)
 
 
 if __name__ == "__main__":

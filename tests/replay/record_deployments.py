@@ -5,16 +5,12 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 from temporalio.client import Client, WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
 from holdfast.contracts.deployments import DeploymentStatus
-from tests.replay.record import keep
-from tests.workflows.conftest import DYNAMIC_CONFIG
+from tests.replay.record import a_server, keep
 from tests.workflows.deployers import another, decided, endpoint, first, world_of
 from tests.workflows.stories import Story, run_story
 
@@ -88,15 +84,8 @@ async def record(client: Client, chosen: Sequence[str]) -> None:
 
 
 async def main(chosen: Sequence[str]) -> None:
-    flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
-        dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
-        search_attributes=list(names.SEARCH_ATTRIBUTES),
-        dev_server_extra_args=flags,
-    ) as environment:
-        await record(environment.client, chosen)
+    async with a_server() as client:
+        await record(client, chosen)
 
 
 if __name__ == "__main__":

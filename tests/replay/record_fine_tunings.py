@@ -1,19 +1,14 @@
 """Record golden histories of fine-tunings: `python -m tests.replay.record_fine_tunings`. Rules as in `record`."""
 
 import asyncio
-import sys
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
-from tests.replay.record import keep
-from tests.workflows.conftest import DYNAMIC_CONFIG
+from tests.replay.record import a_server, keep
 from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
 from tests.workflows.tuners import begin, cancel, over, trains
 
@@ -67,15 +62,8 @@ async def record(client: Client) -> None:
 
 
 async def main() -> None:
-    flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
-        dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
-        search_attributes=list(names.SEARCH_ATTRIBUTES),
-        dev_server_extra_args=flags,
-    ) as environment:
-        await record(environment.client)
+    async with a_server() as client:
+        await record(client)
 
 
 if __name__ == "__main__":

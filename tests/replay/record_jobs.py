@@ -1,22 +1,17 @@
 """Record golden histories of jobs and their queue: `python -m tests.replay.record_jobs`. Rules as in `record`."""
 
 import asyncio
-import sys
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 from temporalio.client import Client, WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
 from holdfast.contracts.jobs import ChangeBudget, JobPhase, JobStatus, RetriesSpec
 from holdfast.contracts.workload import Phase, ReplicaWord
-from tests.replay.record import keep
-from tests.workflows.conftest import DYNAMIC_CONFIG
+from tests.replay.record import a_server, keep
 from tests.workflows.jobbers import AT_ONCE, DATA, cancel, comes_to, over, progress, submit, the_queue, world_of
 from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
 
@@ -115,15 +110,8 @@ async def record(client: Client) -> None:
 
 
 async def main() -> None:
-    flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
-        dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
-        search_attributes=list(names.SEARCH_ATTRIBUTES),
-        dev_server_extra_args=flags,
-    ) as environment:
-        await record(environment.client)
+    async with a_server() as client:
+        await record(client)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from holdfast.client.errors import HoldfastError
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.jobs import JobPhase, JobSpec, JobStatus
 from holdfast.simcloud.control import SimControl
+from tests.scenarios.looking import GLANCE, look_until
 from tests.scenarios.stage import PATIENCE, Stage, eventually
 
-GLANCE = 0.1  # seconds between two looks at a status
 # It counts on from what it finds, writes down how far it is, and ends.
 COUNT = """\
 i=$(cat count 2>/dev/null || echo 0); echo "begins at $i"
@@ -68,21 +68,9 @@ class Job:
 
     async def comes_to(self, reached: Callable[[JobStatus], bool], what: str, *, within: float = PATIENCE) -> JobStatus:
         """Wait until the status is so. Servers may be down meanwhile: then nobody knows, and we look again."""
-        last: object = "nothing is known"
-        try:
-            async with asyncio.timeout(within):
-                while True:
-                    try:
-                        last = status = await self.status()
-                    except HoldfastError as nobody_knows:
-                        last = nobody_knows
-                    else:
-                        if reached(status):
-                            return status
-                        assert not status.phase.is_final, f"{self.name} ended before {what}: {status}"
-                    await asyncio.sleep(GLANCE)
-        except TimeoutError:
-            raise AssertionError(f"{self.name}: not within {within:g} s: {what}; last: {last}") from None
+        return await look_until(
+            self.status, reached, f"{self.name}: {what}", within=within, is_over=lambda status: status.phase.is_final
+        )
 
     async def works(self, *, step: int = 1) -> JobStatus:
         """Wait until its work says that it has done so many steps."""

@@ -10,15 +10,14 @@ from typing import Any
 
 import httpx
 
-from holdfast.client.errors import HoldfastError
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.endpoints import EndpointPhase, EndpointSpec, EndpointStatus, replica_name
 from holdfast.contracts.workload import Phase
 from holdfast.simcloud.control import SimControl
+from tests.scenarios.looking import look_until
 from tests.scenarios.stage import PATIENCE, Stage, eventually
 from tests.scenarios.witness import Witness
 
-GLANCE = 0.1  # seconds between two looks at a status
 REPLICA = Path(__file__).parent / "replica"
 COMMAND = "exec python3 serve.py"
 
@@ -111,20 +110,7 @@ class Served:
 
     async def comes_to(self, reached: Callable[[EndpointStatus], bool], what: str) -> EndpointStatus:
         """Wait until the status is so. Servers may be down meanwhile: then nobody knows, and we look again."""
-        last: object = "nothing is known"
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    try:
-                        last = status = await self.status()
-                    except HoldfastError as nobody_knows:
-                        last = nobody_knows
-                    else:
-                        if reached(status):
-                            return status
-                    await asyncio.sleep(GLANCE)
-        except TimeoutError:
-            raise AssertionError(f"{self.name}: not within {PATIENCE:g} s: {what}; last: {last}") from None
+        return await look_until(self.status, reached, f"{self.name}: {what}", within=PATIENCE)
 
     async def sleeps(self) -> EndpointStatus:
         """Wait until it does, all of it."""

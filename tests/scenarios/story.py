@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.cli.demo.stage import WEIGHTS, find_example
-from holdfast.client.errors import HoldfastError, InvalidState
+from holdfast.client.errors import InvalidState
 from holdfast.client.folders import restore_folder
 from holdfast.client.holdfast import Holdfast
 from holdfast.contracts.reports import WorkloadReport
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import Phase, WorkloadStatus
 from holdfast.simcloud.control import SimControl
+from tests.scenarios.looking import GLANCE, look_until
 from tests.scenarios.stage import PATIENCE, Stage, eventually
 from tests.scenarios.witness import Sighting, Witness
 
-GLANCE = 0.1  # seconds between two looks at a status
 STEPS = 60
 PACE = 0.1  # seconds per step: long enough to be struck in the middle
 
@@ -104,21 +104,9 @@ class Story:
         self, reached: Callable[[WorkloadStatus], bool], what: str, *, within: float = PATIENCE
     ) -> WorkloadStatus:
         """Wait until the status is so. Servers may be down meanwhile: then nobody knows, and we look again."""
-        last: object = "nothing is known"
-        try:
-            async with asyncio.timeout(within):
-                while True:
-                    try:
-                        last = status = await self.status()
-                    except HoldfastError as nobody_knows:
-                        last = nobody_knows
-                    else:
-                        if reached(status):
-                            return status
-                        assert not status.phase.is_final, f"{self.name} ended before {what}: {status}"
-                    await asyncio.sleep(GLANCE)
-        except TimeoutError:
-            raise AssertionError(f"{self.name}: not within {within:g} s: {what}; last: {last}") from None
+        return await look_until(
+            self.status, reached, f"{self.name}: {what}", within=within, is_over=lambda status: status.phase.is_final
+        )
 
     async def works(self, *, epoch: int = 1) -> WorkloadStatus:
         """Wait until this epoch, or a later one, runs and has committed a checkpoint: there is work to lose."""

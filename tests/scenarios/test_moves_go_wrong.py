@@ -9,7 +9,8 @@ from holdfast.contracts import names
 from holdfast.contracts.failover import FailoverResult
 from holdfast.contracts.workload import Catalog, Phase
 from tests.scenarios.conftest import Tell
-from tests.scenarios.story import GLANCE, PATIENCE, STEPS, Story
+from tests.scenarios.looking import GLANCE
+from tests.scenarios.story import PATIENCE, STEPS, Story
 
 pytestmark = pytest.mark.long
 

@@ -12,8 +12,9 @@ import pytest_asyncio
 from holdfast.contracts import names
 from holdfast.contracts.pools import PoolPhase, PoolSpec, PoolStatus
 from tests.scenarios.conftest import Tell
+from tests.scenarios.looking import GLANCE
 from tests.scenarios.stage import PATIENCE, eventually
-from tests.scenarios.story import GLANCE, Story
+from tests.scenarios.story import Story
 
 _PLANS = {"silence": "2s", "boot_timeout": "30s", "ladder": ["warmpool", "snapshot"]}
 

@@ -6,11 +6,12 @@ from time import monotonic
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.activities.beating import beating
+from holdfast.activities.running import runs
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
@@ -78,18 +79,9 @@ class EndpointActivities:
 
     async def _until_ended(self, workflow_id: str) -> None:
         while True:
-            if not await self._runs(workflow_id):
+            if not await runs(self._client, workflow_id):
                 return
             await asyncio.sleep(_LOOK_EVERY.total_seconds())
-
-    async def _runs(self, workflow_id: str) -> bool:
-        try:
-            found = await self._client.get_workflow_handle(workflow_id).describe()
-        except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return found.status is WorkflowExecutionStatus.RUNNING
 
     def all(self) -> list[object]:
         """For the worker."""

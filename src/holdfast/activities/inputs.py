@@ -8,8 +8,7 @@ import hashlib
 import shutil
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +30,7 @@ from holdfast.contracts.names import job_record
 from holdfast.models.errors import SourceRefused
 from holdfast.models.fetching import Fetch, alone
 from holdfast.models.opening import open_input
-from holdfast.models.sources import HUB, Source
+from holdfast.models.sources import HUB, Source, closing
 from holdfast.models.staging import stored, wanted_of
 from holdfast.policy import job_files
 from holdfast.settings import Settings
@@ -127,13 +126,8 @@ class InputActivities:
             missing=job_files.missing(paths, order.patterns),
         )
 
-    @asynccontextmanager
-    async def _opened(self, wanted: InputSpec) -> AsyncIterator[Source]:
-        source = open_input(wanted.source, self._settings, self._token(wanted))
-        try:
-            yield source
-        finally:
-            await source.close()
+    def _opened(self, wanted: InputSpec) -> AbstractAsyncContextManager[Source]:
+        return closing(open_input(wanted.source, self._settings, self._token(wanted)))
 
     def _token(self, wanted: InputSpec) -> str | None:
         """Looked up at the last moment; a secret that was named must be there."""

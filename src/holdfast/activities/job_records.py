@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from holdfast.activities.beating import beating
+from holdfast.activities.running import runs
 from holdfast.activities.translation import translated
 from holdfast.contracts import names
 from holdfast.contracts.activities import JobPage, ListJobsInput, RecordJobInput
@@ -44,16 +44,7 @@ class JobRecords:
     @activity.defn
     async def gone_jobs(self, jobs: list[str]) -> list[str]:
         async with beating():
-            return [each for each in jobs if not await self._runs(names.job_id(each))]
-
-    async def _runs(self, workflow_id: str) -> bool:
-        try:
-            found = await self._client.get_workflow_handle(workflow_id).describe()
-        except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return found.status is WorkflowExecutionStatus.RUNNING
+            return [each for each in jobs if not await runs(self._client, names.job_id(each))]
 
     def all(self) -> list[object]:
         """For the worker."""

@@ -8,8 +8,7 @@ import asyncio
 import hashlib
 import shutil
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from holdfast.models import inspecting
 from holdfast.models.errors import SourceRefused
 from holdfast.models.fetching import Fetch, alone
 from holdfast.models.opening import open_source
-from holdfast.models.sources import Source
+from holdfast.models.sources import Source, closing
 from holdfast.models.storing import store_folder
 from holdfast.policy.model_files import refuse_odd_paths, wanted
 from holdfast.settings import Settings
@@ -81,13 +80,8 @@ class ModelActivities:
             memory_bytes=order.order.memory_bytes,
         )
 
-    @asynccontextmanager
-    async def _opened(self, order: RegisterModelInput) -> AsyncIterator[Source]:
-        source = open_source(order.source, self._settings, self._token(order))
-        try:
-            yield source
-        finally:
-            await source.close()
+    def _opened(self, order: RegisterModelInput) -> AbstractAsyncContextManager[Source]:
+        return closing(open_source(order.source, self._settings, self._token(order)))
 
     def _token(self, order: RegisterModelInput) -> str | None:
         """Looked up at the last moment; a secret that was named must be there."""

@@ -5,12 +5,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import WorkflowExecutionStatus
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
+from holdfast.activities.running import runs
 from holdfast.activities.translation import translated
 from holdfast.contracts import names
 from holdfast.contracts.machines import OpenLease
@@ -33,14 +30,6 @@ FRESH = timedelta(minutes=5)
 """More than any provider's listing is known to lag behind."""
 ABANDONED_TOLD = 500
 """In one answer, oldest first, so that no message grows too big; the next sweep is told of others."""
-# Any other word, such as "paused" or one of a newer server, is of a run that may go on, and then wants its machine.
-_OVER = (
-    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED,
-    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED,
-    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED,
-    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED,
-    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
-)
 
 
 class StockActivities:
@@ -99,25 +88,11 @@ class StockActivities:
         owners: dict[str, list[str]] = {}
         async for execution in self._client.list_workflows(_OWNED):
             owners.setdefault(execution.parent_id or "", []).append(execution.id)
-        gone = [owner for owner in sorted(owners) if owner and not await self._runs(owner)]
+        gone = [owner for owner in sorted(owners) if owner and not await runs(self._client, owner)]
         return sorted(orphan for owner in gone for orphan in owners[owner])
 
     async def _is_running(self, workload: str) -> bool:
-        return await self._runs(names.owner_id(workload))
-
-    async def _runs(self, workflow_id: str) -> bool:
-        """By the server's own message: the SDK's fails at a status that it does not know."""
-        order = DescribeWorkflowExecutionRequest(
-            namespace=self._client.namespace,
-            execution=WorkflowExecution(workflow_id=workflow_id),
-        )
-        try:
-            told = await self._client.workflow_service.describe_workflow_execution(order, retry=True)
-        except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND and "amespace" not in err.message:
-                return False
-            raise
-        return told.workflow_execution_info.status not in _OVER
+        return await runs(self._client, names.owner_id(workload))
 
 
 def _is_fresh(line: LeaseLine) -> bool:

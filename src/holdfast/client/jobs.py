@@ -16,7 +16,6 @@ from holdfast.client import market, money, shortage, starting
 from holdfast.client.calls import ask
 from holdfast.client.errors import (
     AlreadyRunning,
-    HoldfastError,
     InvalidState,
     NoCheckpoint,
     OperationFailed,
@@ -28,7 +27,7 @@ from holdfast.client.errors import (
 from holdfast.client.job_logs import JobLogReader, pieces_of
 from holdfast.client.operations import Kind, Operations, refuse_running
 from holdfast.client.status import telemetry_of
-from holdfast.client.translation import from_rpc, is_not_found
+from holdfast.client.translation import is_not_found
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.activities import Telemetry
@@ -53,6 +52,7 @@ from holdfast.contracts.jobs import (
 )
 from holdfast.contracts.machines import Offer
 from holdfast.contracts.spec import NAME_PATTERN, WorkloadSpec
+from holdfast.models.sources import is_elsewhere
 from holdfast.policy import jobs as policy
 from holdfast.policy.series import collect
 from holdfast.settings import Settings
@@ -81,7 +81,6 @@ QUEUE = Kind(
 )
 _AT_ONCE = 10
 """Starts of an array that are under way together."""
-_ELSEWHERE = ("hf:", "s3://", "https://", "http://")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +175,7 @@ class Jobs:
 
         Phases of those that go on are a moment old at most; the rest is as it was last written down.
         """
-        running = await self._listed()
+        running = await self._jobs.running()
         known = {each.name: each for each in await self._on_record(None if ended else True, tenant, array)}
         told = [_as_of(running[name], known.get(name)) for name in running if name in known or not (tenant or array)]
         if ended:
@@ -223,7 +222,7 @@ class Jobs:
             return status
         except RPCError as err:
             if not is_not_found(err):
-                raise self._refused(err) from err
+                raise self._jobs.refused(err) from err
         return await self._status_of(name)
 
     def logs(self, name: str, *, cursor: str = "") -> JobLogReader:
@@ -295,7 +294,7 @@ class Jobs:
         found = await shortage.require_offers(self._client, asked, needs, words=shortage.IN_A_SPEC)
         await money.refuse_spent_budget(self._client, attempt, found.offers[0])
         await starting.refuse_missing_secrets(self._client, attempt)
-        local = [each for each in spec.inputs if not each.source.startswith(_ELSEWHERE)]
+        local = [each for each in spec.inputs if not is_elsewhere(each.source)]
         for each in spec.inputs:
             if each not in local:
                 await ask(
@@ -341,17 +340,6 @@ class Jobs:
             return await telemetry_of(await self._client.get_workflow_handle(workload).describe())
         except RPCError:  # it is about to begin, or has just ended
             return None
-
-    async def _listed(self) -> dict[str, WorkflowExecution]:
-        running = f"WorkflowType = '{names.JOB}' AND ExecutionStatus = 'Running'"
-        try:
-            found = [each async for each in self._client.list_workflows(running)]
-        except RPCError as err:
-            raise self._refused(err) from err
-        return {each.id.removeprefix(KIND.prefix): each for each in found}
-
-    def _refused(self, err: RPCError) -> HoldfastError:
-        return from_rpc(err, self._client.service_client.config.target_host)
 
     async def _on_record(self, running: bool | None, tenant: str, array: str) -> list[JobStatus]:
         order = acts.ListJobsInput(tenant=tenant, array=array, running=running)

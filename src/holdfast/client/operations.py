@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from temporalio.client import (
     Client,
+    WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
@@ -81,17 +82,17 @@ class Operations:
         except WorkflowAlreadyStartedError as err:
             raise self.taken(name) from err
         except RPCError as err:
-            raise self._refused(err) from err
+            raise self.refused(err) from err
         return handle.first_execution_run_id or handle.result_run_id or ""
 
-    async def running(self) -> list[str]:
-        """The names of all that exist, sorted."""
+    async def running(self) -> dict[str, WorkflowExecution]:
+        """All that exist, by their names, sorted."""
         wanted = f"WorkflowType = '{self._kind.workflow}' AND ExecutionStatus = 'Running'"
         try:
-            found = [each.id.removeprefix(self._kind.prefix) async for each in self._client.list_workflows(wanted)]
+            found = [each async for each in self._client.list_workflows(wanted)]
         except RPCError as err:
-            raise self._refused(err) from err
-        return sorted(found)
+            raise self.refused(err) from err
+        return {each.id.removeprefix(self._kind.prefix): each for each in sorted(found, key=lambda each: each.id)}
 
     async def ask(self, name: str, question: str, answer: type[Answer]) -> Answer:
         """Ask one, also after its end while the server remembers it.
@@ -161,7 +162,7 @@ class Operations:
             return NoWorker(f"no worker answered for the {self._kind.word} {name!r} in time")
         if is_not_found(err):
             return await self._gone(name)
-        return self._refused(err)
+        return self.refused(err)
 
     async def _gone(self, name: str) -> HoldfastError:
         """NOT_FOUND is said of what never was, of what has ended, and of what no worker answers for."""
@@ -174,7 +175,8 @@ class Operations:
             return NoWorker(f"no worker answers for {word}")
         return InvalidState(f"{word} has ended", remedy=f"`{self._kind.begin}` starts it anew")
 
-    def _refused(self, err: RPCError) -> HoldfastError:
+    def refused(self, err: RPCError) -> HoldfastError:
+        """What the server says no to, in our words."""
         return from_rpc(err, self._client.service_client.config.target_host)
 
 

@@ -13,9 +13,7 @@ from time import monotonic
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import (
-    SearchAttributePair,
-)
+from temporalio.common import SearchAttributePair
 from temporalio.service import RPCError
 
 from holdfast.client import market, money, shortage, starting
@@ -34,6 +32,7 @@ from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.deployments import deployment_of
 from holdfast.contracts.endpoints import (
+    ANSWER_WITHIN,
     ENDPOINT_PATTERN,
     EndpointInput,
     EndpointPhase,
@@ -53,7 +52,6 @@ from holdfast.settings import Settings
 Told = Callable[[str], None]
 
 _ASK_EVERY = timedelta(seconds=0.25)
-_CALL_AGAIN = timedelta(seconds=20)  # each call is an event of the endpoint's history
 _ENDPOINT = Kind(
     word="endpoint",
     article="an",
@@ -158,7 +156,7 @@ class Endpoints:
         while True:
             if monotonic() >= call_again:  # so that the call does not run out while we wait
                 await self._all.signal(name, "called", request)
-                call_again = monotonic() + _CALL_AGAIN.total_seconds()
+                call_again = monotonic() + ANSWER_WITHIN.total_seconds()
             given = await self._all.ask(name, "pass_now", Pass)
             if given.routes:
                 return given

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from holdfast.client.calls import ask
 from holdfast.client.errors import AlreadyRunning, SecretMissing, SpecInvalid, SpecProblem
 from holdfast.client.operations import refuse_running
-from holdfast.client.translation import from_rpc, is_not_found
+from holdfast.client.translation import from_rpc
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
@@ -54,14 +54,7 @@ async def refuse_running_name(client: Client, name: str) -> None:
         if deployment := deployment_of(endpoint):
             taken = _is_a_replica(name, f"the deployment {deployment!r}")
             await refuse_running(client, names.deployment_id(deployment), taken)
-    try:
-        description = await client.get_workflow_handle(names.workload_id(name)).describe()
-    except RPCError as err:
-        if is_not_found(err):
-            return
-        raise from_rpc(err, client.service_client.config.target_host) from err
-    if description.status is WorkflowExecutionStatus.RUNNING:
-        raise _already_running(name)
+    await refuse_running(client, names.workload_id(name), _already_running(name))
 
 
 def refuse_impossible_deadline(spec: WorkloadSpec) -> None:

@@ -6,8 +6,9 @@ No server is asked, and nothing is spent.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -20,6 +21,9 @@ from holdfast.policy.training_memory import NothingFits, training_memory
 from holdfast.settings import Settings
 from holdfast.training import datasets
 from holdfast.training.cookbook import templates
+
+if TYPE_CHECKING:
+    from holdfast.models.sources import Source
 
 CONFIG = "config.json"
 _LARGEST_CONFIG = 16 * 1024 * 1024  # bytes
@@ -135,27 +139,24 @@ def _read(base: Path) -> bytes:
 
 
 async def _planned(base: str, settings: Settings) -> ModelPlan:
-    from holdfast.models.opening import open_source  # noqa: PLC0415 (loads clients of stores and hubs)
-
-    source = open_source(base, settings, None)
-    try:
+    async with _opened(base, settings) as source:
         return await source.plan()
-    finally:
-        await source.close()
 
 
 async def _fetched(base: str, settings: Settings) -> bytes:
-    from holdfast.models.opening import open_source  # noqa: PLC0415 (loads clients of stores and hubs)
-
-    source = open_source(base, settings, None)
-    try:
+    async with _opened(base, settings) as source:
         plan = await source.plan()
         there = [each for each in plan.files if each.path == CONFIG]
         if not there or there[0].size > _LARGEST_CONFIG:
             raise ValueError("there is none")
         return b"".join([piece async for piece in source.read(plan, there[0], 0)])
-    finally:
-        await source.close()
+
+
+def _opened(base: str, settings: Settings) -> "AbstractAsyncContextManager[Source]":
+    from holdfast.models.opening import open_source  # noqa: PLC0415 (loads clients of stores and hubs)
+    from holdfast.models.sources import closing  # noqa: PLC0415 (as above)
+
+    return closing(open_source(base, settings, None))
 
 
 def _value(written: str) -> Any:

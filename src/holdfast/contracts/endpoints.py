@@ -158,6 +158,10 @@ class Route:
     port: int
 
 
+ANSWER_WITHIN = timedelta(seconds=20)
+"""Whoever calls while nobody is awake hears after so long why not, and calls again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WakeRequest:
     """Signal `called`, and update `wake`: a gateway has requests, or keeps its pass."""
@@ -265,9 +269,7 @@ class Replica:
     slept_from: datetime | None = None  # when it was last told to sleep
     failures: int = 0  # in a row
     not_before: datetime | None = None  # it is not tried again until then
-    head: CheckpointRef | None = (
-        None  # what it saved last, also before it ended: one that begins anew goes on from there
-    )
+    head: CheckpointRef | None = None  # what it saved last, before its end too: one that begins anew goes on from there
 
     def hourly(self) -> Decimal:
         """USD now; of a machine that is stopped its disk, where its provider says what that costs."""

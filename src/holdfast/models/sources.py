@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,15 @@ class Source(Protocol):
     async def close(self) -> None:
         """Let go of sockets."""
         ...
+
+
+@asynccontextmanager
+async def closing(source: Source) -> AsyncIterator[Source]:
+    """Let go of a source when the block ends."""
+    try:
+        yield source
+    finally:
+        await source.close()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,9 +153,7 @@ def _kept_by_a_token(run: _Run) -> int:
     inner = run.config["intermediate_size"]
     attended = next(each.into for each in run.layers if each.name in ("o_proj", "dense"))
     norms = 2 * (4 + width + width) * hidden  # the input in 32 bits, what is made of it, and the next layer's input
-    attention = width * (
-        3 * attended + 3 * attended + attended
-    )  # turned and unturned queries, keys, values; the outcome
+    attention = width * 7 * attended  # queries, keys and values, before and after they are turned; and the outcome
     gated = 4 if "gate_proj" in shapes or "gate_up_proj" in shapes else 2
     feed = width * gated * inner
     # Beside each adapted layer: its input after dropout in 32 bits, as computed with, and what was dropped.

@@ -21,6 +21,7 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
+    ANSWER_WITHIN,
     Costs,
     Duty,
     EndpointInput,
@@ -47,8 +48,6 @@ from holdfast.workflows.errands import Errands
 from holdfast.workflows.greeting import Greeter
 from holdfast.workflows.sleepiness import Sleepiness
 
-ANSWER_WITHIN = timedelta(seconds=20)
-"""A gateway that waits for a wake is answered after so long at the latest, and asks again."""
 _SOON = timedelta(milliseconds=100)
 
 

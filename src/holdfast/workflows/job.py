@@ -70,7 +70,7 @@ class JobWorkflow:
         self._word: ReplicaWord | None = None  # the newest of the attempt that is under way
         self._has_news = False  # of the attempt
         self._child: attempts.Child | None = None
-        self._told: tuple[bool, ...] = ()  # what the attempt was told of its end
+        self._told: bool | None = None  # to save before its end; None: the attempt was not told to end
         self._budget_told = self._state.budget
         self._said: JobStatus | None = None  # to the owner
 
@@ -153,7 +153,10 @@ class JobWorkflow:
 
     @workflow.query
     def progress(self) -> JobStatus:
-        spec, state = self._spec, self._state
+        return self._status(self._state)
+
+    def _status(self, state: JobState) -> JobStatus:
+        spec = self._spec
         return JobStatus(
             name=spec.name,
             phase=state.phase,
@@ -265,7 +268,7 @@ class JobWorkflow:
         )
         begun = JobAttempt(number=number, workload=spec.name, began_at=workflow.now())
         zero = self._begins_with()
-        self._word, self._told, self._budget_told = None, (), state.budget
+        self._word, self._told, self._budget_told = None, None, state.budget
         self._state = replace(state, attempts=(*state.attempts, begun), opened=False, again_at=None)
         self._child = await attempts.start(spec, self._spec.name, zero)
         if self._child is None:
@@ -304,7 +307,7 @@ class JobWorkflow:
                 return
             if self._is_tired():
                 workflow.continue_as_new(self._next_run())
-            await self._until(lambda: over() or self._has_news, unless_told=self._told)
+            await self._until(lambda: over() or self._has_news, told=self._told)
 
     def _show_word(self) -> None:
         if (word := self._word) is None:
@@ -317,16 +320,13 @@ class JobWorkflow:
         """What is wanted of its end, and what is left of its money. That it hears once it has opened its record."""
         workload = self._state.attempts[-1].workload
         self._take_wish()
-        if self._state.stopping is not None and self._told != (self._state.saves,):
-            self._told = (self._state.saves,)
+        if self._state.stopping is not None and self._told is not self._state.saves:
+            self._told = self._state.saves
             await attempts.end(workload, StopRequest(reason=self._state.why_stopping, save=self._state.saves))
-        if self._state.opened and self._budget_is_news():
+        if self._state.opened and self._budget_told != self._state.budget:
             self._budget_told = self._state.budget
             before = self._state.attempts[:-1]
             await attempts.change_budget(workload, policy.budget_left(self._state.budget, before))
-
-    def _budget_is_news(self) -> bool:
-        return self._state.opened and self._budget_told != self._state.budget
 
     async def _settle(self) -> None:
         """The attempt is over: what it came to, what it cost, and what follows."""
@@ -400,17 +400,20 @@ class JobWorkflow:
         *,
         within: timedelta | None = None,
         summary: str = "until it is late",
-        unless_told: tuple[bool, ...] | None = None,
+        told: bool | None = None,
     ) -> None:
-        """Wait for that, for a wish to end it that is news, or for so long."""
+        """Wait for that, for a wish to end it that is news, or for so long.
+
+        `told`: what the attempt knows of its end already; then only a wish to end without a save is news.
+        """
         stopped_at = policy.stopped_at(self._spec, self._state.submitted_at)
         late_in = None if stopped_at is None or self._state.stopping else stopped_at - workflow.now()
         limits = [each for each in (within, late_in) if each is not None]
         is_tired = self._is_tired()  # else whoever waits for something in a tired run would not wait at all
 
         def wish_is_news() -> bool:
-            if unless_told:
-                return self._cancel is not None and not self._cancel.save and unless_told != (False,)
+            if told is not None:
+                return self._cancel is not None and not self._cancel.save and told
             return self._cancel is not None or workflow.cancellation_reason() is not None
 
         try:
@@ -449,7 +452,7 @@ class JobWorkflow:
             reason = f"{reason}; and there is no {lacking}"
         self._cause, self._ended_at = cause, workflow.now()
         final = replace(self._state, phase=phase, reason=reason, since=workflow.now(), lease=None, again_at=None)
-        await steps.record_job(self._as(final), self._spec, [self._outputs.manifest] if self._outputs else [])
+        await steps.record_job(self._status(final), self._spec, [self._outputs.manifest] if self._outputs else [])
         self._state = final
         self._face.show(self._state)
 
@@ -480,13 +483,6 @@ class JobWorkflow:
         given = [each.manifest for each in self._order.local]
         files = [self._order.workdir.manifest] if self._order.workdir else []
         await steps.record_job(self.progress(), self._spec, zero or [*files, *given])
-
-    def _as(self, state: JobState) -> JobStatus:
-        before, self._state = self._state, state
-        try:
-            return self.progress()
-        finally:
-            self._state = before
 
     async def _keep_owner_told(self) -> None:
         """For ever; to be cancelled with the end, of which the owner is told last."""

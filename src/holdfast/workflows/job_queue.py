@@ -32,9 +32,8 @@ class JobQueueWorkflow:
         self._tenant = order.tenant
         self._state = order.resume
         self._news = True
-        self._heard: list[
-            Waiting | str
-        ] = []  # who wants to run, and who does not any more, in the order of their words
+        # Who wants to run, and who does not any more, in the order of their words.
+        self._heard: list[Waiting | str] = []
         self._again: set[str] = set()  # jobs that may run and have not heard it
 
     @workflow.run

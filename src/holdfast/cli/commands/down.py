@@ -1,5 +1,7 @@
 """`holdfast down`: end the stack, keep the data."""
 
+from __future__ import annotations
+
 import asyncio
 from decimal import Decimal
 from pathlib import Path
@@ -36,10 +38,10 @@ def down(data_dir: DataDir = None) -> int:
     return code
 
 
-def still_billing(data_dir: Path | None) -> "tuple[WorkloadLine, ...]":
+def still_billing(data_dir: Path | None) -> tuple[WorkloadLine, ...]:
     """The workloads whose machines cost money just now, as far as the server tells in time."""
 
-    async def ask(holdfast: "Holdfast") -> "tuple[WorkloadLine, ...]":
+    async def ask(holdfast: Holdfast) -> tuple[WorkloadLine, ...]:
         async with asyncio.timeout(_ASKED_FOR):
             return await holdfast.workloads()
 
@@ -49,7 +51,7 @@ def still_billing(data_dir: Path | None) -> "tuple[WorkloadLine, ...]":
         return ()
 
 
-def _told(left: "tuple[WorkloadLine, ...]") -> str:
+def _told(left: tuple[WorkloadLine, ...]) -> str:
     names = ", ".join(each.name for each in left[:_NAMED]) + (" and others" if len(left) > _NAMED else "")
     hourly = words.rate(sum((each.hourly or Decimal(0) for each in left), start=Decimal(0)))
     verb = "goes" if len(left) == 1 else "go"

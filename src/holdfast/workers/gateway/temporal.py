@@ -22,14 +22,12 @@ from holdfast.client.messages import TAKEN_WITHIN
 from holdfast.client.translation import from_failure, from_rpc, is_not_found
 from holdfast.contracts import names
 from holdfast.contracts.activities import list_endpoints
-from holdfast.contracts.endpoints import EndpointCard, EndpointPhase, IdleNotice, Pass, WakeRequest
+from holdfast.contracts.endpoints import ANSWER_WITHIN, EndpointCard, EndpointPhase, IdleNotice, Pass, WakeRequest
 from holdfast.workers.gateway.doorkeeper import Away
 
 WAKE_WITHIN = timedelta(seconds=60)
-"""For one answer to `wake`. The workflow may keep the question while it wakes, but not for longer than this."""
+"""For a call, and all looks at what came of it."""
 _BRIEFLY = timedelta(seconds=10)
-ANSWER_WITHIN = timedelta(seconds=20)
-"""While nobody is awake. Whoever waits is told why not, then."""
 _LOOK_EVERY = 0.1  # seconds; only while an endpoint wakes, and by one of the callers
 
 
