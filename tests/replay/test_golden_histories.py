@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.workers.durable import SANDBOX, WORKFLOWS
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -23,7 +23,7 @@ the old one. Do not re-record this one.
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_replays(path: Path):
-    replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
+    replayer = Replayer(workflows=WORKFLOWS, data_converter=PAYLOADS, workflow_runner=SANDBOX)
     history = WorkflowHistory.from_json(f"golden/{path.stem}", path.read_text())  # noqa: ASYNC240 (nobody waits)
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     assert result.replay_failure is None, f"{WHAT_TO_DO.format(name=path.name)}\n{result.replay_failure}"

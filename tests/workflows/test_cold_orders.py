@@ -20,11 +20,11 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.update.v1 import UpdateRef
 from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import Client, WorkflowUpdateFailedError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.workers.durable import WORKFLOWS
 from holdfast.workers.marking import MarkingRunner
 from tests.workflows.callers import Handle
@@ -139,7 +139,7 @@ class Tale:
     async def _replayed(self) -> str | None:
         replayer = Replayer(
             workflows=WORKFLOWS,
-            data_converter=pydantic_data_converter,
+            data_converter=PAYLOADS,
             workflow_runner=MarkingRunner(),
         )
         played = await replayer.replay_workflow(await self._handle.fetch_history(), raise_on_replay_failure=False)

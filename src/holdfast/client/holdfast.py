@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from holdfast.client import (
@@ -41,6 +40,7 @@ from holdfast.client.jobs import Jobs
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
 from holdfast.client.models import ModelView
+from holdfast.client.payloads import PAYLOADS
 from holdfast.client.serving import Endpoints
 from holdfast.client.status import (
     SaveTrouble,
@@ -130,7 +130,7 @@ class Holdfast:
             embedded_namespace=embedded.namespace if embedded else "default",
         )
         service = await connect_service(server)
-        client = Client(service, namespace=server.namespace, data_converter=pydantic_data_converter)
+        client = Client(service, namespace=server.namespace, data_converter=PAYLOADS)
         yield cls(client, settings=settings)
 
     # --- one workload's life ---------------------------------------------------------------------------------
