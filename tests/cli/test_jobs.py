@@ -193,6 +193,23 @@ async def test_one_that_the_server_has_forgotten_is_told_from_the_records(online
     assert listed[f"{name}-lost"]["reason"] == "it was ended by force"
 
 
+async def test_a_job_that_is_over_can_be_forgotten(online: Run, server: Client, world: World, name: str) -> None:
+    handle = await begun(server, name)
+    refused = await online("job", "rm", name)
+    assert refused.code == 10 and f"holdfast job cancel {name}" in refused.err
+    await handle.signal("end", args=[JobPhase.FAILED, JobCause.CODE])
+    await handle.result()
+    removed = await online("job", "rm", name, "--json")
+    assert removed.code == 0, removed.err
+    assert removed.document == {"name": name, "attempts": [f"{name}-a1"], "checkpoints": 2, "log_pieces": 3}
+    for _ in range(100):  # the server forgets it in its own time
+        shown = await online("job", "show", name)
+        if shown.code:
+            break
+    assert shown.code == 4
+    assert (await online("job", "rm", name)).code == 4
+
+
 async def test_a_queue_is_shown_and_limited(online: Run, name: str) -> None:
     shown = await online("job", "queue", "--tenant", name, "--json")
     assert (shown.document["at_once"], shown.document["running"]) == (16, [])

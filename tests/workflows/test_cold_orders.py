@@ -28,11 +28,23 @@ from holdfast.client.payloads import PAYLOADS
 from holdfast.workers.durable import WORKFLOWS
 from holdfast.workers.marking import MarkingRunner
 from tests.workflows.callers import Handle
-from tests.workflows.orders import DEPLOYMENT, ENDPOINT, PAUSED_WORKLOAD, POOL, SAVER, WORKLOAD, Kind
+from tests.workflows.orders import (
+    DEPLOYMENT,
+    ENDPOINT,
+    JOB,
+    JOB_TRIED_AGAIN,
+    PAUSED_WORKLOAD,
+    POOL,
+    QUEUE,
+    SAVER,
+    WAITING_JOB,
+    WORKLOAD,
+    Kind,
+)
 from tests.workflows.stage import Stage
 from tests.workflows.stories import PATIENCE, Story, a_story
 
-KINDS = (ENDPOINT, WORKLOAD, PAUSED_WORKLOAD, SAVER, POOL, DEPLOYMENT)
+KINDS = (ENDPOINT, WORKLOAD, PAUSED_WORKLOAD, SAVER, POOL, DEPLOYMENT, JOB, WAITING_JOB, JOB_TRIED_AGAIN, QUEUE)
 AT_ONCE = 24
 """Stories told together: a worker takes a moment to come and to go."""
 GOES_ON = ("watch_machine", "await_service", "wake_endpoint", "until_ended")

@@ -800,6 +800,12 @@ async def read_logs(order: ReadLogsInput) -> ReadLogsResult:
     raise _stub()
 
 
+@activity.defn
+async def forget_logs(workloads: list[str]) -> int:
+    """Delete what they wrote, its numbers too; how many pieces there were. Repeats find none."""
+    raise _stub()
+
+
 @dataclass(frozen=True, kw_only=True)
 class AwaitServiceInput:
     lease: Lease
@@ -1110,6 +1116,22 @@ async def list_jobs(order: ListJobsInput) -> JobPage:
 @activity.defn
 async def gone_jobs(jobs: list[str]) -> list[str]:
     """Those of them whose workflow does not run."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetJobInput:
+    job: str
+    attempts: tuple[str, ...]  # their workloads
+
+
+@activity.defn
+async def forget_job(order: ForgetJobInput) -> int:
+    """Take a job that is over off the record, and give up what its attempts saved: so many checkpoints.
+
+    Raises:
+        INVALID_STATE: it, or one of its attempts, runs.
+    """
     raise _stub()
 
 
