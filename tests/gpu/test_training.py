@@ -43,11 +43,12 @@ def test_killed_at_any_steps_it_ends_equal(make: Make, method: str) -> None:
     killed.train(str(PYTHON))
     code, told = ended(untouched)
     assert code == 0, told
+    equal = (killed.digests(), killed.losses()) == (quiet.digests(), quiet.losses())
+    began = [each["step"] for each in killed.lines("starts.jsonl")]
+    measured(f"killed_{method}", ends_equal=equal, began_at_steps=began, learned=killed.facts()["learned"])
     assert killed.digests() == quiet.digests() and killed.digests()
     assert killed.losses() == quiet.losses()
     assert killed.facts()["starts"] == 3
-    began = [each["step"] for each in killed.lines("starts.jsonl")]
-    measured(f"killed_{method}", ends_equal=True, began_at_steps=began, learned=killed.facts()["learned"])
 
 
 def _killed_after(workspace: Workspace, step: int) -> None:
