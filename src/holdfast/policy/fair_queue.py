@@ -9,7 +9,7 @@ nothing, and owes nothing for what others are only thought to need.
 A job that waits rises by one priority in every `AGE`, so that the highest cannot keep the lowest out for ever.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -143,7 +143,7 @@ def _active(state: QueueState) -> set[str]:
 
 def _by_the_clock(state: QueueState, now: datetime) -> Iterable[KeyState]:
     """The keys with what their jobs have had until now, instead of what those that run are charged with."""
-    ahead: Counter[str] = Counter()
+    ahead: defaultdict[str, float] = defaultdict(float)
     for each in state.admitted:
         ahead[each.key] += each.charged - max((now - each.since).total_seconds(), 0.0) / each.weight
     return (replace(each, had=each.had - ahead[each.key]) for each in state.keys)
