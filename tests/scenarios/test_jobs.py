@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.checkpoints.stores.s3 import S3Store
 from holdfast.client.errors import HoldfastError, InvalidState, SourceRefused, UnknownJob
 from holdfast.client.folders import pin_of
+from holdfast.contracts import names
 from holdfast.contracts.jobs import ArraySpec, JobCause, JobPhase
 from holdfast.contracts.workload import Upshot
 from tests.scenarios.conftest import Submit
@@ -64,6 +68,11 @@ async def test_an_error_in_the_code_ends_after_as_many_tries_as_are_allowed_and_
     on_record = {each.name: each for each in await job.holdfast.jobs.all(ended=True)}
     assert on_record[job.name] == ended
 
+    await _forgotten_by_the_server(job)  # as a day later, after its retention
+    assert await job.log() == "attempt 1 fails\nattempt 2 fails\n"
+    await job.holdfast.jobs.fetch(job.name, job.folder / "later")
+    assert (job.folder / "later/out/tried").read_text() == "1\n2\n"
+
     removed = await job.holdfast.jobs.remove(job.name)
     assert removed.attempts == (f"{job.name}-a1", f"{job.name}-a2") and removed.checkpoints >= 2
     assert removed.log_pieces >= 2
@@ -72,6 +81,23 @@ async def test_an_error_in_the_code_ends_after_as_many_tries_as_are_allowed_and_
     assert [text async for text in job.holdfast.logs(f"{job.name}-a1").so_far()] == []
     report = await job.holdfast.report(f"{job.name}-a1")
     assert report.leases and report.leases[0].closed_at is not None, "what it cost is left"
+
+
+async def _forgotten_by_the_server(job: Job) -> None:
+    server = job.holdfast.temporal
+    one = WorkflowExecution(workflow_id=names.job_id(job.name))
+    await server.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(namespace=server.namespace, workflow_execution=one)
+    )
+
+    async def is_gone() -> bool:
+        try:
+            await server.get_workflow_handle(one.workflow_id).describe()
+        except RPCError as err:
+            return err.status is RPCStatusCode.NOT_FOUND
+        return False
+
+    await look_until(is_gone, bool, "the server has forgotten it", within=60)
 
 
 async def _is_unknown(job: Job) -> bool:
