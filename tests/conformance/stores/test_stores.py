@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from holdfast.checkpoints.stores.base import Conditional, SignedRequest, Store, StoreFacts
 from holdfast.checkpoints.stores.probing import md5_of, send
+from holdfast.checkpoints.stores.s3 import S3Store
+from tests.weed import Weed
 
 MINUTE = timedelta(minutes=1)
 
@@ -121,3 +123,16 @@ async def test_the_probe_finds_everything_we_need_and_leaves_nothing(store: Stor
         create_only=Conditional.REFUSED, signed_put=True, signed_get=True, wrong_body_refused=True
     )
     assert await store.list("probe/") == []
+
+
+async def test_a_bucket_marks_an_object_anew_when_it_changes(weed: Weed) -> None:
+    bucket = S3Store(weed.settings(prefix="marks"))
+    found = []
+    for data in (b"one", b"two", b"one"):
+        assert await bucket.put("d/x", data)
+        head, (listed,) = await bucket.head("d/x"), await bucket.list("d/")
+        assert head is not None and head.mark == listed.mark != ""
+        found.append(head.mark)
+        await bucket.delete(["d/x"])
+    await bucket.close()
+    assert found[0] != found[1]
