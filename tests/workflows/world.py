@@ -56,6 +56,7 @@ from holdfast.contracts.machines import (
     SshAddress,
     Terms,
 )
+from holdfast.contracts.market import AdviseStartInput, StartAdvice
 from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, Recollection, StrategyRecord
 from holdfast.contracts.models import AddModelInput, ModelKind, ModelNeeds, ModelVersion, StoredModel
 from holdfast.contracts.money import BudgetWord, MeterInput, SetBudgetInput, Standing
@@ -132,6 +133,9 @@ class World:
         self.result_is_odd = ""  # why it cannot be registered
         self.registering_waits: asyncio.Event | None = None
         self.refused_inputs: dict[str, str] = {}  # by source: why it says no
+        self.advice: list[StartAdvice] = [StartAdvice(wait=False, reason="is cheap", at=datetime.now(UTC))]
+        self.asked_when: list[AdviseStartInput] = []
+        self.prices_fail = ""
         self.lacking: tuple[str, ...] = ()  # outputs that are not there
         self.cost_of_each = Decimal("0.25")  # attempt
         self.budgets: list[SetBudgetInput] = []
@@ -683,6 +687,14 @@ class World:
         )
 
     @activity.defn
+    async def advise_start(self, order: AdviseStartInput) -> StartAdvice:
+        self.asked_when.append(order)
+        if self.prices_fail:
+            raise ApplicationError(self.prices_fail, type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+        advice = self.advice.pop(0) if len(self.advice) > 1 else self.advice[0]
+        return replace(advice, at=datetime.now(UTC))
+
+    @activity.defn
     async def lay_out(self, order: acts.LayOutInput) -> CheckpointRef:
         self.order.append(f"lay out {', '.join(each.at for each in order.staged)}")
         return a_checkpoint(names.job_record(order.job), 0, 0, SaveReason.WORKDIR)
@@ -804,6 +816,7 @@ class World:
             self.until_ended,
             self.mark_verified,
             self.record_job,
+            self.advise_start,
             self.add_model,
             self.cost_of_attempt,
             self.set_budget,

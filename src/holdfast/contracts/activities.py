@@ -33,6 +33,7 @@ from holdfast.contracts.machines import (
     Probe,
     Requirements,
 )
+from holdfast.contracts.market import AdviseStartInput, StartAdvice
 from holdfast.contracts.memory import (
     BanInput,
     ListMachinesInput,
@@ -1110,6 +1111,12 @@ async def list_jobs(order: ListJobsInput) -> JobPage:
 @activity.defn
 async def gone_jobs(jobs: list[str]) -> list[str]:
     """Those of them whose workflow does not run."""
+    raise _stub()
+
+
+@activity.defn
+async def advise_start(order: AdviseStartInput) -> StartAdvice:
+    """Whether to begin now or to wait, by the prices on record. Never fails for want of prices: then it says start."""
     raise _stub()
 
 

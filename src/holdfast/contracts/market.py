@@ -213,3 +213,27 @@ class SurveyResult:
     at: datetime  # the bucket
     lines: tuple[SurveyLine, ...]
     thinned: Thinned = Thinned()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdviseStartInput:
+    """Ask whether work had better begin now, or wait for a cheaper hour."""
+
+    gpu: str
+    kind: Terms
+    latest: datetime  # it begins by then, whatever it costs
+    providers: tuple[str, ...] = ()  # none: all that have it
+    regions: tuple[str, ...] = ()  # none: all
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartAdvice:
+    """Whether work that need not begin now had better wait. What is not known is no reason to wait."""
+
+    wait: bool
+    reason: str  # in words, with its figures
+    at: datetime
+    price: Decimal | None = None  # now; None: not known
+    reserve: Decimal | None = None  # it begins as soon as it costs no more than that
+    expected: Decimal | None = None  # when it begins by this advice
+    chance_of_more: float | None = None  # that it then costs more than now, between 0 and 1

@@ -48,6 +48,7 @@ from holdfast.contracts.machines import (
     OpenLease,
     Requirements,
 )
+from holdfast.contracts.market import AdviseStartInput, StartAdvice
 from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
@@ -929,6 +930,18 @@ async def stage_input(job: str, wanted: InputSpec) -> StagedInput:
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=replace(_FOR_EVER, maximum_attempts=100),
         summary=f"fetch {wanted.source[:100]}, and prove it",
+    )
+
+
+async def advise_start(order: AdviseStartInput) -> StartAdvice:
+    return await workflow.execute_activity(
+        acts.advise_start,
+        order,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=timedelta(minutes=30),
+        retry_policy=_FOR_EVER,
+        summary=f"whether {order.gpu} gets cheaper",
     )
 
 
