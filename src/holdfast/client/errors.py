@@ -62,6 +62,18 @@ class NoSuchTime(HoldfastError):
     remedy_by_default = "begin earlier, or end later"
 
 
+class UnknownGpu(HoldfastError):
+    """No price of such a GPU is on record."""
+
+    remedy_by_default = "`holdfast market ls` lists what is on record; `holdfast market survey` asks the providers now"
+
+
+class NoPrices(HoldfastError):
+    """The GPU is known, and nothing is on record for what was asked of it."""
+
+    remedy_by_default = "ask for a longer time, or leave out --provider, --region and --kind"
+
+
 class NoReceiver(HoldfastError):
     """Nobody is to be told of anything: the settings name no webhook."""
 

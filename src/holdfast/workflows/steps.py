@@ -48,6 +48,18 @@ from holdfast.contracts.machines import (
     OpenLease,
     Requirements,
 )
+from holdfast.contracts.market import (
+    MarketPoint,
+    PlanSurveyInput,
+    PricedOffers,
+    PriceOffersInput,
+    ReadFeedInput,
+    RecordedPrices,
+    RecordPricesInput,
+    SurveyPlan,
+    ThinInput,
+    Thinned,
+)
 from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
@@ -158,6 +170,21 @@ async def reconcile_charges(order: ReconcileInput) -> Drift:
     return await _on_record(
         acts.reconcile_charges, order, summary=f"our meter beside {len(order.charges)} charges of {order.provider}"
     )
+
+
+async def plan_survey(provider: str, at: datetime) -> SurveyPlan:
+    order = PlanSurveyInput(provider=provider, at=at)
+    return await _on_record(acts.plan_survey, order, summary=f"what is worth asking {provider} for")
+
+
+async def record_prices(order: RecordPricesInput) -> RecordedPrices:
+    asking = order.asking
+    about = f"{len(order.points)} prices" if asking is None or asking.answered else f"that {asking.provider} was silent"
+    return await _on_record(acts.record_prices, order, summary=f"write down {about}")
+
+
+async def thin_prices(order: ThinInput) -> Thinned:
+    return await _on_record(acts.thin_prices, order, summary="one point a day for what is old")
 
 
 async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str, *, ended: Ended, asleep: bool) -> None:
@@ -412,6 +439,35 @@ async def search_offers(provider: str, requirements: Requirements) -> Sequence[O
         schedule_to_close_timeout=timedelta(minutes=3),
         retry_policy=_BRISK,
         summary=f"search {provider} for {requirements.gpu_count} x {requirements.gpu or 'any GPU'}",
+    )
+
+
+async def price_offers(provider: str, gpus: tuple[str, ...]) -> PricedOffers:
+    """Soon or not at all: a survey that comes late says nothing of its hour. Nobody waits for it, so a provider that
+    asks us to slow down is heeded for minutes."""
+    return await workflow.execute_activity(
+        acts.price_offers,
+        PriceOffersInput(provider=provider, gpus=gpus),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=timedelta(minutes=4),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_BRISK,
+        summary=f"what {provider} asks for {gpus[0] if gpus else 'any GPU'}",
+    )
+
+
+async def read_feed(provider: str, gpu: str, since: datetime) -> list[MarketPoint] | None:
+    """Soon or not at all: tomorrow it is asked for again."""
+    return await workflow.execute_activity(
+        acts.read_feed,
+        ReadFeedInput(provider=provider, gpu=gpu, since=since),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=timedelta(minutes=4),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_BRISK,
+        summary=f"what {provider} tells of the past prices of {gpu}",
     )
 
 
