@@ -49,5 +49,6 @@ def same(one: str, other: str) -> bool:
 
 
 def tidied(name: str) -> str:
-    """A name from a file in the way that offers spell theirs: words in capitals, apart by spaces."""
-    return " ".join(re.split(r"[\s_\-]+", name.strip().upper())).strip()
+    """A name from a file in the way that offers spell theirs: words apart by spaces, and none all small."""
+    text = " ".join(re.split(r"[\s_\-]+", name.strip())).strip()
+    return text.upper() if text == text.lower() else text
