@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ MOST: Final = 8
 # Okabe and Ito's set: told apart by eyes that know few colours, too.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000")
 INK: Final = "#2e3440"
+_SEEN: Final = 0.01  # of the picture's width: what is missing for less could not be told from a line
 PALE: Final = "#e5e9f0"
 _DASHES: Final = {"on_demand": "-", "interruptible": (0, (4, 2))}
 
@@ -30,20 +31,21 @@ def draw(path: Path, shown: Sequence[PriceHistory], *, title: str) -> None:
     """
     figure = blank_figure(width=11, height=5.2)
     axes: Any = figure.subplots()
-    kept = shown[:MOST]
+    kept = sorted(sorted(shown, key=lambda each: -len(each.points))[:MOST], key=lambda each: -each.last)
+    begin = min(each.points[0].at for each in kept)
+    end = max(each.points[-1].at + each.points[-1].span for each in kept)
     for number, each in enumerate(kept):
-        _draw_one(axes, each, COLOURS[number % len(COLOURS)], shaded=len(kept) == 1)
+        _draw_one(axes, each, COLOURS[number], shaded=len(kept) == 1, seen=(end - begin) * _SEEN)
     axes.set_ylabel("USD per GPU and hour")
-    axes.set_xlim(
-        min(each.points[0].at for each in kept), max(each.points[-1].at + each.points[-1].span for each in kept)
-    )
+    axes.yaxis.set_major_formatter("${x:.2f}")
+    axes.set_xlim(begin, end)
     low, high = _limits(kept)
     axes.set_ylim(low, high)
     _dates(axes)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
-    left_out = f" (the first {MOST} of {len(shown)} series)" if len(shown) > MOST else ""
+    left_out = f" ({MOST} of {len(shown)} series)" if len(shown) > MOST else ""
     figure.suptitle(title + left_out, fontsize=12, x=0.01, ha="left", color=INK)
     figure.legend(loc="outside lower left", ncols=min(len(kept) + 1, 3), frameon=False, fontsize=9)
     save_figure(figure, path)
@@ -57,26 +59,32 @@ def label_of(history: PriceHistory) -> str:
     return f"{history.gpu}, {history.provider}{where}, {kind}: {moved}"
 
 
-def _draw_one(axes: Any, history: PriceHistory, colour: str, *, shaded: bool) -> None:
+def _draw_one(axes: Any, history: PriceHistory, colour: str, *, shaded: bool, seen: timedelta) -> None:
     dashes = _DASHES[history.kind.value]
-    for number, run in enumerate(runs(history.points)):
+    for number, run in enumerate(runs(history.points, seen)):
         times, prices = _steps(run, "median")
         label = label_of(history) if number == 0 else None
-        axes.plot(times, prices, color=colour, linewidth=1.6, linestyle=dashes, label=label, solid_capstyle="butt")
+        axes.step(
+            times,
+            prices,
+            where="post",
+            color=colour,
+            linewidth=1.5,
+            linestyle=dashes,
+            label=label,
+            solid_capstyle="butt",
+        )
         if shaded:
             _, cheapest = _steps(run, "minimum")
             told = "from the cheapest offer to the median" if number == 0 else None
-            axes.fill_between(times, cheapest, prices, color=colour, alpha=0.15, linewidth=0, label=told)
+            axes.fill_between(times, cheapest, prices, step="post", color=colour, alpha=0.15, linewidth=0, label=told)
 
 
-def runs(points: Sequence[MarketPoint]) -> list[list[MarketPoint]]:
-    """Cut where a bucket is missing: a line over a gap would tell of prices that nobody saw.
-
-    What is a little sparser than its buckets, such as a file with a price every two hours, still is one line.
-    """
+def runs(points: Sequence[MarketPoint], seen: timedelta) -> list[list[MarketPoint]]:
+    """Cut where points are missing for longer than can be `seen`: a line would tell of prices that nobody knows."""
     found: list[list[MarketPoint]] = []
     for point in points:
-        if found and point.at - found[-1][-1].at <= 3 * max(point.span, found[-1][-1].span):
+        if found and point.at - found[-1][-1].at <= max(seen, 2 * found[-1][-1].span):
             found[-1].append(point)
         else:
             found.append([point])

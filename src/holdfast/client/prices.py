@@ -163,6 +163,7 @@ async def survey(
         every=settings.every,
         fine_for=settings.fine_for,
         daily_for=settings.daily_for,
+        feeds=not gpus,  # a part is no day's reading
     )
     try:
         done: SurveyResult = await client.execute_workflow(

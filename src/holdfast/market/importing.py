@@ -41,7 +41,7 @@ class Refusal:
     """A line that was not used. Lines count from 1, which is the header."""
 
     line: int
-    kind: str  # broken, future, clock jump, duplicate, contradiction, whole machine
+    kind: str  # broken, no machine, future, clock jump, duplicate, contradiction, whole machine
     reason: str
 
 
@@ -83,8 +83,7 @@ def read(path: Path, *, now: datetime, told: Told = lambda _done, _all: None) ->
         try:
             drafts += _checked(line, row, shape, now)
         except BadLine as err:
-            kind = "future" if isinstance(err, _Future) else "broken"
-            refused.append(Refusal(line=line, kind=kind, reason=str(err)))
+            refused.append(Refusal(line=line, kind=err.kind, reason=str(err)))
     kept = _without_whole_machines(drafts, refused)
     points: list[MarketPoint] = []
     for series in _by_series(kept).values():
@@ -103,6 +102,8 @@ def read(path: Path, *, now: datetime, told: Told = lambda _done, _all: None) ->
 
 class _Future(BadLine):
     """A time that has not come."""
+
+    kind = "future"
 
 
 def _text(path: Path) -> str:

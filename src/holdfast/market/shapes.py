@@ -20,12 +20,21 @@ _KINDS: Final = {
     Terms.INTERRUPTIBLE: ("spot", "interruptible", "bid", "community", "preemptible"),
 }
 KIND_WORDS: Final = {word: terms for terms, words in _KINDS.items() for word in words}
+_NO_MACHINES: Final = ("serverless", "reserved")
 _PROVIDERS: Final = {"vast.ai": "vast", "vastai": "vast", "lambda labs": "lambda", "google": "gcp"}
 Row = Mapping[str, str]
 
 
 class BadLine(Exception):
     """A line says nothing that could be used; the message says why."""
+
+    kind = "broken"
+
+
+class NoMachine(BadLine):
+    """What has this price is no machine that could be rented by the hour."""
+
+    kind = "no machine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +123,8 @@ def _provider(row: Row) -> str:
 def kind(text: str) -> Terms:
     """Raises `BadLine` for what is neither on demand nor interruptible."""
     found = KIND_WORDS.get(text.strip().lower())
+    if text.strip().lower() in _NO_MACHINES:
+        raise NoMachine(f"{text} is no machine for rent")
     if found is None:
         raise BadLine(f"{text!r} is neither on_demand nor spot")
     return found

@@ -1,9 +1,10 @@
 """Prices: points of series, written once for each bucket of time, judged, thinned and read in pages."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import ColumnElement, case, delete, tuple_
 from sqlalchemy import select as columns
@@ -73,12 +74,28 @@ class _Tally:
 class _Series:
     """One series while points are written to it: what lies near them, in order."""
 
-    key: SeriesKey
-    rows: dict[datetime, PriceRow] = field(default_factory=dict)
+    rows: dict[datetime, PriceRow]
+    points: dict[datetime, MarketPoint]  # the same, read once
+    times: list[datetime]  # of both, in order
+
+    @classmethod
+    def of(cls, rows: Iterable[PriceRow]) -> Self:
+        found = {row.at: row for row in rows}
+        return cls(found, {at: _point(row) for at, row in found.items()}, sorted(found))
 
     def before(self, at: datetime) -> list[MarketPoint]:
-        near = sorted(each for each in self.rows if at - STALE <= each < at)
-        return [_point(self.rows[each]) for each in near[-2 * LOOKED_BACK :]]
+        end = bisect_left(self.times, at)
+        return [self.points[each] for each in self.times[max(end - 2 * LOOKED_BACK, 0) : end]]
+
+    def put(self, row: PriceRow, point: MarketPoint) -> None:
+        if point.at not in self.rows:
+            insort(self.times, point.at)
+        self.rows[point.at], self.points[point.at] = row, point
+
+    def free(self, at: datetime) -> None:
+        """The point that was held back counts."""
+        self.rows[at].held = False
+        self.points[at] = replace(self.points[at], held=False)
 
 
 def record(session: Session, order: RecordPricesInput) -> RecordedPrices:
@@ -96,7 +113,7 @@ def record(session: Session, order: RecordPricesInput) -> RecordedPrices:
 
 def _near(session: Session, key: SeriesKey, first: datetime, last: datetime) -> _Series:
     query = _of_series(key).where(col(PriceRow.at) >= first - STALE, col(PriceRow.at) <= last)
-    return _Series(key, {row.at: row for row in session.exec(query)})
+    return _Series.of(session.exec(query))
 
 
 def _of_series(key: SeriesKey) -> SelectOfScalar[PriceRow]:
@@ -115,22 +132,22 @@ def _write(session: Session, series: _Series, point: MarketPoint, tally: _Tally)
     if row is not None and row.source == PriceSource.SURVEY and point.source is not PriceSource.SURVEY:
         tally.kept += 1
         return
-    if row is not None and _same(_point(row), point):
+    if row is not None and _same(series.points[point.at], point):
         tally.known += 1
         return
     before = series.before(point.at)
     verdict = judge(point, before)
     if verdict.confirms:
-        series.rows[before[-1].at].held = False
+        series.free(before[-1].at)
+    judged = replace(point, held=verdict.held)
     if row is None:
-        row = _row(point)
+        row = _row(judged)
         session.add(row)
-        series.rows[point.at] = row
         tally.new += 1
     else:
-        _put(row, point)
+        _put(row, judged)
         tally.changed += 1
-    row.held = verdict.held
+    series.put(row, judged)
     tally.held += verdict.held
 
 
@@ -163,7 +180,7 @@ def _row(point: MarketPoint) -> PriceRow:
 
 
 def _put(row: PriceRow, point: MarketPoint) -> None:
-    for name in ("minimum", "median", "p10", "p25", "p75", "p90", "offers", "span"):
+    for name in ("minimum", "median", "p10", "p25", "p75", "p90", "offers", "span", "held"):
         setattr(row, name, getattr(point, name))
     row.source = point.source.value
 

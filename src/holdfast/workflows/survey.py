@@ -50,7 +50,7 @@ class SurveyWorkflow:
 
 async def _survey(provider: str, order: SurveyInput, at: datetime) -> SurveyLine:
     plan = await steps.plan_survey(provider, at)
-    gpus = tuple(sorted({*order.gpus, *plan.gpus}))
+    gpus = tuple(sorted({*order.gpus, *(plan.gpus if order.feeds else ())}))
     seen = await _ask(provider, gpus, at, order)
     recorded = await steps.record_prices(RecordPricesInput(points=seen.points[:MOST_TOLD], asking=seen.asking))
     line = SurveyLine(
@@ -60,7 +60,7 @@ async def _survey(provider: str, order: SurveyInput, at: datetime) -> SurveyLine
         recorded=recorded,
         detail=seen.asking.detail,
     )
-    if plan.feed_since is None or not line.answered:
+    if plan.feed_since is None or not line.answered or not order.feeds:
         return line
     return replace(line, feed=await _read_feed(provider, gpus, plan.feed_since, at))
 
