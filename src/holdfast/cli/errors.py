@@ -52,6 +52,7 @@ TABLE: Final = (
     Row("holdfast.client.errors.UnknownTuning", 4, "no fine-tuning of this name"),
     Row("holdfast.client.errors.UnknownGpu", 4, "no price of this GPU is on record"),
     Row("holdfast.client.errors.NoPrices", 4, "no price is on record for what was asked"),
+    Row("holdfast.client.errors.UnknownReference", 4, "no reference price of this name"),
     Row("holdfast.client.errors.UnknownModel", 4, "no model of this name, or no such version"),
     Row("holdfast.client.errors.NoOffers", 5, "no machine fits within the limits; nothing was rented"),
     Row("holdfast.client.errors.TooLarge", 5, "no GPU for rent has enough memory; nothing was rented"),

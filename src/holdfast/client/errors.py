@@ -74,6 +74,12 @@ class NoPrices(HoldfastError):
     remedy_by_default = "ask for a longer time, or leave out --provider, --region and --kind"
 
 
+class UnknownReference(HoldfastError):
+    """Nobody of this name has a price that savings could be shown against."""
+
+    remedy_by_default = "`holdfast market references` lists those that are known"
+
+
 class NoReceiver(HoldfastError):
     """Nobody is to be told of anything: the settings name no webhook."""
 

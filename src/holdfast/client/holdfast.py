@@ -606,9 +606,12 @@ class Holdfast:
     async def savings(self, order: SavingsOrder | None = None) -> Savings:
         """What sleeping saved, by endpoint and workload, against the same machines always awake.
 
+        With `order.against` also what all machines cost beside references, and `UnknownReference` where there is none.
+
         Raises `UnknownWorkload` for a name that never had a machine, and `NoSuchTime` for a time that is none.
         """
-        return await savings.compute(self._client, order or SavingsOrder())
+        max_age = self._settings.market.reference_max_age
+        return await savings.compute(self._client, order or SavingsOrder(), max_age=max_age)
 
     # --- inside ----------------------------------------------------------------------------------------------
 

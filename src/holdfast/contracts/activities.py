@@ -88,7 +88,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import Part, WorkloadReport
-from holdfast.contracts.savings import LivesInput, LivesPage
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine
 from holdfast.contracts.spec import ServiceSpec, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -262,6 +262,12 @@ async def read_costs(order: CostsInput) -> CostPage:
 @activity.defn
 async def read_lives(order: LivesInput) -> LivesPage:
     """A page of what every workload's machine was charged for, and when, for what sleeping saved."""
+    raise _stub()
+
+
+@activity.defn
+async def read_losses(order: LossesInput) -> list[LossLine]:
+    """What interruptions came to for each workload in a stretch of time, and what it sent to the store."""
     raise _stub()
 
 

@@ -79,7 +79,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
-from holdfast.contracts.savings import LivesInput, LivesPage
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine
 from holdfast.contracts.sweeping import Finding, JudgeInput
 from holdfast.records import (
     budgets,
@@ -384,6 +384,11 @@ class Records:
         """A page of what workloads' machines were charged for and when; the order of no label begins."""
         with self._reading() as session:
             return savings.page(session, order, self._clock())
+
+    def losses(self, order: LossesInput) -> list[LossLine]:
+        """What interruptions came to for each workload in a stretch of time, and what it sent to the store."""
+        with self._reading() as session:
+            return savings.losses(session, order)
 
     def reconcile(self, order: ReconcileInput) -> Drift:
         """Our meter beside what a provider charges."""

@@ -77,6 +77,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 money.read_budgets,
                 money.read_costs,
                 money.read_lives,
+                money.read_losses,
                 money.reconcile_charges,
                 stock.take_stock,
                 stock.judge_strangers,
