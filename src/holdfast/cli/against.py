@@ -33,7 +33,8 @@ _CSV = (
     "bytes_sent",
 )
 _PAID = ("work", "booting", "storage", "failed_starts", "egress", "total")
-_AFTER = ("of_which_wasted", "reference_hourly", "would_have_cost", "saved", "percent")
+_AFTER = ("of_which_wasted", "would_have_cost", "saved", "percent")
+_OF_REFERENCE = ("provider", "gpu", "region", "hourly", "dated", "seen_until", "unit", "includes", "source")
 
 
 def show(found: Against) -> None:
@@ -63,28 +64,24 @@ def show_references(references: Sequence[CheckedReference]) -> None:
 
 def write(file: Path, found: Against) -> None:
     """Every line, by month where there are months, with what it is shown against; amounts unrounded."""
-    chosen = {each.reference.gpu: each for each in found.references if each.chosen}
     try:
         with file.open("w", newline="") as out:
             table = csv.writer(out)
-            table.writerow([*_CSV, *(f"paid_{each}" for each in _PAID), *_AFTER, "reference", "remarks"])
-            for row in found.rows or found.lines:
-                table.writerow(_csv_row(row, chosen))
+            paid, told = (f"paid_{each}" for each in _PAID), (f"reference_{each}" for each in _OF_REFERENCE)
+            table.writerow([*_CSV, *paid, *_AFTER, *told, "remarks"])
+            table.writerows(_csv_row(row) for row in found.rows or found.lines)
     except OSError as err:
         raise UsageProblem(f"{file} cannot be written: {err}", remedy="give a --csv file that can be") from err
 
 
-def _csv_row(row: Comparison, chosen: dict[str, CheckedReference]) -> list[object]:
-    from holdfast.policy.gpu_names import same  # noqa: PLC0415 (not for `--help`)
-
-    against = next((each for gpu, each in chosen.items() if same(gpu, row.gpu)), None)
-    told = against.reference if against else None
+def _csv_row(row: Comparison) -> list[object]:
+    told = row.reference
     return [
         *(console.plain(getattr(row, each)) for each in _CSV),
         *(console.plain(getattr(row.paid, each)) for each in _PAID),
         *(console.plain(getattr(row, each)) for each in _AFTER),
-        f"{told.provider} {told.gpu} {told.region} {told.dated} {told.source}" if told else "",
-        "; ".join(against.flags) if against else "",
+        *("" if told is None else console.plain(getattr(told, each)) for each in _OF_REFERENCE),
+        "; ".join(row.remarks),
     ]
 
 

@@ -60,7 +60,8 @@ def of(
     """The same from facts that are known; the first stretch is the whole time, the others are months."""
     prices = (*order.references, *known.brought())
     parts = [
-        _compared(lives, told, stretch, prices, order, max_age) for stretch, told in zip(stretches, losses, strict=True)
+        _compared(lives, told, stretch, order, prices=prices, max_age=max_age)
+        for stretch, told in zip(stretches, losses, strict=True)
     ]
     (lines, checked), *monthly = parts
     return Against(
@@ -78,8 +79,9 @@ def _compared(
     lives: Sequence[MachineLife],
     losses: Sequence[LossLine],
     stretch: tuple[str, datetime | None, datetime],
-    prices: Sequence[Reference],
     order: SavingsOrder,
+    *,
+    prices: Sequence[Reference],
     max_age: timedelta,
 ) -> tuple[list[Comparison], list[CheckedReference]]:
     month, since, until = stretch
@@ -90,7 +92,7 @@ def _compared(
             shown[tally.gpu] = references.for_gpu(
                 prices, tally.gpu, against=order.against, at=until.date(), max_age=max_age
             )
-        chosen = shown[tally.gpu][0].reference.hourly if shown[tally.gpu] else None
+        chosen = next(iter(shown[tally.gpu]), None)
         lines.append(comparing.compared(tally, chosen, egress_per_gb=order.egress_per_gb, month=month))
     return lines, [each for gpu, found in shown.items() for each in _told(found, lines, gpu)]
 
@@ -99,11 +101,11 @@ def _told(found: Sequence[CheckedReference], lines: Sequence[Comparison], gpu: s
     """Each with what would have been saved against it alone, by all machines with this GPU."""
     mine = [each for each in lines if each.gpu == gpu]
     paid = sum((each.paid.total for each in mine), Decimal(0))
-    hours = sum((Decimal(each.useful // timedelta(microseconds=1)) * each.gpus for each in mine), Decimal(0))
+    useful = sum((each.useful * each.gpus for each in mine), timedelta())
     return [
         replace(
             each,
-            percent=comparing.percent(paid, each.reference.hourly * hours / Decimal(3_600_000_000)),
+            percent=comparing.percent(paid, comparing.worth(each.reference.hourly, useful)),
             chosen=place == 0,
         )
         for place, each in enumerate(found)

@@ -175,7 +175,8 @@ class Comparison:
     bytes_sent: int  # to the store
     paid: Paid
     of_which_wasted: Decimal  # of the work: for what was lost, and for recoveries
-    reference_hourly: Decimal | None  # per GPU; None: none is known, and it is in no sum
+    reference: Reference | None  # None: none is known, and it is in no sum
+    remarks: tuple[str, ...]  # what speaks against the reference
     would_have_cost: Decimal | None
     saved: Decimal | None
     percent: float | None

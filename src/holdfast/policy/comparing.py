@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.references import CheckedReference
 from holdfast.contracts.savings import Comparison, LossLine, MachineLife, Paid
 
 GIGABYTE = 10**9
@@ -96,8 +97,9 @@ def _add(tally: Tally, life: MachineLife, since: datetime | None, until: datetim
     return seen
 
 
-def compared(tally: Tally, hourly: Decimal | None, *, egress_per_gb: Decimal, month: str = "") -> Comparison:
-    """Beside a reference at so much per GPU and hour; None: there is none for this GPU."""
+def compared(tally: Tally, chosen: CheckedReference | None, *, egress_per_gb: Decimal, month: str = "") -> Comparison:
+    """Beside a reference; None: there is none for this GPU."""
+    reference = None if chosen is None else chosen.reference
     egress = _exact(egress_per_gb * tally.sent / GIGABYTE)
     paid = Paid(
         work=_exact(tally.work),
@@ -106,7 +108,7 @@ def compared(tally: Tally, hourly: Decimal | None, *, egress_per_gb: Decimal, mo
         failed_starts=_exact(tally.failing),
         egress=egress,
     )
-    would = None if hourly is None else _exact(hourly * tally.gpus * _micro(tally.useful) / _HOUR_US)
+    would = None if reference is None else worth(reference.hourly, tally.useful * tally.gpus)
     wasted = tally.lost + tally.recovering
     return Comparison(
         name=tally.name,
@@ -123,11 +125,17 @@ def compared(tally: Tally, hourly: Decimal | None, *, egress_per_gb: Decimal, mo
         bytes_sent=tally.sent,
         paid=paid,
         of_which_wasted=_exact(tally.work * _micro(wasted) / _micro(tally.ran)) if tally.ran else Decimal(0),
-        reference_hourly=hourly,
+        reference=reference,
+        remarks=() if chosen is None else chosen.flags,
         would_have_cost=would,
         saved=None if would is None else would - paid.total,
         percent=percent(paid.total, would),
     )
+
+
+def worth(hourly: Decimal, span: timedelta) -> Decimal:
+    """What a stretch of time costs, exact to a millionth of a dollar."""
+    return _exact(hourly * _micro(span) / _HOUR_US)
 
 
 def percent(paid: Decimal, would: Decimal | None) -> float | None:
@@ -171,7 +179,8 @@ def summed(rows: Sequence[Comparison], name: str) -> Comparison:
         bytes_sent=sum(each.bytes_sent for each in told),
         paid=paid,
         of_which_wasted=sum((each.of_which_wasted for each in told), Decimal(0)),
-        reference_hourly=None,
+        reference=None,
+        remarks=tuple(sorted({each for row in told for each in row.remarks})),
         would_have_cost=would,
         saved=would - paid.total,
         percent=percent(paid.total, would),
