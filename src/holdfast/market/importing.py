@@ -133,7 +133,7 @@ def _checked(line: int, row: dict[str, str], shape: Shape, now: datetime) -> lis
         if draft.at > now + AN_HOUR:
             raise _Future(f"{draft.at:%Y-%m-%d %H:%M} has not come yet")
         if draft.at < OLDEST:
-            raise BadLine(f"{draft.at:%Y-%m-%d} is before there was such a market")
+            raise BadLine(f"{draft.at.date()} is before there was such a market")
     return found
 
 

@@ -79,9 +79,9 @@ def moment(text: str) -> datetime:
         if text.replace(".", "", 1).isdigit() and len(text) > 8:
             return datetime.fromtimestamp(float(text), UTC)
         found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise BadLine(f"{text!r} is no time") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def price(row: Row, column: str) -> Decimal:

@@ -109,7 +109,8 @@ def compared(tally: Tally, chosen: CheckedReference | None, *, egress_per_gb: De
         egress=egress,
     )
     would = None if reference is None else worth(reference.hourly, tally.useful * tally.gpus)
-    wasted = tally.lost + tally.recovering
+    worked = tally.ran - tally.failed
+    wasted = min(tally.lost + tally.recovering, worked)
     return Comparison(
         name=tally.name,
         month=month,
@@ -124,7 +125,7 @@ def compared(tally: Tally, chosen: CheckedReference | None, *, egress_per_gb: De
         useful=tally.useful,
         bytes_sent=tally.sent,
         paid=paid,
-        of_which_wasted=_exact(tally.work * _micro(wasted) / _micro(tally.ran)) if tally.ran else Decimal(0),
+        of_which_wasted=_exact(tally.work * _micro(wasted) / _micro(worked)) if worked else Decimal(0),
         reference=reference,
         remarks=() if chosen is None else chosen.flags,
         would_have_cost=would,

@@ -1,7 +1,7 @@
 """Which points are too wild to be believed at once.
 
 A price may leap, and mistakes leap too: a whole machine's price taken for one GPU's, a host that typed a zero too many.
-So a point far from everything near it is held back. The next one decides: if it is as wild and agrees, the price has
+So a point far from every one before it is held back. The next one decides: if it is as wild and agrees, the price has
 really moved and both count; if it is as before, the first was a mistake and stays out.
 """
 
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from statistics import median
 
 from holdfast.contracts.market import MarketPoint
 
@@ -21,10 +20,8 @@ STALE = timedelta(days=14)
 LEAST = 3
 """With fewer points nothing is usual yet."""
 LEAP = math.log(2)
-"""What doubles or halves is wild, unless the series itself moves like that."""
-_SPREADS = 5.0
+"""More than twice, or less than half, of each of them is wild. A series that leaps by itself may go on leaping."""
 _AGREES = math.log(1.25)
-_MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +41,14 @@ def judge(point: MarketPoint, before: Sequence[MarketPoint]) -> Verdict:
 
 
 def _is_wild(point: MarketPoint, trusted: Sequence[MarketPoint]) -> bool:
-    """Its lowest price or its median is, both beside what is usual and beside the last one."""
+    """Its lowest price or its median is far from that of every point that is trusted."""
     return _leaps(point.median, [each.median for each in trusted]) or _leaps(
         point.minimum, [each.minimum for each in trusted]
     )
 
 
 def _leaps(price: Decimal, usual: Sequence[Decimal]) -> bool:
-    here, there = _log(price), [_log(each) for each in usual]
-    middle = median(there)
-    spread = _MAD_TO_SIGMA * median(abs(each - middle) for each in there)
-    far = max(LEAP, _SPREADS * spread)
-    return abs(here - middle) > far and abs(here - there[-1]) > LEAP
+    return all(abs(_log(price) - _log(each)) > LEAP for each in usual)
 
 
 def _agree(one: MarketPoint, other: MarketPoint) -> bool:

@@ -85,8 +85,8 @@ def savings(
     With --against all that was paid, for disks, starts that failed and work that was done twice too, stands beside what
     the useful hours would have cost at a list price; each price with its source, its date and what speaks against it.
 
-    Exit codes: 0 done, also when nothing slept; 2 a time, a price or a file that cannot be used; 4 no such NAME ever had
-    a machine, or no such list price is known; 8, 11 or 14 when Temporal, a worker or the records do not answer.
+    Exit codes: 0 done, also when nothing slept; 2 a time, a price or a file that cannot be used; 4 no such NAME ever
+    had a machine, or no such list price is known; 8, 11 or 14 when Temporal, a worker or the records do not answer.
 
     \b
     Examples:
