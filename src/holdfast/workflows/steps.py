@@ -104,6 +104,9 @@ _HOST_ANSWERS = [
 ]
 _FOR_EVER = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30))
 _BRISK = RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5))
+_SOME_TRIES = RetryPolicy(
+    initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5), maximum_attempts=5
+)
 _ONCE = RetryPolicy(maximum_attempts=1)
 # A host that says no is an answer; only a lost worker or a store that is down is worth another try.
 _HOST = RetryPolicy(
@@ -443,16 +446,16 @@ async def search_offers(provider: str, requirements: Requirements) -> Sequence[O
 
 
 async def price_offers(provider: str, gpus: tuple[str, ...]) -> PricedOffers:
-    """Soon or not at all: a survey that comes late says nothing of its hour. Nobody waits for it, so a provider that
-    asks us to slow down is heeded for minutes."""
+    """Soon or not at all: a survey that comes late says nothing of its hour, and a gap is no harm."""
     return await workflow.execute_activity(
         acts.price_offers,
         PriceOffersInput(provider=provider, gpus=gpus),
         task_queue=names.provider_queue(provider),
         start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_start_timeout=timedelta(minutes=1),
         schedule_to_close_timeout=timedelta(minutes=4),
         heartbeat_timeout=timedelta(seconds=30),
-        retry_policy=_BRISK,
+        retry_policy=_SOME_TRIES,
         summary=f"what {provider} asks for {gpus[0] if gpus else 'any GPU'}",
     )
 
@@ -464,9 +467,10 @@ async def read_feed(provider: str, gpu: str, since: datetime) -> list[MarketPoin
         ReadFeedInput(provider=provider, gpu=gpu, since=since),
         task_queue=names.provider_queue(provider),
         start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_start_timeout=timedelta(minutes=1),
         schedule_to_close_timeout=timedelta(minutes=4),
         heartbeat_timeout=timedelta(seconds=30),
-        retry_policy=_BRISK,
+        retry_policy=_SOME_TRIES,
         summary=f"what {provider} tells of the past prices of {gpu}",
     )
 
