@@ -44,4 +44,5 @@ def test_every_workflow_has_a_history():
         "job",
         "fine-tune",
         "job-queue",
+        "survey",
     }

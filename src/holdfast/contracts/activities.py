@@ -33,7 +33,26 @@ from holdfast.contracts.machines import (
     Probe,
     Requirements,
 )
-from holdfast.contracts.market import AdviseStartInput, StartAdvice
+from holdfast.contracts.market import (
+    AdviseStartInput,
+    Asking,
+    AskingsInput,
+    ListPricesInput,
+    MarketPoint,
+    PlanSurveyInput,
+    PricedOffers,
+    PricedSeries,
+    PriceOffersInput,
+    PricePage,
+    PricesInput,
+    ReadFeedInput,
+    RecordedPrices,
+    RecordPricesInput,
+    StartAdvice,
+    SurveyPlan,
+    ThinInput,
+    Thinned,
+)
 from holdfast.contracts.memory import (
     BanInput,
     ListMachinesInput,
@@ -71,7 +90,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import Part, WorkloadReport
-from holdfast.contracts.savings import LivesInput, LivesPage
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine
 from holdfast.contracts.spec import ServiceSpec, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -245,6 +264,48 @@ async def read_costs(order: CostsInput) -> CostPage:
 @activity.defn
 async def read_lives(order: LivesInput) -> LivesPage:
     """A page of what every workload's machine was charged for, and when, for what sleeping saved."""
+    raise _stub()
+
+
+@activity.defn
+async def read_losses(order: LossesInput) -> list[LossLine]:
+    """What interruptions came to for each workload in a stretch of time, and what it sent to the store."""
+    raise _stub()
+
+
+@activity.defn
+async def record_prices(order: RecordPricesInput) -> RecordedPrices:
+    """Write points of price series down. Repeated, it changes nothing."""
+    raise _stub()
+
+
+@activity.defn
+async def read_prices(order: PricesInput) -> PricePage:
+    """A page of points."""
+    raise _stub()
+
+
+@activity.defn
+async def list_prices(order: ListPricesInput) -> list[PricedSeries]:
+    """Which series are on record, and from when to when."""
+    raise _stub()
+
+
+@activity.defn
+async def list_askings(order: AskingsInput) -> list[Asking]:
+    """How surveys went, the newest first."""
+    raise _stub()
+
+
+@activity.defn
+async def plan_survey(order: PlanSurveyInput) -> SurveyPlan:
+    """What is known before a provider is asked for prices."""
+    raise _stub()
+
+
+@activity.defn
+async def thin_prices(order: ThinInput) -> Thinned:
+    """Down-sample old points, and forget very old ones. Repeated, it finds nothing left to do."""
     raise _stub()
 
 
@@ -509,6 +570,18 @@ class WatchProviderInput:
 
 @activity.defn
 async def search_offers(order: SearchInput) -> list[Offer]:
+    raise _stub()
+
+
+@activity.defn
+async def price_offers(order: PriceOffersInput) -> PricedOffers:
+    """Search for some of these GPUs, at all terms, and tell what they are offered for, not each offer."""
+    raise _stub()
+
+
+@activity.defn
+async def read_feed(order: ReadFeedInput) -> list[MarketPoint] | None:
+    """What the provider itself tells of a GPU's past prices; None: it has no such history."""
     raise _stub()
 
 

@@ -81,6 +81,13 @@ class PricePage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListPricesInput:
+    """Ask which series are on record."""
+
+    provider: str = ""  # "": of all
+
+
+@dataclass(frozen=True, kw_only=True)
 class PricedSeries:
     """One series that is on record."""
 
@@ -194,6 +201,8 @@ class SurveyInput:
     every: timedelta = timedelta(hours=1)  # the bucket
     fine_for: timedelta = timedelta(days=60)  # then one point a day
     daily_for: timedelta = timedelta(days=1095)  # then none
+    feeds: bool = True  # also what providers tell of the past, where it is due
+    pause: timedelta = timedelta()  # between two GPUs at one provider: others search there, too
 
 
 @dataclass(frozen=True, kw_only=True)

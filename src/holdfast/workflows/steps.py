@@ -48,7 +48,20 @@ from holdfast.contracts.machines import (
     OpenLease,
     Requirements,
 )
-from holdfast.contracts.market import AdviseStartInput, StartAdvice
+from holdfast.contracts.market import (
+    AdviseStartInput,
+    MarketPoint,
+    PlanSurveyInput,
+    PricedOffers,
+    PriceOffersInput,
+    ReadFeedInput,
+    RecordedPrices,
+    RecordPricesInput,
+    StartAdvice,
+    SurveyPlan,
+    ThinInput,
+    Thinned,
+)
 from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
@@ -93,6 +106,9 @@ _HOST_ANSWERS = [
 ]
 _FOR_EVER = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30))
 _BRISK = RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5))
+_SOME_TRIES = RetryPolicy(
+    initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5), maximum_attempts=5
+)
 _ONCE = RetryPolicy(maximum_attempts=1)
 # A host that says no is an answer; only a lost worker or a store that is down is worth another try.
 _HOST = RetryPolicy(
@@ -159,6 +175,21 @@ async def reconcile_charges(order: ReconcileInput) -> Drift:
     return await _on_record(
         acts.reconcile_charges, order, summary=f"our meter beside {len(order.charges)} charges of {order.provider}"
     )
+
+
+async def plan_survey(provider: str, at: datetime) -> SurveyPlan:
+    order = PlanSurveyInput(provider=provider, at=at)
+    return await _on_record(acts.plan_survey, order, summary=f"what is worth asking {provider} for")
+
+
+async def record_prices(order: RecordPricesInput) -> RecordedPrices:
+    asking = order.asking
+    about = f"{len(order.points)} prices" if asking is None or asking.answered else f"that {asking.provider} was silent"
+    return await _on_record(acts.record_prices, order, summary=f"write down {about}")
+
+
+async def thin_prices(order: ThinInput) -> Thinned:
+    return await _on_record(acts.thin_prices, order, summary="one point a day for what is old")
 
 
 async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str, *, ended: Ended, asleep: bool) -> None:
@@ -413,6 +444,36 @@ async def search_offers(provider: str, requirements: Requirements) -> Sequence[O
         schedule_to_close_timeout=timedelta(minutes=3),
         retry_policy=_BRISK,
         summary=f"search {provider} for {requirements.gpu_count} x {requirements.gpu or 'any GPU'}",
+    )
+
+
+async def price_offers(provider: str, gpus: tuple[str, ...]) -> PricedOffers:
+    """Soon or not at all: a survey that comes late says nothing of its hour, and a gap is no harm."""
+    return await workflow.execute_activity(
+        acts.price_offers,
+        PriceOffersInput(provider=provider, gpus=gpus),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_start_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=timedelta(minutes=4),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_SOME_TRIES,
+        summary=f"what {provider} asks for {gpus[0] if gpus else 'any GPU'}",
+    )
+
+
+async def read_feed(provider: str, gpu: str, since: datetime) -> list[MarketPoint] | None:
+    """Soon or not at all: tomorrow it is asked for again."""
+    return await workflow.execute_activity(
+        acts.read_feed,
+        ReadFeedInput(provider=provider, gpu=gpu, since=since),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_start_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=timedelta(minutes=4),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_SOME_TRIES,
+        summary=f"what {provider} tells of the past prices of {gpu}",
     )
 
 

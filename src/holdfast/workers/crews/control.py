@@ -11,6 +11,7 @@ from holdfast.activities.job_records import JobRecords
 from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
+from holdfast.activities.prices import PriceRecords
 from holdfast.activities.records import RecordActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
@@ -42,6 +43,7 @@ async def crew(shop: Shop) -> list[Worker]:
     disks = DiskRecords(records)
     models = ModelRecords(records)
     jobs = JobRecords(records, shop.client)
+    prices = PriceRecords(records, metrics=shop.metrics)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -75,6 +77,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 money.read_budgets,
                 money.read_costs,
                 money.read_lives,
+                money.read_losses,
                 money.reconcile_charges,
                 stock.take_stock,
                 stock.judge_strangers,
@@ -82,6 +85,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 *endpoints.all(),
                 *models.all(),
                 *jobs.all(),
+                *prices.all(),
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,
