@@ -6,7 +6,7 @@ divided by the series' recent mean price, averaged over a series' origins, and a
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,25 +14,28 @@ from typing import Final
 import numpy as np
 
 from holdfast.market.candidates import LAST_PRICE
-from holdfast.market.forecast import Answer, Forecast, forecast
+from holdfast.market.forecast import Answer, PriceForecast, forecast
 from holdfast.market.series import Series
 
 WINDOWS: Final = {1: (1, 2), 6: (5, 7), 24: (22, 26), 72: (69, 75), 168: (163, 168)}
 """Lead in hours -> the hours ahead, first and last, in which it is scored."""
-ORIGINS: Final = 48
 FEWEST: Final = 24
+"""Origins that a series must have to be judged at all."""
+USUAL: Final = 48
+PER_GROUP: Final = 1500
+"""Forecasts of a group: one with few series is judged on more origins of each, or its figures would be chance."""
 _WARM_UP: Final = 168
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BacktestRow:
     """One group at one lead. `mae` is relative to the last price's (1 is no better, no worse); widths are shares of the price."""
 
     group: str
     lead: int
     series: int
     scored: int
-    mae: float
+    mae: float | None  # None: the last price never erred, and the forecasts did
     cover80: float
     cover95: float
     width80: float
@@ -41,10 +44,10 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class Backtest:
     """A backtest. `flat` counts series that never moved, `flat_held` those of them whose forecasts were that price exactly."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[BacktestRow, ...]
     series: int
     forecasts: int
     flat: int
@@ -52,7 +55,7 @@ class Report:
     left_out: int
     seconds: tuple[float, ...] = field(repr=False)  # CPU seconds of each series' mean forecast
 
-    def row(self, group: str, lead: int) -> Row | None:
+    def row(self, group: str, lead: int) -> BacktestRow | None:
         return next((each for each in self.rows if (each.group, each.lead) == (group, lead)), None)
 
 
@@ -71,16 +74,20 @@ class _Score:
 def backtest(
     series: Sequence[Series],
     *,
-    origins: int = ORIGINS,
+    origins: int | None = None,
     tell: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
-) -> Report:
-    """Run it over every series that is long enough; `tell` hears what runs, and how much of how much is done."""
+) -> Backtest:
+    """Run it over every series that is long enough; `tell` hears what runs, and how much of how much is done.
+
+    Without `origins` each series has `USUAL`, and more where its group would have fewer than `PER_GROUP` forecasts.
+    """
+    sizes = Counter(each.group for each in series if each.moved)
     scores: dict[tuple[str, int], list[list[_Score]]] = defaultdict(list)
     seconds: list[float] = []
     flat = flat_held = left_out = forecasts = 0
     for done, each in enumerate(series):
         tell(str(each.key), done, len(series))
-        cells = origins_of(each, origins)
+        cells = origins_of(each, origins or _origins(each, sizes))
         if len(cells) < FEWEST:
             left_out += 1
             continue
@@ -99,10 +106,14 @@ def backtest(
         for lead, found in by_lead.items():
             scores[each.group, lead].append(found)
     rows = tuple(_row(group, lead, scores[group, lead]) for group, lead in sorted(scores))
-    return Report(
+    return Backtest(
         rows=rows, series=len(series) - left_out, forecasts=forecasts, flat=flat, flat_held=flat_held,
         left_out=left_out, seconds=tuple(seconds),
     )  # fmt: skip
+
+
+def _origins(series: Series, sizes: Counter[str]) -> int:
+    return max(USUAL, PER_GROUP // sizes[series.group]) if series.moved else FEWEST
 
 
 def origins_of(series: Series, many: int) -> list[int]:
@@ -116,11 +127,11 @@ def origins_of(series: Series, many: int) -> list[int]:
     return sorted({int(fit[at]) for at in np.linspace(0, len(fit) - 1, many).astype(int)}) if len(fit) else []
 
 
-def _stands_still(said: Forecast) -> bool:
+def _stands_still(said: PriceForecast) -> bool:
     return all(hour.low95 == hour.price == hour.high95 == said.last for hour in said.hours)
 
 
-def _scores(series: Series, cell: int, said: Forecast) -> Iterator[_Score]:
+def _scores(series: Series, cell: int, said: PriceForecast) -> Iterator[_Score]:
     if said.answer is Answer.NOT_ENOUGH or said.last is None:
         return
     recent = series.prices[max(0, cell - 167) : cell + 1]
@@ -152,16 +163,16 @@ def _inside(price: "np.ndarray", low: "np.ndarray", high: "np.ndarray") -> "np.n
     return (price >= low - slack) & (price <= high + slack)
 
 
-def _row(group: str, lead: int, found: list[list[_Score]]) -> Row:
+def _row(group: str, lead: int, found: list[list[_Score]]) -> BacktestRow:
     own = sum(_mean(score.own for score in each) for each in found)
     last = sum(_mean(score.last for score in each) for each in found)
     flat = [score for each in found for score in each]
-    return Row(
+    return BacktestRow(
         group=group,
         lead=lead,
         series=len(found),
         scored=len(flat),
-        mae=own / last if last else 1.0 if own == 0 else float("inf"),
+        mae=own / last if last else None if own else 1.0,
         cover80=_mean(score.inside80 for score in flat),
         cover95=_mean(score.inside95 for score in flat),
         width80=_mean(score.width80 for score in flat),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from holdfast.market.candidates import LEADS, Field, Floats
 
 GAIN: Final = 0.03
-DOUBT: Final = 0.1
+DOUBT: Final = 0.05
 MOVES: Final = 12
 CAUTION: Final = 0.5
 WARM_UP: Final = 24

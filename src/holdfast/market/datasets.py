@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.market.errors import BadHistory, NoHistory
-from holdfast.market.series import Key, Series, on_grid
+from holdfast.market.series import NO_PRICE, Key, Series, is_price, on_grid
 
 Row = Mapping[str, str]
 Point = tuple[Key, datetime, float]
@@ -63,7 +63,9 @@ def _read_one(path: Path) -> list[Series]:
     found = _read_file(path)
     if found is None:
         why = f"{path} is of no kind that is known here"
-        raise BadHistory(why, remedy=f"its first line should name the columns {', '.join(OWN)}; docs/market.md has others")
+        raise BadHistory(
+            why, remedy=f"its first line should name the columns {', '.join(OWN)}; docs/market.md has others"
+        )
     return found
 
 
@@ -107,14 +109,16 @@ def _priced(row: Row, moment: str, columns: Mapping[str, str], key: Callable[[st
     for column, measure in columns.items():
         if text := row[column].strip():
             price = float(text)
-            if not 0 < price < float("inf"):
-                raise ValueError(f"{column} is {text}: a price is above zero")
+            if not is_price(price):
+                raise ValueError(f"{column} is {text}: {NO_PRICE}")
             yield key(measure), moment_of(row[moment]), price
 
 
 def _own(row: Row) -> Iterator[Point]:
     def key(measure: str) -> Key:
-        return Key(gpu=_said(row, "gpu"), provider=row["provider"], region=row["region"], kind=row["kind"], measure=measure)
+        return Key(
+            gpu=_said(row, "gpu"), provider=row["provider"], region=row["region"], kind=row["kind"], measure=measure
+        )
 
     yield from _priced(row, "time", {"price": "min"}, key)
 
@@ -128,12 +132,16 @@ def _said(row: Row, column: str) -> str:
 def _vast(row: Row) -> Iterator[Point]:
     provider = row["provider"]
     columns = {"min_price_hr": "min", "median_price_hr": "median"}
-    yield from _priced(row, "timestamp", columns, lambda measure: Key(gpu=row["gpu"], provider=provider, measure=measure))
+    yield from _priced(
+        row, "timestamp", columns, lambda measure: Key(gpu=row["gpu"], provider=provider, measure=measure)
+    )
 
 
 def _prime_stats(row: Row) -> Iterator[Point]:
     columns = {f"usd_gpu_hr_{each}": each for each in ("min", "p10", "median", "mean")}
-    yield from _priced(row, "timestamp", columns, lambda measure: Key(gpu=row["gpu"], provider="prime", measure=measure))
+    yield from _priced(
+        row, "timestamp", columns, lambda measure: Key(gpu=row["gpu"], provider="prime", measure=measure)
+    )
 
 
 def _prime_counts(row: Row) -> Iterator[Point]:

@@ -32,7 +32,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hour:
+class ForecastHour:
     """One hour of a forecast: USD an hour, and the ranges that hold with 80 % and 95 %."""
 
     at: datetime
@@ -44,7 +44,7 @@ class Hour:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skill:
+class LeadSkill:
     """Who is in charge at one lead, and the record of this series' own forecasts there.
 
     `own_error` and `last_error` are mean errors in USD, of what was said and of the last price, over `judged` hours.
@@ -61,7 +61,7 @@ class Skill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class PriceForecast:
     """The answer for one series. Without enough data `hours` and `skills` are empty, and `why` says what is missing."""
 
     key: Key
@@ -69,25 +69,25 @@ class Forecast:
     answer: Answer
     why: str
     last: float | None
-    hours: tuple[Hour, ...] = ()
-    skills: tuple[Skill, ...] = ()
+    hours: tuple[ForecastHour, ...] = ()
+    skills: tuple[LeadSkill, ...] = ()
     drift: str = ""
 
 
-def forecast(series: Series, *, hours: int = LONGEST) -> Forecast:
+def forecast(series: Series, *, hours: int = LONGEST) -> PriceForecast:
     """What follows the last cell of a series, up to `hours` (1 to `LONGEST`) ahead; only the last four weeks are used."""
     window = series.until(len(series.prices) - 1)
     seen = np.flatnonzero(np.isfinite(window.prices))
     last = float(window.prices[seen[-1]]) if len(seen) else None
     if last is None or len(seen) < ENOUGH or len(window.prices) - seen[-1] > FRESH:
         why = _missing(seen, len(window.prices))
-        return Forecast(key=series.key, at=window.last, answer=Answer.NOT_ENOUGH, why=why, last=last)
+        return PriceForecast(key=series.key, at=window.last, answer=Answer.NOT_ENOUGH, why=why, last=last)
     prices = window.prices[seen[0] :]
     field = candidates(prices)
     judged = record(field)
     skills = tuple(_skill(field, judged, k) for k in range(len(LEADS)))
     led = [each for each in skills if each.model != LAST_PRICE]
-    return Forecast(
+    return PriceForecast(
         key=series.key,
         at=window.last,
         answer=Answer.SKILL if led else Answer.NO_SKILL,
@@ -107,7 +107,7 @@ def _missing(seen: "np.ndarray[tuple[int], np.dtype[np.intp]]", hours: int) -> s
     return f"the last price is {hours - seen[-1]} hours old; at most {FRESH} are allowed"
 
 
-def _why(led: list[Skill], prices: Prices) -> str:
+def _why(led: list[LeadSkill], prices: Prices) -> str:
     if not led:
         known = prices[np.isfinite(prices)]
         if (known == known[0]).all():
@@ -117,13 +117,13 @@ def _why(led: list[Skill], prices: Prices) -> str:
     return f"at {best.lead} h the {best.model} erred {best.gain:.0%} less than the last price"
 
 
-def _skill(field: Field, judged: Record, k: int) -> Skill:
+def _skill(field: Field, judged: Record, k: int) -> LeadSkill:
     own, last = judged.own_error[:, k], judged.last_error[:, k]
     known = np.isfinite(own) & np.isfinite(last)
     many = int(known.sum())
     own_error, last_error = (float(own[known].mean()), float(last[known].mean())) if many else (None, None)
     leader = int(judged.chosen[-1, k])
-    return Skill(
+    return LeadSkill(
         lead=int(LEADS[k]),
         model=field.names[leader],
         gain=float(judged.gain[leader, k]) if leader else 0.0,
@@ -134,7 +134,7 @@ def _skill(field: Field, judged: Record, k: int) -> Skill:
     )
 
 
-def _hours(at: datetime, last: float, judged: Record, log: Floats, hours: int) -> tuple[Hour, ...]:
+def _hours(at: datetime, last: float, judged: Record, log: Floats, hours: int) -> tuple[ForecastHour, ...]:
     ahead = np.arange(1, hours + 1)
     start = carried(log)[-1]
     edges = intervals(judged.path[-1], judged.missed, log)
@@ -143,7 +143,7 @@ def _hours(at: datetime, last: float, judged: Record, log: Floats, hours: int) -
     # As factors of the last price, so that a path that stands still is that price to the last digit.
     prices = [(last * np.exp(np.interp(ahead, LEADS, way - start))).tolist() for way in ways]
     return tuple(
-        Hour(at=at + (lead + 1) * HOUR, price=p, low80=a, high80=b, low95=c, high95=d)
+        ForecastHour(at=at + (lead + 1) * HOUR, price=p, low80=a, high80=b, low95=c, high95=d)
         for lead, (p, a, b, c, d) in enumerate(zip(*prices, strict=True))
     )
 

@@ -13,7 +13,7 @@ from holdfast.market.candidates import LEADS, Floats
 
 LEVELS: Final = (0.80, 0.95)
 _HALF_LIFE: Final = 168.0
-_OUTWARD: Final = 0.3
+_OUTWARD: Final = 0.4
 _WIDER: Final = 2.0
 _FEW: Final = 4
 _MOST: Final = float(np.log(3.0))

@@ -4,7 +4,6 @@ A cell that was not seen is `nan` and stays so: a forecast is never scored on a 
 stream of events is another matter, because there a price holds until the next one: `holds=True` carries it.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,12 @@ Prices = NDArray[np.float64]
 HOUR: Final = timedelta(hours=1)
 WINDOW: Final = 672
 """Hours of history that a forecast learns from, at most: four weeks."""
+CHEAPEST: Final = 1e-6
+DEAREST: Final = 1e6
+"""USD an hour; what lies outside is no price of a machine."""
 LONGEST: Final = 24 * 366 * 6
 """Hours between the first price and the last; more is a clock that jumped."""
+NO_PRICE: Final = f"a price is between {CHEAPEST:g} and {DEAREST:g} USD an hour"
 _ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -85,11 +88,15 @@ def on_grid(key: Key, points: Iterable[tuple[datetime, float]], *, group: str = 
         raise BadHistory(why, remedy="a clock has jumped: take out the times that cannot be true")
     prices = np.full(length, np.nan)
     for cell, (moment, price) in zip(cells, ordered, strict=True):
-        if not (math.isfinite(price) and price > 0):
-            raise BadHistory(f"{key}: {price} at {moment:%Y-%m-%d %H:%M} is no price", remedy="a price is above zero")
+        if not is_price(price):
+            raise BadHistory(f"{key}: {price} at {moment:%Y-%m-%d %H:%M} is no price", remedy=NO_PRICE)
         prices[cell - cells[0]] = price
     first = _ZERO + cells[0] * HOUR
     return Series(key=key, first=first, prices=carried(prices) if holds else prices, group=group)
+
+
+def is_price(price: float) -> bool:
+    return CHEAPEST <= price <= DEAREST
 
 
 def cell_of(moment: datetime) -> int:
