@@ -1,0 +1,97 @@
+"""How good the forecasts are on real price histories: skill, ranges, flat prices and cost, against what is asked of them.
+
+    python benchmarks/forecasts.py FOLDER [--groups vast,aws] [--origins N]
+
+FOLDER holds CSV files in the formats of docs/market.md. Exit code 1 when a figure misses.
+"""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from holdfast.market.backtest import Backtest, BacktestRow, backtest
+from holdfast.market.datasets import read
+
+GROUPS = ("vast", "pi", "aws", "auction", "posted", "daily")
+AT_MOST = {
+    ("vast", 24): 0.85,
+    ("aws", 24): 0.80,
+    ("auction", 24): 0.75,
+    ("vast", 1): 0.98,
+    ("vast", 72): 0.86,
+    ("vast", 168): 0.88,
+    ("auction", 1): 1.30,
+}
+HARMLESS = 1.06
+INSIDE = {"cover80": (0.72, 0.95), "cover95": (0.90, 0.99)}
+SHORT = (1, 6, 24)
+HARDLY = 0.02  # of the price
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--groups", default="vast,pi,aws,auction,posted")
+    parser.add_argument("--origins", type=int, help="of each series; left out, small groups have more")
+    asked = parser.parse_args()
+    wanted = set(asked.groups.split(","))
+    series = [each for each in read(asked.data) if each.group in wanted]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning would be a path without its guard
+        report = backtest(series, origins=asked.origins, tell=_tell)
+    return int(not all([*_table(report), *_flat(report), *_cost(report)]))
+
+
+def _tell(what: str, done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done}/{of} {what[:60]:60}", end="", file=sys.stderr)
+
+
+def _table(report: Backtest) -> list[bool]:
+    verdicts = []
+    print(
+        f"{'group':8} {'lead':>4} {'series':>6} {'scored':>6} {'MAE/last':>9} {'limit':>6} {'80 %':>6} {'95 %':>6}  width80  led  verdict"
+    )
+    for row in report.rows:
+        limit = AT_MOST.get((row.group, row.lead), HARMLESS)
+        bad = [] if row.mae is not None and row.mae <= limit else ["MAE"]
+        if row.lead in SHORT:
+            bad += [name for name, (low, high) in INSIDE.items() if not _inside(row, getattr(row, name), low, high)]
+        verdicts.append(not bad)
+        print(
+            f"{row.group:8} {row.lead:4} {row.series:6} {row.scored:6} {row.mae:9.3f} {limit:6.2f} {row.cover80:6.3f} "
+            f"{row.cover95:6.3f} {row.width80:8.4f} {row.led:4.0%}  {'pass' if not bad else 'MISS: ' + ', '.join(bad)}"
+        )
+    return verdicts
+
+
+def _inside(row: BacktestRow, covered: float, low: float, high: float) -> bool:
+    """A price that hardly ever moves is covered by a range of no width; no range could cover less of it."""
+    return low <= covered and (covered <= high or row.width80 <= HARDLY)
+
+
+def _flat(report: Backtest) -> list[bool]:
+    good = report.flat == report.flat_held
+    print(f"flat series: {report.flat_held} of {report.flat} gave the last price with zero width: {_word(good)}")
+    return [good]
+
+
+def _cost(report: Backtest) -> list[bool]:
+    middle, high = np.quantile(report.seconds, [0.5, 0.95])
+    good = middle <= 0.15 and high <= 0.5
+    print(
+        f"CPU of one fit, path and ranges: median {middle:.4f} s, p95 {high:.4f} s ({report.forecasts} forecasts): {_word(good)}"
+    )
+    print(f"series {report.series}, too short {report.left_out}; no warning was raised")
+    return [good]
+
+
+def _word(good: bool) -> str:
+    return "pass" if good else "MISS"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
