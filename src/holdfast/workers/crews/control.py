@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from temporalio.worker import Worker
 
+from holdfast.activities.advising import Advising
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.endpoints import EndpointActivities
 from holdfast.activities.job_records import JobRecords
@@ -86,6 +87,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 *models.all(),
                 *jobs.all(),
                 *prices.all(),
+                *Advising(records).all(),
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,
