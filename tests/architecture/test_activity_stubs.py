@@ -24,17 +24,21 @@ from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.models import ModelActivities
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
+from holdfast.activities.prices import PriceRecords
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
 from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.services import ServiceActivities
 from holdfast.activities.stock import StockActivities
+from holdfast.activities.surveying import SurveyActivities
 from holdfast.activities.tuned import TunedActivities
 from holdfast.contracts import activities as contracts
 
 ROOMS = (
     RecordActivities,
     MoneyActivities,
+    PriceRecords,
+    SurveyActivities,
     StockActivities,
     TunedActivities,
     PoolActivities,

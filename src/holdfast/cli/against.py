@@ -32,8 +32,8 @@ _CSV = (
     "useful",
     "bytes_sent",
 )
-_PAID = ("work", "booting", "storage", "failed_starts", "egress", "total")
-_AFTER = ("of_which_wasted", "would_have_cost", "saved", "percent")
+_PAID = ("work", "booting", "storage", "failed_starts", "egress")
+_AFTER = ("paid_total", "of_which_wasted", "would_have_cost", "saved", "percent")
 _OF_REFERENCE = ("provider", "gpu", "region", "hourly", "dated", "seen_until", "unit", "includes", "source")
 
 
@@ -111,7 +111,7 @@ def _line(each: Comparison) -> tuple[str, ...]:
         words.money(paid.work + paid.booting),
         words.money(paid.storage),
         words.money(paid.failed_starts),
-        words.money(paid.total),
+        words.money(each.paid_total),
         words.money(each.would_have_cost),
         words.money(each.saved),
         percent(each.percent),
@@ -125,7 +125,7 @@ def _month(each: Comparison) -> tuple[str, ...]:
         words.duration(each.useful),
         str(each.machines),
         str(each.losses),
-        words.money(each.paid.total),
+        words.money(each.paid_total),
         words.money(each.would_have_cost),
         words.money(each.saved),
         percent(each.percent),

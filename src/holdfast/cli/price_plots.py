@@ -55,7 +55,7 @@ def label_of(history: PriceHistory) -> str:
     """A series in a legend."""
     where = f" {history.region}" if history.region else ""
     kind = "on demand" if history.kind.value == "on_demand" else "spot"
-    moved = "unchanged" if history.unchanged else f"now ${history.last:.3f}"
+    moved = "unchanged" if history.unchanged else f"last ${history.last:.3f}"
     return f"{history.gpu}, {history.provider}{where}, {kind}: {moved}"
 
 

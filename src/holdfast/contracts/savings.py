@@ -174,6 +174,7 @@ class Comparison:
     useful: timedelta  # it ran, and nothing of that was in vain: what the reference is paid for
     bytes_sent: int  # to the store
     paid: Paid
+    paid_total: Decimal
     of_which_wasted: Decimal  # of the work: for what was lost, and for recoveries
     reference: Reference | None  # None: none is known, and it is in no sum
     remarks: tuple[str, ...]  # what speaks against the reference

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from holdfast.contracts.market import MarketPoint
     from holdfast.market.histories import PriceHistory
 
-_HEADERS = ("GPU", "PROVIDER", "KIND", "NOW", "ABOVE", "CHEAPEST", "OFFERS", "LOW", "HIGH", "AS OF", "PRICE")
+_HEADERS = ("GPU", "PROVIDER", "KIND", "LAST", "ABOVE", "CHEAPEST", "OFFERS", "LOW", "HIGH", "AS OF", "PRICE")
 _OLD = timedelta(hours=6)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from holdfast.contracts.market import Asking, MarketPoint
     from holdfast.market.histories import PriceHistory
 
-_HEADERS = ("GPU", "PROVIDER", "REGION", "KIND", "NOW", "CHEAPEST", "LOW", "HIGH", "CHANGE", "MISSING", "PRICE")
+_HEADERS = ("GPU", "PROVIDER", "REGION", "KIND", "LAST", "CHEAPEST", "LOW", "HIGH", "CHANGE", "MISSING", "PRICE")
 
 
 @app.command("history")
