@@ -51,7 +51,7 @@ class MachineActivities:
 
     @activity.defn
     async def search_offers(self, order: acts.SearchInput) -> list[Offer]:
-        with translated(), hurried():
+        with translated():
             return list(await self._provider.search_offers(order.requirements))[:OFFERS_PASSED_ON]
 
     @activity.defn

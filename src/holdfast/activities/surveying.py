@@ -21,6 +21,7 @@ from holdfast.contracts.market import (
 )
 from holdfast.policy import pricing
 from holdfast.providers.base import PricePoint, Provider, TellsPrices
+from holdfast.providers.wrappers.pacing import leisurely
 
 AN_HOUR = timedelta(hours=1)
 POINTS_TOLD = 1200
@@ -29,7 +30,7 @@ _DISK_GB = 10  # that is part of every price
 
 
 class SurveyActivities:
-    """One provider's prices. Its client keeps its pace, and lets whoever needs a machine go first."""
+    """One provider's prices. Its client keeps its pace, and leaves half of it to whoever needs a machine."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -46,7 +47,7 @@ class SurveyActivities:
         async with beating():
             for terms in self._terms():
                 needs = Requirements(gpu=gpu, disk_gb=_DISK_GB, terms=terms, exact_terms=True)
-                with translated():
+                with translated(), leisurely():
                     offers = await self._provider.search_offers(needs)
                 found |= {(each.offer_id, each.terms): each for each in offers}
         points = pricing.points_of(found.values(), at=_bucket(datetime.now(UTC)), span=AN_HOUR)
@@ -63,7 +64,7 @@ class SurveyActivities:
         if not isinstance(self._provider, TellsPrices):
             return None
         async with beating():
-            with translated():
+            with translated(), leisurely():
                 told = await self._provider.price_history(order.gpu, order.since)
         return _of_feed(told, provider=self._provider.name, gpu=order.gpu)
 

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.providers.errors import RateLimited
 from holdfast.providers.vast.endpoints import PACES, paces
-from holdfast.providers.wrappers.pacing import Pace, Pacer, hurried
+from holdfast.providers.wrappers.pacing import Pace, Pacer, hurried, leisurely
 from tests.unit.providers.wire import Time
 
 SECOND = timedelta(seconds=1)
@@ -43,6 +43,32 @@ async def test_a_pace_of_several_calls_lets_a_burst_through() -> None:
     assert time.slept == []
     await pacer.turn("lane")
     assert time.slept == [pytest.approx(4, abs=0.1)]
+
+
+async def test_leisurely_calls_leave_half_of_a_pace_to_others() -> None:
+    time = Time()
+    pacer = _pacer(time, Pace(per=60 * SECOND, calls=10))
+    with leisurely():
+        for _ in range(5):
+            await pacer.turn("lane")
+        with pytest.raises(RateLimited) as refused:
+            await pacer.turn("lane")
+    assert timedelta(seconds=60) <= refused.value.retry_after < timedelta(seconds=61)
+    for _ in range(5):
+        await pacer.turn("lane")
+    assert time.slept == [], "who has work that waits finds room"
+
+
+async def test_a_leisurely_call_comes_again_rather_than_waiting_long_before_others() -> None:
+    time = Time()
+    pacer = _pacer(time, Pace(per=4 * SECOND))
+    await pacer.turn("lane")
+    with leisurely(), pytest.raises(RateLimited):
+        await pacer.turn("lane")
+    await time.sleep(2)
+    with leisurely():
+        await pacer.turn("lane")
+    assert time.slept == [2, pytest.approx(2, abs=0.1)]
 
 
 async def test_a_wait_beyond_our_patience_is_said_and_takes_no_turn() -> None:

@@ -5,6 +5,8 @@ Other processes may share the account, so a refusal for haste can come all the s
 Work that waits for a machine goes before what only tidies up: a lost machine is let go in the same moments in which
 its successor is rented, and looking at the one must not hold up the other. It goes before at every other turn only,
 so that however much is rented, what costs money is seen to.
+
+Work that nobody waits for, such as a survey of prices, leaves half of what a lane allows to everybody else.
 """
 
 import asyncio
@@ -24,7 +26,9 @@ _MARGIN = 0.05
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _JITTER = 0.25
+_LEISURE = 3.0  # seconds that a leisurely call may wait with others behind it; then it comes again later
 _hurried: ContextVar[bool] = ContextVar("hurried", default=False)
+_leisurely: ContextVar[bool] = ContextVar("leisurely", default=False)
 
 
 @contextmanager
@@ -40,6 +44,16 @@ def hurried() -> Iterator[None]:
 def is_hurried() -> bool:
     """Whether this call is from within such a block."""
     return _hurried.get()
+
+
+@contextmanager
+def leisurely() -> Iterator[None]:
+    """Calls from within this block take no more than half of what a lane allows, and stand in nobody's way for long."""
+    before = _leisurely.set(True)
+    try:
+        yield
+    finally:
+        _leisurely.reset(before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +90,9 @@ class _Lane:
 
     def earliest(self, now: float) -> float:
         moments = [now, self.blocked_until]
-        if len(self.starts) == self.pace.calls:
-            moments.append(self.starts[0] + self.pace.per.total_seconds() + _MARGIN)
+        room = max(self.pace.calls // 2, 1) if _leisurely.get() else self.pace.calls
+        if len(self.starts) >= room:
+            moments.append(self.starts[-room] + self.pace.per.total_seconds() + _MARGIN)
         if self.starts and self.learned:
             moments.append(self.starts[-1] + self.learned + _MARGIN)
         return max(moments)
@@ -158,6 +173,7 @@ class Pacer:
         return timedelta(seconds=ours.blocked_until - now)
 
     def _bear(self, lane: str, seconds: float) -> None:
-        if seconds > self._patience:
+        patience = min(self._patience, _LEISURE) if _leisurely.get() else self._patience
+        if seconds > patience:
             message = f"too many calls of {lane}; the next may leave in {seconds:.1f} s"
             raise RateLimited(message, retry_after=timedelta(seconds=seconds))
