@@ -3,10 +3,10 @@
     python benchmarks/deadlines.py TRACES
     python benchmarks/deadlines.py TRACES --rule uniform_progress_eager --json found.json
 
-TRACES is a folder of zones on one clock, in the formats of docs/studies.md. 48 hours of work, a changeover of 12 minutes
-that is paid for, spot at 0.30 of the price on demand, a job every six hours from the second day on: in each zone by
-itself with deadlines of 52, 60, 70 and 92 hours, and in all zones together with 52 and 60. Costs are shares of the work
-on demand, the mean over zones and jobs.
+TRACES is a folder of zones on one clock, in the formats of docs/studies.md. 48 hours of work, a changeover of 12
+minutes that is paid for, spot at 0.30 of the price on demand, a job every six hours from the second day on: in each
+zone by itself with deadlines of 52, 60, 70 and 92 hours, and in all zones together with 52 and 60. Costs are shares of
+the work on demand, the mean over zones and jobs.
 """
 
 import argparse
@@ -69,7 +69,9 @@ def judge(traces: Sequence[Trace], rule: Rule) -> Iterator[Figure]:
             rows = _rows(traces, rule, hours * HOUR, together)
             where = "one zone" if together is Together.APART else "all zones"
             missed, jobs = missed + sum(row.missed for row in rows), jobs + sum(row.jobs for row in rows)
-            yield _told(Figure(what=f"cost, {where}, due in {hours} h", found=fmean(row.cost for row in rows), most=most))
+            yield _told(
+                Figure(what=f"cost, {where}, due in {hours} h", found=fmean(row.cost for row in rows), most=most)
+            )
             if together is Together.TOGETHER:
                 losses = fmean(row.losses for row in rows)
                 yield _told(Figure(what=f"losses a job, {where}, due in {hours} h", found=losses, most=MOST_LOSSES))

@@ -2,11 +2,10 @@
 
     python benchmarks/interruptions.py TRACES --draw docs/images/risk.png
 
-TRACES are files or folders in the formats of docs/studies.md, all with the same samples apart. A model is learnt from
-the first half of every zone; every hour of a running machine in the second half is then asked for its chance of a loss
-within 1, 6 and 24 hours, from what was known in that hour. With --stock nothing is learnt: the model that ships answers,
-for the whole of every zone but its first week. Beside it: what the losses of the last 24 hours, or seven days, would
-make of an exponential law. Then:
+TRACES are files or folders in the formats of docs/studies.md. A model is learnt from the first half of every zone;
+every hour of a running machine in the second half is then asked for its chance of a loss within 1, 6 and 24 hours, from
+what was known in that hour. With --stock nothing is learnt: the model that ships answers, for all of every zone but its
+first week. Beside it: what the losses of the last 24 hours, or seven days, would make of an exponential law. Then:
 
 - at every loss, of the zones in other regions that are up then (of any where there is none) the one that has been up
   longest is taken, and it is counted how often it stays up for six hours more;
@@ -25,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from holdfast.market.risk import History, Moment, learn, moments
+from holdfast.market.risk import History, Moment, TooLittle, learn, moments
 from holdfast.market.risk_scores import Score, rank_correlation, score
 from holdfast.policy.interruption import HOUR, STOCK, USUALLY_UP, Model, reliability, risk
 from holdfast.simcloud.studies.traces import Trace, find, read
@@ -72,7 +71,11 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     histories = [_history(each) for each in map(read, find(options.traces))]
-    model = STOCK if options.stock else learn(histories, share=0.5)
+    try:
+        model = STOCK if options.stock else learn(histories, share=0.5)
+    except TooLittle as err:
+        print(f"{err}: {err.remedy}, or score the model that ships (--stock)", file=sys.stderr)
+        return 2
     print(model)
     begins = [FIRST_WEEK if options.stock else _half(each) for each in histories]
     rows = list(judge(histories, model, begins))
@@ -113,8 +116,8 @@ def judge(histories: Sequence[History], model: Model, begins: Sequence[timedelta
     rates = {days: Rate(histories, timedelta(days=days)) for days in (1, 7)}
     methods: dict[str, Callable[[Moment, int], float]] = {
         MODEL: lambda moment, lead: risk(moment.past, model).within(lead * HOUR),
-        f"{EXPONENTIAL}, 24 h": lambda moment, lead: rates[1].chance(moment, lead),
-        f"{EXPONENTIAL}, 7 d": lambda moment, lead: rates[7].chance(moment, lead),
+        f"{EXPONENTIAL}, 24 h": rates[1].chance,
+        f"{EXPONENTIAL}, 7 d": rates[7].chance,
     }
     for lead in LEADS:
         told = [(moment, lost) for moment, _ in asked if (lost := moment.lost_within(lead * HOUR)) is not None]
@@ -174,10 +177,11 @@ def _least(what: str, found: float, asked: float) -> Figure:
 
 def _told(row: Row) -> str:
     found = row.score
-    return (
-        f"{row.lead:3} h  {row.zone or 'all':24} {row.method:24} {found.cases:6} cases  lost {found.base_rate:.3f}  "
-        f"Brier {found.brier:.4f}  skill {found.brier_skill:+.3f}  AUC {found.auc:.3f}  calibration {found.calibration:.3f}"
+    chances = (
+        f"{row.lead:3} h  {row.zone or 'all':24} {row.method:24} {found.cases:6} cases  lost {found.base_rate:.3f}"
     )
+    quality = f"skill {found.brier_skill:+.3f}  AUC {found.auc:.3f}  calibration {found.calibration:.3f}"
+    return f"{chances}  Brier {found.brier:.4f}  {quality}"
 
 
 # --- choices ---------------------------------------------------------------------------------------------------------
@@ -196,7 +200,7 @@ def _on_choices(histories: Sequence[History], begins: Sequence[timedelta]) -> It
 
 
 def chosen(histories: Sequence[History], begins: Sequence[timedelta]) -> Iterator[bool | None]:
-    """For every loss, whether the place that is taken instead stays up for six hours. None: nobody saw, or none was up."""
+    """For every loss, whether the place that is taken instead stays up for six hours; None: nobody saw, or none was."""
     spans = [history.spans() for history in histories]
     for lost, (history, since) in enumerate(zip(histories, begins, strict=True)):
         for up, down in pairwise(spans[lost]):

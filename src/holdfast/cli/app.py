@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "status": ("status", "status", "Show one workload, its machine and its freshest telemetry."),
     "logs": ("logs", "logs", "Print a workload's output, from all its machines."),
     "offers": ("offers", "offers", "Show what the market would rent now."),
+    "market": ("market", "app", "Look at prices, forecast them, decide when to start."),
     "failover": ("failover", "failover", "Move a workload to another machine."),
     "drill": ("drill", "drill", "Rehearse a loss: a real failover that loses nothing."),
     "pause": ("pause", "pause", "Save, and stop the machine at its provider."),
@@ -78,7 +79,7 @@ class LazyGroup(TyperGroup):
 
 def _load(name: str, found: Any) -> Any:
     if isinstance(found, typer.Typer):
-        command = typer.main.get_command(found)
+        command: Any = typer.main.get_group(found)
     else:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_CONTEXT)
         alone.command(name)(found)

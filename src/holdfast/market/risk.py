@@ -13,13 +13,30 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.policy.interruption import HOUR, Model, Past, Span, Weights, past, signs
+from holdfast.policy.interruption import (
+    HOUR,
+    STOCK,
+    USUALLY_UP,
+    Model,
+    Past,
+    Span,
+    Weights,
+    past,
+    reliability,
+    risk,
+    signs,
+)
 
+LATELY: Final = timedelta(days=3)
+"""What a zone's reliability is measured on."""
 WARM_UP: Final = 24 * HOUR
 """Of each history: until then too little is known to learn from."""
 _RIDGE: Final = 10.0  # in observations of one standard deviation; chosen on the zones and weeks that STOCK learnt from
 _STEPS: Final = 50  # of Newton's method; it settles within ten
 _KNOTS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # hours; the hazard falls by even factors
+
+_LEAST_HOURS: Final = 50  # of running machines, to learn from
+_LEAST_LOSSES: Final = 5
 
 Floats = NDArray[np.float64]
 
@@ -65,10 +82,50 @@ class Moment:
         return False if self.left >= span else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ZoneRisk:
+    """Where a zone stands at one moment."""
+
+    zone: str
+    up: bool  # an interruptible machine can be had there
+    age: timedelta  # since it came up or went down, or since it was first watched
+    hour: float | None  # the chance of a loss within so long from now; None: it is down
+    six_hours: float | None
+    day: float | None
+    reliability: float  # share of the time that it will be up, by the last three days
+    losses: int  # of the last week
+
+
+def stands(history: History, *, model: Model = STOCK) -> ZoneRisk:
+    """How likely a machine that runs in a zone when its history ends is to be taken back.
+
+    Raises:
+        TooLittle: the history is empty.
+    """
+    if not history.up:
+        raise TooLittle(f"{history.zone}: the history is empty")
+    spans, now = history.spans(), len(history.up) * history.tick
+    up = spans[-1].up
+    found = risk(past(spans, now), model) if up else None
+    lately = history.up[-max(1, round(LATELY / history.tick)) :]
+    watched = len(lately) * history.tick
+    lost = (low.since for high, low in pairwise(spans) if high.up)
+    return ZoneRisk(
+        zone=history.zone,
+        up=up,
+        age=now - spans[-1].since,
+        hour=None if found is None else round(found.hour, 4),
+        six_hours=None if found is None else round(found.six_hours, 4),
+        day=None if found is None else round(found.day, 4),
+        reliability=round(reliability(up=sum(lately) * history.tick, watched=watched, believed=USUALLY_UP), 4),
+        losses=sum(now - at <= timedelta(days=7) for at in lost),
+    )
+
+
 def moments(
     history: History, *, since: timedelta = WARM_UP, until: timedelta | None = None, every: timedelta = HOUR
 ) -> Iterator[Moment]:
-    """Every so often at which a machine ran. Nothing after `until` is looked at; what was before `since` is the past."""
+    """Every so often at which a machine ran. Nothing after `until` is looked at; all before `since` is the past."""
     end = len(history.up) * history.tick if until is None else until
     spans = history.spans()
     ends = [(min(span.until, end), span.up and span.until < end) for span in spans]
@@ -107,25 +164,26 @@ def learn(histories: Iterable[History], *, share: float = 1.0) -> Model:
 def _weights(found: Sequence[Moment], within: timedelta) -> Weights:
     """Logistic regression, drawn to nothing by a little, by Newton's method."""
     told = [(signs(each.past), lost) for each in found if (lost := each.lost_within(within)) is not None]
-    lost = np.array([outcome for _, outcome in told], dtype=np.float64)
-    if len(told) < 50 or not 5 <= lost.sum() <= len(told) - 5:
-        raise TooLittle(f"{int(lost.sum())} losses within {within / HOUR:g} h in {len(told)} hours of running machines")
+    came: Floats = np.array([lost for _, lost in told], dtype=np.float64)
+    losses = sum(lost for _, lost in told)
+    if len(told) < _LEAST_HOURS or not _LEAST_LOSSES <= losses <= len(told) - _LEAST_LOSSES:
+        raise TooLittle(f"{losses} losses within {within / HOUR:g} h in {len(told)} hours of running machines")
     values = np.array([each for each, _ in told])
     middle, spread = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
     table: Floats = np.column_stack([np.ones(len(told)), (values - middle) / spread])
-    fitted = _fit(table, lost)
+    fitted = _fit(table, came)
     of = fitted[1:] / spread
     return Weights(base=round(float(fitted[0] - of @ middle), 4), of=tuple(round(float(each), 4) for each in of))
 
 
 def _fit(table: Floats, lost: Floats) -> Floats:
     ridge = np.diag([0.0] + [_RIDGE] * (table.shape[1] - 1))
-    found = np.zeros(table.shape[1])
+    found: Floats = np.zeros(table.shape[1], dtype=np.float64)
     for _ in range(_STEPS):
         chance = 1 / (1 + np.exp(-np.clip(table @ found, -30, 30)))
         curve = table.T @ (table * (chance * (1 - chance))[:, None]) + ridge
-        step: Floats = np.linalg.solve(curve, table.T @ (lost - chance) - ridge @ found)
-        found = found + step
+        step: Floats = np.linalg.solve(curve, table.T @ (lost - chance) - ridge @ found).astype(np.float64)
+        found += step
         if float(np.abs(step).max()) < 1e-8:
             break
     return found
@@ -141,14 +199,15 @@ def _lives(history: History, until: timedelta) -> Iterator[tuple[float, bool]]:
 def _lived(lives: Sequence[tuple[float, bool]]) -> tuple[tuple[float, float], ...]:
     """Kaplan and Meier's estimate at a few ages, as hazard summed up."""
     ages = sorted(lives)
-    hazard, at, found = 0.0, 0, []
+    hazard, at = 0.0, 0
+    found: list[tuple[float, float]] = []
     for knot in _KNOTS:
         while at < len(ages) and ages[at][0] <= knot:
             if ages[at][1]:
                 left = len(ages) - at
                 hazard -= math.log1p(-1 / left) if left > 1 else -1.0
             at += 1
-        if len(ages) - at < 5 and len(found) > 1:
+        if len(ages) - at < _LEAST_LOSSES and len(found) > 1:
             break  # the tail of a few says little; the line before goes on
         found.append((knot, round(hazard, 4)))
     found = [each for each in found if each[1] > 0]

@@ -17,7 +17,9 @@ class Score:
     cases: int
     base_rate: float  # how often it came
     brier: float
-    brier_skill: float  # 1 minus the Brier score over that of always stating `base_rate`; 0 where it came always or never
+    brier_skill: (
+        float  # 1 minus the Brier score over that of always stating `base_rate`; 0 where it came always or never
+    )
     auc: float  # the chance that of two cases the one that came was given more; 0.5 where all came or none
     calibration: float  # between stated and come, the mean over ten equal bins of chance, weighted by cases
 

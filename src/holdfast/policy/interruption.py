@@ -21,6 +21,8 @@ WINDOWS: Final = (HOUR, 6 * HOUR, 24 * HOUR, 168 * HOUR)
 LOSS_WINDOWS: Final = (HOUR, 6 * HOUR)
 USUALLY_UP: Final = 0.6
 """What share of the time that nobody watched a place is taken to have been up."""
+DOWN_AFTER_A_LOSS: Final = HOUR
+"""How long a place is taken to be down after a loss: in six zones 0.8 to 3.6 hours on average, mostly half of one."""
 _YOUNGEST: Final = timedelta(minutes=3)
 _LEAST_LEFT: Final = 1e-6  # of chances and shares, so that logarithms stay finite
 # Where nothing is known of a place, a machine is as old there as half of them are when met at a random moment.
@@ -33,6 +35,14 @@ class Span(NamedTuple):
     since: timedelta
     until: timedelta
     up: bool  # an interruptible machine ran there, or could be had
+
+
+class Stay(NamedTuple):
+    """One machine that was had in a place."""
+
+    since: timedelta
+    until: timedelta
+    lost: bool = False  # it was taken back then
 
 
 class Past(NamedTuple):
@@ -61,7 +71,9 @@ class Risk(NamedTuple):
     def _hazard(self, hours: float) -> float:
         """Summed up over so many hours."""
         known = [(0.0, 0.0)]
-        known += [(at, _hazard_of(chance)) for at, chance in ((1.0, self.hour), (6.0, self.six_hours), (24.0, self.day))]
+        known += [
+            (at, _hazard_of(chance)) for at, chance in ((1.0, self.hour), (6.0, self.six_hours), (24.0, self.day))
+        ]
         for (since, low), (until, high) in pairwise(known):
             if hours <= until or until == known[-1][0]:
                 return low + max(0.0, high - low) * (hours - since) / (until - since)
@@ -89,18 +101,48 @@ class Model:
 def past(spans: Sequence[Span], now: timedelta) -> Past:
     """What spans in order of time, which do not overlap, say at `now`; later ones say nothing.
 
-    Time between spans was not watched: it counts as up for `USUALLY_UP` of it, and is no end of an age.
+    Time between spans was not watched: it counts as up for `USUALLY_UP` of it. It is no end of an age, but where nobody
+    watches now an age is no more than that of a place of which nothing is known.
     """
     seen = [span for span in spans if span.since < now]
     if not seen:
         return UNKNOWN
     came_up = next((min(span.until, now) for span in reversed(seen) if not span.up), seen[0].since)
     lost_at = [low.since for high, low in pairwise(seen) if high.up and not low.up and high.until == low.since]
+    age = max(now - came_up, _YOUNGEST)
     return Past(
-        age=max(now - came_up, _YOUNGEST),
+        age=age if seen[-1].until >= now else min(age, _USUAL_AGE),
         up=tuple(_share_up(seen, now - window, now) for window in WINDOWS),
         losses=tuple(sum(now - window < at <= now for at in lost_at) for window in LOSS_WINDOWS),
     )
+
+
+def spans_of(stays: Iterable[Stay]) -> list[Span]:
+    """What the machines that were had in a place tell of it.
+
+    After a loss the place is taken to be down for `DOWN_AFTER_A_LOSS`, or until the next machine was had there.
+    """
+    had = sorted(stays)
+    turns: list[tuple[timedelta, int, int]] = []  # when, machines more, losses more
+    for stay in had:
+        turns += [(stay.since, 1, 0), (stay.until, -1, 0)]
+        if stay.lost:
+            nexts = (each.since for each in had if each.since > stay.until)
+            back = min(stay.until + DOWN_AFTER_A_LOSS, max(min(nexts, default=timedelta.max), stay.until + _YOUNGEST))
+            turns += [(stay.until, 0, 1), (back, 0, -1)]
+    turns.sort()
+    found: list[Span] = []
+    machines = losses = 0
+    for (since, more, lost), (until, _, _) in pairwise(turns):
+        machines, losses = machines + more, losses + lost
+        if since == until or not (machines or losses):
+            continue
+        up = not losses
+        if found and found[-1].until == since and found[-1].up is up:
+            found[-1] = Span(found[-1].since, until, up)
+        else:
+            found.append(Span(since, until, up))
+    return found
 
 
 def signs(known: Past) -> tuple[float, ...]:
@@ -118,7 +160,7 @@ def risk(known: Past, model: "Model | None" = None) -> Risk:
 
 
 def reliability(*, up: timedelta, watched: timedelta, believed: float, belief: timedelta = 6 * HOUR) -> float:
-    """The share of the time that it will be there, from `up` of what was `watched`; a belief counts as so much watching.
+    """Share of the time that it will be there, from `up` of what was `watched`; a belief counts as so much watching.
 
     Three days of watching order places as the next days will; docs/market.md has the figures.
 
@@ -166,7 +208,7 @@ def _cumulated(lived: Sequence[tuple[float, float]], age: float) -> float:
     for (young, low), (old, high) in pairwise(lived):
         if age <= old or old == lived[-1][0]:
             slope = math.log(high / low) / math.log(old / young)
-            return low * (age / young) ** slope
+            return low * math.exp(slope * math.log(age / young))
     raise AssertionError("the last stretch has no end")
 
 
@@ -174,6 +216,8 @@ def _hazard_of(chance: float) -> float:
     return -math.log1p(-min(chance, 1.0 - _LEAST_LEFT))
 
 
+NO_RISK: Final = Risk(0.0, 0.0, 0.0)
+"""Of a machine on demand."""
 UNKNOWN: Final = Past(age=_USUAL_AGE)
 STOCK: Final = Model(
     hour=Weights(1.3779, (-0.3505, -1.0838, -0.2826, -0.9813, -1.1034, 0.0256, 0.0477)),

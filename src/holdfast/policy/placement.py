@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from holdfast.contracts.failover import RankedOffer
-from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
+from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk
+from holdfast.policy import interruption
 from holdfast.policy.fitness import misfit
-from holdfast.policy.host_memory import share_lost
+from holdfast.policy.host_memory import reliability, share_lost
 
 CHOSEN_KEPT = 10
 REJECTED_KEPT = 20
@@ -28,6 +29,12 @@ _UNKNOWN_DOWNLOAD_MBPS = 100.0
 _USUAL_STAY = timedelta(hours=8)
 # A contract that ends costs one more move, spread over what is left of it.
 _MOVE = timedelta(minutes=6)
+# What a loss costs, in time that is paid for: a move, and the work since the last save.
+_PER_LOSS = timedelta(minutes=15)
+_HOUR = timedelta(hours=1)
+JUST_LOST = timedelta(hours=1)
+"""So long after a loss its region comes after all the others that were asked for: losses come in bulk."""
+_UNKNOWN_RISK = interruption.risk(interruption.UNKNOWN)
 _NOTHING: Mapping[MachineKey, MachineMemory] = {}
 _UNKNOWN = MachineMemory(provider="", machine_id="")
 # Each step down the list of regions counts like this share of the price.
@@ -65,6 +72,7 @@ def rank(
     avoid_machines: frozenset[str] = frozenset(),
     memory: Mapping[MachineKey, MachineMemory] = _NOTHING,
     places: Iterable[PlaceMemory] = (),
+    risks: Iterable[PlaceRisk] = (),
     preferred_regions: Sequence[str] = (),
     regions_first: bool = False,
     rejected_kept: int = REJECTED_KEPT,
@@ -75,9 +83,12 @@ def rank(
     banned one does not fit, and the failures of another cost a share of its price. `places` where one machine after the
     other failed do not fit either, unless nothing else does: then their best offer is tried. `preferred_regions` cost
     less in that order, others most; the default is the order of `needs.regions`. With `regions_first` an earlier region
-    comes before a later one whatever it costs.
+    comes before a later one whatever it costs, but for one that the market has taken a machine in just now.
+    `risks` of losses to the market cost interruptible offers a share of their price; of a region that is not among
+    them, as much as is usual.
     """
     regions = tuple(preferred_regions) or needs.regions
+    dangers = {(each.provider, each.region): each for each in risks}
     closed = {(each.provider, each.region): each for each in places if each.until > now}
     fitting: list[_Scored] = []
     shunned: list[_Scored] = []
@@ -90,7 +101,7 @@ def rank(
             refused.append(_row(offer, None, reason))
         else:
             found = shunned if _closed(offer, closed) else fitting
-            found.append(_score(offer, known, regions, now, regions_first))
+            found.append(_score(offer, known, dangers, regions=regions, now=now, regions_first=regions_first))
     if shunned and not fitting:
         fitting.append(min(shunned, key=_Scored.order))
         shunned.remove(fitting[0])
@@ -128,10 +139,20 @@ def _why_closed(offer: Offer, closed: Mapping[tuple[str, str], PlaceMemory]) -> 
     return f"{place.reason}: not before {place.until:%H:%M} UTC" if place else ""
 
 
-def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: datetime, regions_first: bool) -> _Scored:
+def _score(
+    offer: Offer,
+    known: MachineMemory,
+    dangers: Mapping[tuple[str, str], PlaceRisk],
+    *,
+    regions: Sequence[str],
+    now: datetime,
+    regions_first: bool,
+) -> _Scored:
+    claimed = _known(offer.reliability, _UNKNOWN_RELIABILITY)
     shares = {
         "failures": share_lost(good=known.good, bad=known.bad),
-        "reliability": _UNRELIABILITY_WEIGHT * (1 - _known(offer.reliability, _UNKNOWN_RELIABILITY)),
+        "reliability": _UNRELIABILITY_WEIGHT * (1 - reliability(claimed, up=known.up, watched=known.watched)),
+        "interruption": _interruption_share(offer, dangers),
         "download": _download_share(offer),
         "contract end": _contract_share(offer, now),
         "region": _REGION_STEP * _region_place(offer, regions),
@@ -143,8 +164,28 @@ def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: date
         offer=offer,
         score=score,
         reason=f"${offer.hourly}/h" + (f", {added}" if added else ""),
-        step=_region_place(offer, regions) if regions_first else 0,
+        step=_step(offer, dangers, regions, now) if regions_first else 0,
     )
+
+
+def _interruption_share(offer: Offer, dangers: Mapping[tuple[str, str], PlaceRisk]) -> float:
+    """What losses to the market cost; nothing where nothing is known of any region, since all are alike then."""
+    if offer.terms is not Terms.INTERRUPTIBLE or not dangers:
+        return 0.0
+    return chances(dangers.get((offer.provider, offer.region))).per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR)
+
+
+def chances(known: PlaceRisk | None) -> interruption.Risk:
+    """Of losing an interruptible machine in a region; of one that is not known, the usual."""
+    if known is None:
+        return _UNKNOWN_RISK
+    return interruption.Risk(hour=known.hour, six_hours=known.six_hours, day=known.day)
+
+
+def _step(offer: Offer, dangers: Mapping[tuple[str, str], PlaceRisk], regions: Sequence[str], now: datetime) -> int:
+    known = dangers.get((offer.provider, offer.region)) if offer.terms is Terms.INTERRUPTIBLE else None
+    just_lost = known is not None and known.lost_at is not None and now - known.lost_at <= JUST_LOST
+    return _region_place(offer, regions) + (len(regions) + 1 if just_lost else 0)
 
 
 def _download_share(offer: Offer) -> float:
