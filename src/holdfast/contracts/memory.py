@@ -109,6 +109,7 @@ class PlaceRisk:
     losses: int  # of the last week
     watched: timedelta  # of the last week, the time with a machine there, or without one after a loss
     lost_at: datetime | None = None  # the last loss; None: none in two weeks
+    drift: float = 0.0  # how much dearer it is expected to be over a usual stay, as a share; 0: no forecast has skill
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ _PER_LOSS = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
 JUST_LOST = timedelta(hours=1)
 """So long after a loss its region comes after all the others that were asked for: losses come in bulk."""
+_MOST_DRIFT = 0.5
 _UNKNOWN_RISK = interruption.risk(interruption.UNKNOWN)
 _NOTHING: Mapping[MachineKey, MachineMemory] = {}
 _UNKNOWN = MachineMemory(provider="", machine_id="")
@@ -153,13 +154,14 @@ def _score(
         "failures": share_lost(good=known.good, bad=known.bad),
         "reliability": _UNRELIABILITY_WEIGHT * (1 - reliability(claimed, up=known.up, watched=known.watched)),
         "interruption": _interruption_share(offer, dangers),
+        "price to come": _drift(offer, dangers),
         "download": _download_share(offer),
         "contract end": _contract_share(offer, now),
         "region": _REGION_STEP * _region_place(offer, regions),
         "a machine of ours is stopped on it": _RESTING_SHARE * min(known.resting, 1),
     }
     score = round(float(offer.hourly) * (1 + sum(shares.values())), 6)
-    added = ", ".join(f"{name} +{share:.1%}" for name, share in shares.items() if share >= 0.0005)
+    added = ", ".join(f"{name} {share:+.1%}" for name, share in shares.items() if abs(share) >= 0.0005)
     return _Scored(
         offer=offer,
         score=score,
@@ -173,6 +175,12 @@ def _interruption_share(offer: Offer, dangers: Mapping[tuple[str, str], PlaceRis
     if offer.terms is not Terms.INTERRUPTIBLE or not dangers:
         return 0.0
     return chances(dangers.get((offer.provider, offer.region))).per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR)
+
+
+def _drift(offer: Offer, dangers: Mapping[tuple[str, str], PlaceRisk]) -> float:
+    """How much dearer an interruptible machine becomes while we have it; its price is the market's, not agreed upon."""
+    known = dangers.get((offer.provider, offer.region)) if offer.terms is Terms.INTERRUPTIBLE else None
+    return 0.0 if known is None or not math.isfinite(known.drift) else max(-_MOST_DRIFT, min(known.drift, _MOST_DRIFT))
 
 
 def chances(known: PlaceRisk | None) -> interruption.Risk:

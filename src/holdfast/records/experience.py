@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from statistics import median
 
 from pydantic import TypeAdapter
@@ -60,7 +61,7 @@ def place_risks(session: Session, now: datetime, *, lost: PlaceLoss | None = Non
         at = lost.at - since
         if not any(stay.lost and stay.until == at for stay in here):
             here.append(interruption.Stay(at - timedelta(minutes=1), at, True))
-    return [_place_risk(place, had, since, now) for place, had in sorted(stays.items())]
+    return [place_risk(place, interruption.spans_of(had), since, now) for place, had in sorted(stays.items())]
 
 
 def _taken_back(session: Session, since: datetime) -> dict[tuple[str, int], datetime]:
@@ -71,13 +72,13 @@ def _taken_back(session: Session, since: datetime) -> dict[tuple[str, int], date
     return {(row.workload, row.epoch_lost): row.decided_at for row in session.exec(query)}
 
 
-def _place_risk(place: tuple[str, str], had: Sequence[interruption.Stay], since: datetime, now: datetime) -> PlaceRisk:
-    spans = interruption.spans_of(had)
+def place_risk(place: tuple[str, str], spans: Sequence[interruption.Span], since: datetime, now: datetime) -> PlaceRisk:
+    """What spans of a place, counted from `since`, make of it at `now`."""
     known = interruption.past(spans, now - since)
     found = interruption.risk(known)
-    losses = [since + stay.until for stay in had if stay.lost]
     week = now - since - _WEEK
     watched = (min(span.until, now - since) - max(span.since, week) for span in spans if span.until > week)
+    losses = [low.since for high, low in pairwise(spans) if high.up and not low.up and low.since <= now - since]
     return PlaceRisk(
         provider=place[0],
         region=place[1],
@@ -85,9 +86,9 @@ def _place_risk(place: tuple[str, str], had: Sequence[interruption.Stay], since:
         six_hours=round(found.six_hours, 4),
         day=round(found.day, 4),
         age=known.age,
-        losses=sum(at >= now - _WEEK for at in losses),
+        losses=sum(at > week for at in losses),
         watched=sum((each for each in watched if each > timedelta()), timedelta()),
-        lost_at=max(losses, default=None),
+        lost_at=since + losses[-1] if losses else None,
     )
 
 
