@@ -151,7 +151,8 @@ def _score(
 ) -> _Scored:
     claimed = _known(offer.reliability, _UNKNOWN_RELIABILITY)
     shares = {
-        "failures": share_lost(good=known.good, bad=known.bad),
+        # A usual stay that went well is a time that it did what it promised, also where the market ended it.
+        "failures": share_lost(good=known.good + known.up // _USUAL_STAY, bad=known.bad),
         "reliability": _UNRELIABILITY_WEIGHT * (1 - reliability(claimed, up=known.up, watched=known.watched)),
         "interruption": _interruption_share(offer, dangers),
         "price to come": _drift(offer, dangers),

@@ -1,7 +1,8 @@
 """A month of work on a market of its own, on a virtual clock: what ways to choose a machine come to.
 
 Regions lose all their interruptible machines at once and get them back; their prices wander and come back to a mean;
-some hosts fail often, and say so with an error. Several workloads run through, side by side, save
+some hosts fail often or never come up, and what they
+claim of themselves has an error. Several workloads run through, side by side, save
 every half hour, and after each loss choose again. The rankings of the production policy stand on what those workloads
 lived through, as the records would tell it.
 """
@@ -34,6 +35,10 @@ SAVES: Final = timedelta(minutes=30)
 WORKLOADS: Final = 4
 HOSTS: Final = 6
 """In each region."""
+_FAILED_BOOTS: Final = {0.002: 0.01, 0.02: 0.05, 0.1: 0.25}
+"""Of hosts that fail so often an hour, the share of boots that come to nothing."""
+GIVEN_UP: Final = timedelta(minutes=12)
+"""How long a boot that comes to nothing is waited and paid for."""
 _HOUR: Final = timedelta(hours=1)
 _TICKS_AN_HOUR: Final = round(_HOUR / TICK)
 _BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,6 +65,7 @@ class Host:
     dearer: float  # than its region's price, as a factor
     claimed: float  # reliability, by its own word
     works: Sequence[bool]  # at each tick
+    boots: Sequence[bool]  # whether a machine that is rented at this tick comes up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,16 +144,19 @@ def _prices(dice: random.Random, ticks: int) -> list[float]:
 
 
 def _host(dice: random.Random, region: str, number: int, ticks: int) -> Host:
-    rate = dice.choices([0.002, 0.02, 0.1], weights=[7, 2, 1])[0]  # failures an hour: most are good, some are bad
+    rate = dice.choices(list(_FAILED_BOOTS), weights=[7, 2, 1])[0]  # most are good, some are bad
     works = [True] * ticks
     at = 0.0
     while (at := at + dice.expovariate(rate) * _TICKS_AN_HOUR) < ticks:
         out = int(at) + max(1, round(dice.uniform(0.1, 0.5) * _TICKS_AN_HOUR))
         works[int(at) : out] = [False] * (min(out, ticks) - int(at))
         at = out
+    boots = [dice.random() >= _FAILED_BOOTS[rate] for _ in range(ticks)]
     claimed = min(0.999, max(0.8, 1 - 0.3 * rate + dice.gauss(0.0, 0.005)))
     dearer = dice.uniform(1.0, 1.01)
-    return Host(machine_id=f"{region}/{number}", region=region, dearer=dearer, claimed=claimed, works=works)
+    return Host(
+        machine_id=f"{region}/{number}", region=region, dearer=dearer, claimed=claimed, works=works, boots=boots
+    )
 
 
 # --- a month ---------------------------------------------------------------------------------------------------------
@@ -185,6 +194,7 @@ def live(world: Market, way: Way, *, workloads: int = WORKLOADS) -> Account:
 def _is_lost(world: Market, machine: _Machine, at: int, account: Account, lived: _Lived) -> bool:
     host = machine.host
     taken, failed = not world.regions[host.region].up[at], not host.works[at]
+    failed = failed or (not host.boots[machine.since] and (at - machine.since) * TICK >= GIVEN_UP)
     if not taken and not failed:
         return False
     account.useful -= machine.worked % (SAVES / _HOUR)
@@ -201,7 +211,7 @@ def _pass(world: Market, machine: _Machine | None, at: int, account: Account) ->
         return
     account.paid += hours
     account.cost += world.regions[machine.host.region].price[at] * machine.host.dearer * hours
-    if (at - machine.since) * TICK >= MOVE:
+    if (at - machine.since) * TICK >= MOVE and machine.host.boots[machine.since]:
         account.useful += hours
         machine.worked += hours
 
@@ -209,7 +219,8 @@ def _pass(world: Market, machine: _Machine | None, at: int, account: Account) ->
 def choose(world: Market, way: Way, at: int, lived: _Lived, machines: Sequence[_Machine | None]) -> Host | None:
     """The machine to take now; None: there is none."""
     running = [each for each in machines if each is not None]
-    taken = {each.host.machine_id for each in running}
+    just_failed = {name for name, had in lived.had.items() if had[-1][2] and had[-1][1] == at}
+    taken = just_failed.union(each.host.machine_id for each in running)
     open_now = [
         host
         for host in world.hosts
