@@ -52,7 +52,7 @@ from holdfast.contracts.jobs import (
     Waiting,
 )
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
-from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
+from holdfast.contracts.memory import MachineHistory, MachineMemory, PlaceRisk, StayLine
 from holdfast.contracts.models import CacheLayers, MemoryNeed, ModelFile, ModelNeeds, ModelVersion
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
 from holdfast.contracts.pools import ClaimAnswer, Claimed, PoolStatus, Standby
@@ -71,6 +71,7 @@ from holdfast.contracts.training import (
     TrainingMemory,
 )
 from holdfast.contracts.workload import Ack, WorkloadStatus
+from holdfast.market.risk import ZoneRisk
 from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
 
@@ -101,7 +102,7 @@ DOCUMENTS = (
     *(Standing, Budget, Costs, CostLine, DayCost, CostGroup, Drift),
     *(Savings, SavingsLine, Stretch),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
-    *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
+    *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine, PlaceRisk, ZoneRisk),
     *(Study, StudyRow),
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),

@@ -55,6 +55,19 @@ class Ranking:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Danger:
+    """What the market may do to an offer, as shares of its price."""
+
+    share: float = 0.0  # losses to be expected
+    drift: float = 0.0  # a price that rises; it is the market's, and not agreed upon
+    just_lost: bool = False
+
+
+_NO_DANGER = _Danger()
+_USUAL_DANGER = _Danger(share=_UNKNOWN_RISK.per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR))
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Scored:
     offer: Offer
     score: float
@@ -89,7 +102,7 @@ def rank(
     them, as much as is usual.
     """
     regions = tuple(preferred_regions) or needs.regions
-    dangers = {(each.provider, each.region): each for each in risks}
+    dangers = _dangers(risks, now)
     closed = {(each.provider, each.region): each for each in places if each.until > now}
     fitting: list[_Scored] = []
     shunned: list[_Scored] = []
@@ -102,7 +115,9 @@ def rank(
             refused.append(_row(offer, None, reason))
         else:
             found = shunned if _closed(offer, closed) else fitting
-            found.append(_score(offer, known, dangers, regions=regions, now=now, regions_first=regions_first))
+            found.append(
+                _score(offer, known, _danger_of(offer, dangers), regions=regions, now=now, regions_first=regions_first)
+            )
     if shunned and not fitting:
         fitting.append(min(shunned, key=_Scored.order))
         shunned.remove(fitting[0])
@@ -143,22 +158,22 @@ def _why_closed(offer: Offer, closed: Mapping[tuple[str, str], PlaceMemory]) -> 
 def _score(
     offer: Offer,
     known: MachineMemory,
-    dangers: Mapping[tuple[str, str], PlaceRisk],
+    danger: _Danger,
     *,
     regions: Sequence[str],
     now: datetime,
     regions_first: bool,
 ) -> _Scored:
-    claimed = _known(offer.reliability, _UNKNOWN_RELIABILITY)
+    claimed, place = _known(offer.reliability, _UNKNOWN_RELIABILITY), _region_place(offer, regions)
     shares = {
         # A usual stay that went well is a time that it did what it promised, also where the market ended it.
         "failures": share_lost(good=known.good + known.up // _USUAL_STAY, bad=known.bad),
         "reliability": _UNRELIABILITY_WEIGHT * (1 - reliability(claimed, up=known.up, watched=known.watched)),
-        "interruption": _interruption_share(offer, dangers),
-        "price to come": _drift(offer, dangers),
+        "interruption": danger.share,
+        "price to come": danger.drift,
         "download": _download_share(offer),
         "contract end": _contract_share(offer, now),
-        "region": _REGION_STEP * _region_place(offer, regions),
+        "region": _REGION_STEP * place,
         "a machine of ours is stopped on it": _RESTING_SHARE * min(known.resting, 1),
     }
     score = round(float(offer.hourly) * (1 + sum(shares.values())), 6)
@@ -167,21 +182,8 @@ def _score(
         offer=offer,
         score=score,
         reason=f"${offer.hourly}/h" + (f", {added}" if added else ""),
-        step=_step(offer, dangers, regions, now) if regions_first else 0,
+        step=place + danger.just_lost * (len(regions) + 1) if regions_first else 0,
     )
-
-
-def _interruption_share(offer: Offer, dangers: Mapping[tuple[str, str], PlaceRisk]) -> float:
-    """What losses to the market cost; nothing where nothing is known of any region, since all are alike then."""
-    if offer.terms is not Terms.INTERRUPTIBLE or not dangers:
-        return 0.0
-    return chances(dangers.get((offer.provider, offer.region))).per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR)
-
-
-def _drift(offer: Offer, dangers: Mapping[tuple[str, str], PlaceRisk]) -> float:
-    """How much dearer an interruptible machine becomes while we have it; its price is the market's, not agreed upon."""
-    known = dangers.get((offer.provider, offer.region)) if offer.terms is Terms.INTERRUPTIBLE else None
-    return 0.0 if known is None or not math.isfinite(known.drift) else max(-_MOST_DRIFT, min(known.drift, _MOST_DRIFT))
 
 
 def chances(known: PlaceRisk | None) -> interruption.Risk:
@@ -191,10 +193,23 @@ def chances(known: PlaceRisk | None) -> interruption.Risk:
     return interruption.Risk(hour=known.hour, six_hours=known.six_hours, day=known.day)
 
 
-def _step(offer: Offer, dangers: Mapping[tuple[str, str], PlaceRisk], regions: Sequence[str], now: datetime) -> int:
-    known = dangers.get((offer.provider, offer.region)) if offer.terms is Terms.INTERRUPTIBLE else None
-    just_lost = known is not None and known.lost_at is not None and now - known.lost_at <= JUST_LOST
-    return _region_place(offer, regions) + (len(regions) + 1 if just_lost else 0)
+def _dangers(risks: Iterable[PlaceRisk], now: datetime) -> Mapping[tuple[str, str], _Danger]:
+    return {(each.provider, each.region): _danger(each, now) for each in risks}
+
+
+def _danger(known: PlaceRisk, now: datetime) -> _Danger:
+    return _Danger(
+        share=chances(known).per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR),
+        drift=max(-_MOST_DRIFT, min(known.drift, _MOST_DRIFT)) if math.isfinite(known.drift) else 0.0,
+        just_lost=known.lost_at is not None and now - known.lost_at <= JUST_LOST,
+    )
+
+
+def _danger_of(offer: Offer, dangers: Mapping[tuple[str, str], _Danger]) -> _Danger:
+    """As long as nothing is known of any region, all are alike, and nothing is added."""
+    if offer.terms is not Terms.INTERRUPTIBLE or not dangers:
+        return _NO_DANGER
+    return dangers.get((offer.provider, offer.region), _USUAL_DANGER)
 
 
 def _download_share(offer: Offer) -> float:

@@ -26,9 +26,7 @@ def test_a_market_without_losses_costs_what_the_cheapest_costs() -> None:
     always = [True] * WEEK_AND_DAYS
     calm = Market(
         regions={name: _calm(each, price) for price, (name, each) in enumerate(made.regions.items(), start=1)},
-        hosts=[
-            replace(each, works=[True] * WEEK_AND_DAYS, boots=[True] * WEEK_AND_DAYS, dearer=1.0) for each in made.hosts
-        ],
+        hosts=[replace(each, works=always, boots=always, dearer=1.0) for each in made.hosts],
     )
     account = live(calm, Way.PRICE, workloads=1)
     assert math.isclose(account.cost, 1.0 * 4 * 24, rel_tol=1e-6)

@@ -11,6 +11,12 @@ app = typer.Typer(
     help="Look at prices, forecast them, decide when to start.", no_args_is_help=True, rich_markup_mode=None
 )
 
+
+@app.callback()
+def market() -> None:
+    """A group also where one command is all there is."""
+
+
 # Each file adds its command to `app` when it is loaded; none may load anything heavy to do so.
 for _found in sorted(each.name for each in iter_modules(__path__)):
     import_module(f"{__name__}.{_found}")
