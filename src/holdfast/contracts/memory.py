@@ -30,6 +30,7 @@ class MachineMemory:
     banned_until: datetime | None = None  # None: it may be rented
     ban_reason: str = ""
     resting: int = 0  # machines of ours that are stopped on it now: who rents it may take their GPU
+    measured: bool = False  # the next two are told: not so by older versions
     watched: timedelta = timedelta()  # of the last three days, the time with it, and an hour for each of its failures
     up: timedelta = timedelta()  # of that, the time that we had it
 

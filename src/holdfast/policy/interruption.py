@@ -10,6 +10,7 @@ what it never saw. `market/risk.py` learns others.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -123,12 +124,15 @@ def spans_of(stays: Iterable[Stay]) -> list[Span]:
     After a loss the place is taken to be down for `DOWN_AFTER_A_LOSS`, or until the next machine was had there.
     """
     had = sorted(stays)
+    begins = [stay.since for stay in had]
     turns: list[tuple[timedelta, int, int]] = []  # when, machines more, losses more
     for stay in had:
         turns += [(stay.since, 1, 0), (stay.until, -1, 0)]
         if stay.lost:
-            nexts = (each.since for each in had if each.since > stay.until)
-            back = min(stay.until + DOWN_AFTER_A_LOSS, max(min(nexts, default=timedelta.max), stay.until + _YOUNGEST))
+            again = bisect_right(begins, stay.until)
+            back = stay.until + DOWN_AFTER_A_LOSS
+            if again < len(begins):
+                back = min(back, max(begins[again], stay.until + _YOUNGEST))
             turns += [(stay.until, 0, 1), (back, 0, -1)]
     turns.sort()
     found: list[Span] = []

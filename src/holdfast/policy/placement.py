@@ -166,8 +166,7 @@ def _score(
 ) -> _Scored:
     claimed, place = _known(offer.reliability, _UNKNOWN_RELIABILITY), _region_place(offer, regions)
     shares = {
-        # A usual stay that went well is a time that it did what it promised, also where the market ended it.
-        "failures": share_lost(good=known.good + known.up // _USUAL_STAY, bad=known.bad),
+        "failures": share_lost(good=known.good, bad=known.bad, measured=known.measured),
         "reliability": _UNRELIABILITY_WEIGHT * (1 - reliability(claimed, up=known.up, watched=known.watched)),
         "interruption": danger.share,
         "price to come": danger.drift,

@@ -108,6 +108,7 @@ def _memory(key: _Key, rows: list[LeaseRow], edit: MachineBanRow | None, now: da
         last_had=rows[-1].opened_at if rows else None,
         banned_until=until,
         ban_reason=reason,
+        measured=True,
         watched=up + failures * host_memory.DOWN_AFTER_A_FAILURE,
         up=up,
     )

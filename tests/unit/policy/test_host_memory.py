@@ -100,6 +100,7 @@ def test_failures_cost_a_share_that_can_be_reckoned_by_hand() -> None:
     assert share_lost(good=0, bad=0) == 0
     assert share_lost(good=6, bad=1) == pytest.approx(0.05)
     assert share_lost(good=0, bad=1000) < 0.5
+    assert share_lost(good=6, bad=1, measured=True) == pytest.approx(0.01)
 
 
 def test_a_claim_is_drawn_to_how_the_last_days_went() -> None:

@@ -283,6 +283,7 @@ def _memory(lived: _Lived, running: Sequence[_Machine], at: int) -> dict[Machine
             machine_id=machine_id,
             bad=sum(failed for _, _, failed in stays),
             neutral=sum(not failed for _, _, failed in stays),
+            measured=True,
             watched=up + failures * host_memory.DOWN_AFTER_A_FAILURE,
             up=up,
         )
