@@ -53,7 +53,7 @@ from holdfast.contracts.jobs import (
 )
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
 from holdfast.contracts.market import MarketPoint, PricedSeries, RecordedPrices, SurveyLine, SurveyResult, Thinned
-from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
+from holdfast.contracts.memory import MachineHistory, MachineMemory, PlaceRisk, StayLine
 from holdfast.contracts.models import CacheLayers, MemoryNeed, ModelFile, ModelNeeds, ModelVersion
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
 from holdfast.contracts.pools import ClaimAnswer, Claimed, PoolStatus, Standby
@@ -75,6 +75,7 @@ from holdfast.contracts.training import (
 from holdfast.contracts.workload import Ack, WorkloadStatus
 from holdfast.market.histories import PriceHistory, PriceMove
 from holdfast.market.importing import Refusal
+from holdfast.market.risk import ZoneRisk
 from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
 
@@ -106,7 +107,7 @@ DOCUMENTS = (
     *(Savings, SavingsLine, Stretch, Against, Comparison, Paid, CheckedReference, Reference),
     *(PriceHistory, MarketPoint, PriceMove, PricedSeries, SurveyResult, SurveyLine, RecordedPrices, Thinned, Refusal),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
-    *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
+    *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine, PlaceRisk, ZoneRisk),
     *(Study, StudyRow),
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),

@@ -57,7 +57,7 @@ from holdfast.contracts.machines import (
     Terms,
 )
 from holdfast.contracts.market import AdviseStartInput, StartAdvice
-from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, Recollection, StrategyRecord
+from holdfast.contracts.memory import MachineMemory, PlaceMemory, PlaceRisk, RecallInput, Recollection, StrategyRecord
 from holdfast.contracts.models import AddModelInput, ModelKind, ModelNeeds, ModelVersion, StoredModel
 from holdfast.contracts.money import BudgetWord, MeterInput, SetBudgetInput, Standing
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
@@ -67,6 +67,21 @@ from holdfast.policy.renting import taken
 from tests.workflows.moments import Moments
 
 PROVIDER = "toy"
+
+
+def a_risk(region: str, hour: float, *, lost_at: datetime | None = None) -> PlaceRisk:
+    """Of losing an interruptible machine at `toy`."""
+    return PlaceRisk(
+        provider="toy",
+        region=region,
+        hour=hour,
+        six_hours=min(0.9, 4 * hour),
+        day=min(0.95, 8 * hour),
+        age=timedelta(hours=1),
+        losses=0,
+        watched=timedelta(hours=1),
+        lost_at=lost_at,
+    )
 
 
 def an_offer(number: int, hourly: str = "0.30", **changes: Any) -> Offer:
@@ -166,6 +181,7 @@ class World:
         self.losses: list[Incident] = []  # as they were told before that
         self.memories: list[MachineMemory] = []
         self.places: list[PlaceMemory] = []
+        self.risks: list[PlaceRisk] = []
         self.recoveries: list[StrategyRecord] = []
         self.stops: Counter[str] = Counter()  # by instance
         self.demand = PoolDemand(days=7, served=0, losses=0, machine_hours=0.0)
@@ -293,7 +309,9 @@ class World:
 
     @activity.defn
     async def recall(self, order: RecallInput) -> Recollection:
-        return Recollection(machines=tuple(await self.recall_machines(order)), places=tuple(self.places))
+        machines = await self.recall_machines(order)
+        risks = [a_risk(order.lost.region, 0.5, lost_at=order.lost.at)] if order.lost is not None else self.risks
+        return Recollection(machines=tuple(machines), places=tuple(self.places), risks=tuple(risks))
 
     @activity.defn
     async def closed_places(self) -> list[PlaceMemory]:

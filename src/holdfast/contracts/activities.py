@@ -60,6 +60,8 @@ from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
     PlaceMemory,
+    PlaceRisk,
+    PlaceRisksInput,
     RecallInput,
     Recollection,
     StrategyRecord,
@@ -348,6 +350,12 @@ async def recall(order: RecallInput) -> Recollection:
 @activity.defn
 async def closed_places() -> list[PlaceMemory]:
     """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""
+    raise _stub()
+
+
+@activity.defn
+async def place_risks(order: PlaceRisksInput) -> list[PlaceRisk]:
+    """How likely interruptible machines are to be taken back, by region; nothing of regions never rented in."""
     raise _stub()
 
 

@@ -61,7 +61,9 @@ from holdfast.contracts.memory import (
     MachineHistory,
     MachineKey,
     MachineMemory,
+    PlaceLoss,
     PlaceMemory,
+    PlaceRisk,
     RecallInput,
     StrategyRecord,
 )
@@ -337,6 +339,11 @@ class Records:
         """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""
         with self._reading() as session:
             return experience.closed_places(session, self._clock())
+
+    def place_risks(self, *, lost: PlaceLoss | None = None) -> list[PlaceRisk]:
+        """How likely interruptible machines are to be taken back, by region; nothing of regions never rented in."""
+        with self._reading() as session:
+            return experience.place_risks(session, self._clock(), lost=lost)
 
     def strategy_records(self) -> list[StrategyRecord]:
         """How long recoveries took lately, by strategy; nothing of those that never happened."""

@@ -65,6 +65,7 @@ from holdfast.contracts.market import (
 from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
+    PlaceLoss,
     PlaceMemory,
     RecallInput,
     Recollection,
@@ -212,8 +213,8 @@ async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemor
     return await _on_record(acts.recall_machines, order, summary=f"what is remembered of {len(machines)} machines")
 
 
-async def recall(machines: tuple[MachineKey, ...]) -> Recollection:
-    order = RecallInput(machines=machines)
+async def recall(machines: tuple[MachineKey, ...], lost: PlaceLoss | None) -> Recollection:
+    order = RecallInput(machines=machines, lost=lost)
     return await _on_record(acts.recall, order, summary=f"recall {len(machines)} machines, and places")
 
 

@@ -58,6 +58,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.read_head,
                 acts.recall_machines,
                 acts.closed_places,
+                acts.place_risks,
                 acts.recall,
                 acts.strategy_records,
                 acts.list_machines,
