@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from temporalio import activity
 
+from holdfast.activities.advising import Advising
 from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.disks import DiskActivities
@@ -59,6 +60,7 @@ ROOMS = (
     EndpointActivities,
     InputActivities,
     JobRecords,
+    Advising,
 )
 
 
