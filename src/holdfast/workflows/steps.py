@@ -449,14 +449,15 @@ async def search_offers(provider: str, requirements: Requirements) -> Sequence[O
 
 
 async def price_offers(provider: str, gpus: tuple[str, ...]) -> PricedOffers:
-    """Soon or not at all: a survey that comes late says nothing of its hour, and a gap is no harm."""
+    """Soon or not at all: a survey that comes late says nothing of its hour, and a gap is no harm. Most of the time is
+    for waiting aside until the provider's pace has room."""
     return await workflow.execute_activity(
         acts.price_offers,
         PriceOffersInput(provider=provider, gpus=gpus),
         task_queue=names.provider_queue(provider),
-        start_to_close_timeout=timedelta(minutes=2),
+        start_to_close_timeout=timedelta(minutes=5),
         schedule_to_start_timeout=timedelta(minutes=1),
-        schedule_to_close_timeout=timedelta(minutes=4),
+        schedule_to_close_timeout=timedelta(minutes=10),
         heartbeat_timeout=timedelta(seconds=30),
         retry_policy=_SOME_TRIES,
         summary=f"what {provider} asks for {gpus[0] if gpus else 'any GPU'}",

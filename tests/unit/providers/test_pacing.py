@@ -51,24 +51,36 @@ async def test_leisurely_calls_leave_half_of_a_pace_to_others() -> None:
     with leisurely():
         for _ in range(5):
             await pacer.turn("lane")
-        with pytest.raises(RateLimited) as refused:
-            await pacer.turn("lane")
-    assert timedelta(seconds=60) <= refused.value.retry_after < timedelta(seconds=61)
     for _ in range(5):
         await pacer.turn("lane")
     assert time.slept == [], "who has work that waits finds room"
 
 
-async def test_a_leisurely_call_comes_again_rather_than_waiting_long_before_others() -> None:
-    time = Time()
-    pacer = _pacer(time, Pace(per=4 * SECOND))
+async def test_leisurely_calls_wait_aside_beyond_our_patience_and_hold_nobody_up() -> None:
+    time, waits, goes_on = Time(), asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waits.set()
+        await goes_on.wait()
+        await time.sleep(seconds)
+
+    pacer = Pacer({"lane": Pace(per=60 * SECOND, calls=4)}, clock=time.clock, sleep=sleep)
+    left: list[str] = []
+
+    async def survey() -> None:
+        with leisurely():
+            for _ in range(3):
+                await pacer.turn("lane")
+                left.append("survey")
+
+    going = asyncio.create_task(survey())
+    await waits.wait()
     await pacer.turn("lane")
-    with leisurely(), pytest.raises(RateLimited):
-        await pacer.turn("lane")
-    await time.sleep(2)
-    with leisurely():
-        await pacer.turn("lane")
-    assert time.slept == [2, pytest.approx(2, abs=0.1)]
+    left.append("other")
+    goes_on.set()
+    await going
+    assert left == ["survey", "survey", "other", "survey"]
+    assert time.slept == [pytest.approx(60, abs=1)]
 
 
 async def test_a_wait_beyond_our_patience_is_said_and_takes_no_turn() -> None:

@@ -26,7 +26,7 @@ _MARGIN = 0.05
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _JITTER = 0.25
-_LEISURE = 3.0  # seconds that a leisurely call may wait with others behind it; then it comes again later
+_LEISURE = 3.0  # seconds that a leisurely call may wait with others behind it; before that it waits aside
 _hurried: ContextVar[bool] = ContextVar("hurried", default=False)
 _leisurely: ContextVar[bool] = ContextVar("leisurely", default=False)
 
@@ -48,7 +48,7 @@ def is_hurried() -> bool:
 
 @contextmanager
 def leisurely() -> Iterator[None]:
-    """Calls from within this block take no more than half of what a lane allows, and stand in nobody's way for long."""
+    """Calls from within this block take no more than half of what a lane allows, and wait aside, however long."""
     before = _leisurely.set(True)
     try:
         yield
@@ -128,7 +128,10 @@ class Pacer:
         Raises:
             RateLimited: the wait would outlast our patience; no turn is taken.
         """
-        ours, now, hurry = self._lanes[lane], self._clock(), _hurried.get()
+        ours, hurry = self._lanes[lane], _hurried.get()
+        if _leisurely.get():
+            await self._until_soon(ours)
+        now = self._clock()
         self._bear(lane, ours.expected(now, hurry=hurry) - now)
         ours.waiting += 1
         ours.in_a_hurry += hurry
@@ -138,6 +141,10 @@ class Pacer:
         finally:
             ours.waiting -= 1
             ours.in_a_hurry -= hurry
+
+    async def _until_soon(self, ours: _Lane) -> None:
+        while (left := ours.expected(now := self._clock(), hurry=False) - now) > _LEISURE:
+            await self._sleep(left)
 
     async def _leaves(self, lane: str, ours: _Lane, hurry: bool) -> bool:
         """Whether the turn was taken; False when it was left to somebody else."""
@@ -173,7 +180,6 @@ class Pacer:
         return timedelta(seconds=ours.blocked_until - now)
 
     def _bear(self, lane: str, seconds: float) -> None:
-        patience = min(self._patience, _LEISURE) if _leisurely.get() else self._patience
-        if seconds > patience:
+        if seconds > self._patience:
             message = f"too many calls of {lane}; the next may leave in {seconds:.1f} s"
             raise RateLimited(message, retry_after=timedelta(seconds=seconds))

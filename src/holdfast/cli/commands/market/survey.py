@@ -30,7 +30,8 @@ def survey(
     """Ask the providers now what their GPUs cost, and write it down, as the schedule does every hour.
 
     Two surveys of one hour give one point: the newer. A provider that does not answer leaves a gap, with the reason.
-    Where a search shows only some of the offers, every GPU takes two searches, at the provider's own pace.
+    Where a search shows only some of the offers, every GPU takes two searches, at half of the provider's own pace: at
+    Vast.ai all of them take up to ten minutes.
 
     \b
     Examples:
