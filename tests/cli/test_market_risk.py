@@ -1,11 +1,15 @@
 """`holdfast market risk` as it is typed."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from holdfast.cli import app
+from holdfast.cli.commands.market.risk import show_places
+from holdfast.contracts.memory import PlaceRisk
 
 TRACES = str(Path(__file__).parents[2] / "examples" / "traces")
 SOME = ("--trace", TRACES, "--machines", "24")
@@ -51,3 +55,19 @@ def test_says_what_is_wrong_with_the_question(
     code, out, err = risk(capsys, *words)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_regions_are_told_with_their_last_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    hour = timedelta(hours=1)
+    calm = PlaceRisk(
+        provider="vast", region="", hour=0.1, six_hours=0.5, day=0.75, age=12 * hour, losses=0, watched=2 * hour
+    )
+    lost = replace(calm, region="PL", six_hours=0.921, losses=3, lost_at=datetime.now(UTC) - 2 * hour)
+    show_places([calm, lost])
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["vast", "not", "told", "none", "10%", "50%", "75%", "0", "2h", "00m"]
+    assert "2h 00m ago" in second
+    assert "92%" in second
+    show_places([])
+    out, err = capsys.readouterr()
+    assert (out, "nothing is known" in err) == ("", True)

@@ -106,7 +106,7 @@ class PlaceRisk:
     hour: float  # the chance of a loss within so long, from now on
     six_hours: float
     day: float
-    age: timedelta  # since the last loss there, or since we had the first machine there
+    age: timedelta  # since the last loss there; where there was none, since our first machine there, or 12 hours
     losses: int  # of the last week
     watched: timedelta  # of the last week, the time with a machine there, or without one after a loss
     lost_at: datetime | None = None  # the last loss; None: none in two weeks

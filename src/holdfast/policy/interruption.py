@@ -49,7 +49,7 @@ class Stay(NamedTuple):
 class Past(NamedTuple):
     """What is known of a place at one moment."""
 
-    age: timedelta  # since it came up, or since it was first watched
+    age: timedelta  # since it came up
     up: tuple[float, ...] = (USUALLY_UP,) * len(WINDOWS)  # share of each of `WINDOWS`
     losses: tuple[int, ...] = (0,) * len(LOSS_WINDOWS)  # in each of `LOSS_WINDOWS`
 
@@ -108,9 +108,10 @@ def past(spans: Sequence[Span], now: timedelta) -> Past:
     seen = [span for span in spans if span.since < now]
     if not seen:
         return UNKNOWN
-    came_up = next((min(span.until, now) for span in reversed(seen) if not span.up), seen[0].since)
+    came_up = next((min(span.until, now) for span in reversed(seen) if not span.up), None)
     lost_at = [low.since for high, low in pairwise(seen) if high.up and not low.up and high.until == low.since]
-    age = max(now - came_up, _YOUNGEST)
+    # Where nobody saw it come up, it is as old as usual, or as long as it was watched.
+    age = max(now - seen[0].since, _USUAL_AGE) if came_up is None else max(now - came_up, _YOUNGEST)
     return Past(
         age=age if seen[-1].until >= now else min(age, _USUAL_AGE),
         up=tuple(_share_up(seen, now - window, now) for window in WINDOWS),

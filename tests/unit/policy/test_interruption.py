@@ -56,6 +56,7 @@ def test_what_comes_later_is_not_known_yet() -> None:
 
 def test_an_age_that_nobody_watched_to_its_end_is_a_usual_one_at_most() -> None:
     assert past(spans(200), 200 * HOUR).age == 200 * HOUR
+    assert past(spans(1), HOUR).age == UNKNOWN.age
     assert past(spans(200), 300 * HOUR).age == UNKNOWN.age
     assert past(spans(200, 1), 203 * HOUR).age == 2 * HOUR
 

@@ -54,7 +54,7 @@ def risk(
     from holdfast.client import places  # noqa: PLC0415 (not for --help)
 
     found = with_holdfast(data_dir, lambda holdfast: places.risks(holdfast.temporal, provider=provider))
-    console.print_json(found) if as_json else _print_places(found)
+    console.print_json(found) if as_json else show_places(found)
 
 
 def _of_traces(paths: Sequence[Path], machines: int, at: str | None) -> "list[ZoneRisk]":
@@ -94,16 +94,17 @@ def _print_zones(zones: "Sequence[ZoneRisk]") -> None:
     console.table(headers, rows, spare=("LOSSES IN 7 D", "RELIABLE"))
 
 
-def _print_places(places: "Sequence[PlaceRisk]") -> None:
+def show_places(places: "Sequence[PlaceRisk]") -> None:
+    """What is known of the regions that we rented in."""
     if not places:
         console.say("no interruptible machine was rented in the last two weeks: nothing is known of any region")
         return
-    headers = ("PROVIDER", "REGION", "NO LOSS FOR", *_CHANCES, "LOSSES IN 7 D", "WATCHED")
+    headers = ("PROVIDER", "REGION", "LAST LOSS", *_CHANCES, "LOSSES IN 7 D", "WATCHED")
     rows = [
         (
             each.provider,
             each.region or "not told",
-            words.duration(each.age),
+            "none" if each.lost_at is None else words.age(each.lost_at),
             *_shares(each.hour, each.six_hours, each.day),
             str(each.losses),
             words.duration(each.watched),
