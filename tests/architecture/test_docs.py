@@ -71,6 +71,10 @@ from holdfast.contracts.training import (
     TrainingMemory,
 )
 from holdfast.contracts.workload import Ack, WorkloadStatus
+from holdfast.market.backtest import Backtest, BacktestRow
+from holdfast.market.forecast import ForecastHour, LeadSkill, PriceForecast
+from holdfast.market.series import SeriesKey
+from holdfast.market.start import StartAdvice, WhenToStart
 from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
 
@@ -103,6 +107,7 @@ DOCUMENTS = (
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
     *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
     *(Study, StudyRow),
+    *(PriceForecast, ForecastHour, LeadSkill, SeriesKey, WhenToStart, StartAdvice, Backtest, BacktestRow),
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
     *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart, Lineage, DataPin),

@@ -57,7 +57,7 @@ def record(field: Field) -> Record:
     rows, leads = np.ogrid[: chosen.shape[0], : chosen.shape[1]]
     share = _share(known)
     last = field.paths[0]
-    path = last + np.where(chosen > 0, share, 0.0) * (field.paths[chosen, rows, leads] - last)
+    path = last + _smoothed(share * (field.paths[chosen, rows, leads] - last), chosen > 0)
     return Record(
         chosen=chosen,
         path=path,
@@ -66,6 +66,16 @@ def record(field: Field) -> Record:
         own_error=np.abs(np.exp(field.log)[:, None] - np.exp(_delayed(path))),
         last_error=errors[0],
     )
+
+
+def _smoothed(away: Floats, led: NDArray[np.bool_]) -> Floats:
+    """The way from the last price, each lead with a part of its neighbours' where those are led too: no jagged path."""
+    total, weight = np.where(led, 2.0 * away, 0.0), np.where(led, 2.0, 0.0)
+    for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+        both = led[:, here] & led[:, there]
+        total[:, here] += np.where(both, away[:, there], 0.0)
+        weight[:, here] += both
+    return np.where(led, total / np.maximum(weight, 1.0), 0.0)
 
 
 def _delayed(paths: Floats) -> Floats:
@@ -80,7 +90,8 @@ def _delayed(paths: Floats) -> Floats:
 
 def _errors(field: Field) -> Floats:
     """`errors[c, t, k]`: how far, in USD, the price at hour `t` was from what was said `LEADS[k]` hours before."""
-    return np.abs(np.exp(field.log)[None, :, None] - np.exp(_delayed(field.paths)))
+    far: Floats = np.abs(np.exp(field.log)[None, :, None] - np.exp(_delayed(field.paths)))
+    return far
 
 
 def _gains(errors: Floats, known: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -106,12 +117,14 @@ def _independent(known: NDArray[np.bool_]) -> Floats:
     """How many errors of each lead do not overlap, hour by hour; at least one."""
     hours = np.arange(known.shape[0])[:, None]
     first = np.where(known.any(axis=0), known.argmax(axis=0), known.shape[0])
-    return np.clip((hours - first) / LEADS, 1.0, np.maximum(known.cumsum(axis=0), 1))
+    many: Floats = np.clip((hours - first) / LEADS, 1.0, np.maximum(known.cumsum(axis=0), 1))
+    return many
 
 
 def _share(known: NDArray[np.bool_]) -> Floats:
     many = _independent(known)
-    return many / (many + CAUTION)
+    share: Floats = many / (many + CAUTION)
+    return share
 
 
 def _changes(log: Floats) -> NDArray[np.intp]:
