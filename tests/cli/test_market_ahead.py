@@ -107,7 +107,7 @@ def test_a_deadline_may_be_a_moment(capsys: pytest.CaptureFixture[str], tmp_path
         (("forecast", "H100"), 2, "no price history to look at"),
         (("forecast", "H100", "--from", "nothing.csv"), 4, "no file nothing.csv"),
         (("forecast", "H100", "--from", str(REAL), "--plot", "x.gif"), 2, "is no picture"),
-        (("forecast", "H100", "--from", str(REAL), "--hours", "169"), 2, "169"),
+        (("forecast", "H100", "--from", str(REAL), "--hours", "169"), 2, "equal to 168"),
         (("when", "H100", "--hours", "10", "--deadline", "soon", "--from", str(REAL)), 2, "'soon' is no time"),
         (("when", "H100", "--hours", "10", "--deadline", "9h", "--from", str(REAL)), 2, "1h 00m are missing"),
         (("when", "H100", "--hours", "1", "--deadline", "2020-01-01", "--from", str(REAL)), 2, "are missing"),

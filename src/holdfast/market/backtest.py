@@ -42,6 +42,7 @@ class BacktestRow:
     width80: float
     width95: float
     led: float  # share of the forecasts in which the last price was not in charge
+    still: float  # how often the price was the last price: a range of no width would have held so often
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ class _Score:
     width80: float
     width95: float
     led: bool
+    still: float
 
 
 @dataclass(kw_only=True)
@@ -178,10 +180,11 @@ def _scores(series: Series, cell: int, said: PriceForecast) -> Iterator[_Score]:
             width80=float((high80 - low80).mean()) / scale,
             width95=float((high95 - low95).mean()) / scale,
             led=led[lead],
+            still=float(_inside(price, said.last, said.last).mean()),
         )
 
 
-def _inside(price: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+def _inside(price: Floats, low: Floats | float, high: Floats | float) -> NDArray[np.bool_]:
     slack = 1e-9 * price
     return np.logical_and(price >= low - slack, price <= high + slack)
 
@@ -201,6 +204,7 @@ def _row(group: str, lead: int, found: list[list[_Score]]) -> BacktestRow:
         width80=_mean(score.width80 for score in flat),
         width95=_mean(score.width95 for score in flat),
         led=_mean(float(score.led) for score in flat),
+        still=_mean(score.still for score in flat),
     )
 
 

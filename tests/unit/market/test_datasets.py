@@ -70,7 +70,7 @@ def test_whole_machines_are_left_out_of_daily_lists(tmp_path: Path) -> None:
         ("yesterday,H100,vast,,spot,2,1\n", "line 2: Invalid isoformat string: 'yesterday'"),
         ("2026-01-01,,vast,,spot,2,1\n", "line 2: gpu is empty"),
         ("2026-01-01,H100\n", "line 2: it has fewer columns than the first line"),
-        ('2026-01-01,"H100,vast,,spot,2,1\n', "line 2: unexpected end of data"),
+        ('2026-01-01,"H100,vast,,spot,2,1\n', "line 1: unexpected end of data"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, text: str, told: str) -> None:

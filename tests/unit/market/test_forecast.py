@@ -32,10 +32,15 @@ def test_a_trend_is_followed() -> None:
 
 
 def test_where_every_change_stays_the_last_price_leads_and_says_so() -> None:
-    said = forecast(walking())
+    said = forecast(walking(seed=1))
     assert said.answer is Answer.NO_SKILL
     assert "nothing beats the last price" in said.why
     assert {each.price for each in said.hours} == {said.last}
+
+
+def test_chance_rarely_passes_for_skill() -> None:
+    walks = [forecast(walking(seed=seed)).answer for seed in range(20)]
+    assert walks.count(Answer.SKILL) <= 5
 
 
 def test_a_price_that_moved_a_few_times_is_no_evidence() -> None:
