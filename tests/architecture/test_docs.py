@@ -52,7 +52,15 @@ from holdfast.contracts.jobs import (
     Waiting,
 )
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
-from holdfast.contracts.market import MarketPoint, PricedSeries, RecordedPrices, SurveyLine, SurveyResult, Thinned
+from holdfast.contracts.market import (
+    MarketPoint,
+    PricedSeries,
+    RecordedPrices,
+    StartWord,
+    SurveyLine,
+    SurveyResult,
+    Thinned,
+)
 from holdfast.contracts.memory import MachineHistory, MachineMemory, PlaceRisk, StayLine
 from holdfast.contracts.models import CacheLayers, MemoryNeed, ModelFile, ModelNeeds, ModelVersion
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
@@ -73,9 +81,13 @@ from holdfast.contracts.training import (
     TrainingMemory,
 )
 from holdfast.contracts.workload import Ack, WorkloadStatus
+from holdfast.market.backtest import Backtest, BacktestRow
+from holdfast.market.forecast import ForecastHour, LeadSkill, PriceForecast
 from holdfast.market.histories import PriceHistory, PriceMove
 from holdfast.market.importing import Refusal
 from holdfast.market.risk import ZoneRisk
+from holdfast.market.series import SeriesKey
+from holdfast.market.start import StartAdvice, WhenToStart
 from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
 
@@ -107,8 +119,9 @@ DOCUMENTS = (
     *(Savings, SavingsLine, Stretch, Against, Comparison, Paid, CheckedReference, Reference),
     *(PriceHistory, MarketPoint, PriceMove, PricedSeries, SurveyResult, SurveyLine, RecordedPrices, Thinned, Refusal),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
-    *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine, PlaceRisk, ZoneRisk),
+    *(StartWord, SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine, PlaceRisk, ZoneRisk),
     *(Study, StudyRow),
+    *(PriceForecast, ForecastHour, LeadSkill, SeriesKey, WhenToStart, StartAdvice, Backtest, BacktestRow),
     *(DeploymentStatus, Release),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
     *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart, Lineage, DataPin),

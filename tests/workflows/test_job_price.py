@@ -10,17 +10,17 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts.jobs import JobCause, JobPhase, JobStatus, Start, StartNow
-from holdfast.contracts.market import StartAdvice
+from holdfast.contracts.market import StartWord
 from holdfast.contracts.spec import DeadlineSpec, PolicySpec, ResourcesSpec
 from tests.workflows.jobbers import Handle, cancel, comes_to, job_spec, over, submit
 from tests.workflows.stories import Story
 
 GPU = ResourcesSpec(gpu="RTX 4090")
-DEAR = StartAdvice(wait=True, reason="waits for 0.30 USD/h or less", at=datetime.now(UTC), reserve=Decimal("0.30"))
-CHEAP = StartAdvice(wait=False, reason="0.29 USD/h is cheap", at=datetime.now(UTC), price=Decimal("0.29"))
+DEAR = StartWord(wait=True, reason="waits for 0.30 USD/h or less", at=datetime.now(UTC), reserve=Decimal("0.30"))
+CHEAP = StartWord(wait=False, reason="0.29 USD/h is cheap", at=datetime.now(UTC), price=Decimal("0.29"))
 
 
-async def begin(story: Story, *advice: StartAdvice, **changes: Any) -> Handle:
+async def begin(story: Story, *advice: StartWord, **changes: Any) -> Handle:
     story.world.advice = list(advice)
     return await submit(story, **{"start": Start.WHEN_CHEAP, "resources": GPU, **changes})
 

@@ -56,7 +56,7 @@ from holdfast.contracts.machines import (
     SshAddress,
     Terms,
 )
-from holdfast.contracts.market import AdviseStartInput, StartAdvice
+from holdfast.contracts.market import AdviseStartInput, StartWord
 from holdfast.contracts.memory import MachineMemory, PlaceMemory, PlaceRisk, RecallInput, Recollection, StrategyRecord
 from holdfast.contracts.models import AddModelInput, ModelKind, ModelNeeds, ModelVersion, StoredModel
 from holdfast.contracts.money import BudgetWord, MeterInput, SetBudgetInput, Standing
@@ -148,7 +148,7 @@ class World:
         self.result_is_odd = ""  # why it cannot be registered
         self.registering_waits: asyncio.Event | None = None
         self.refused_inputs: dict[str, str] = {}  # by source: why it says no
-        self.advice: list[StartAdvice] = [StartAdvice(wait=False, reason="is cheap", at=datetime.now(UTC))]
+        self.advice: list[StartWord] = [StartWord(wait=False, reason="is cheap", at=datetime.now(UTC))]
         self.asked_when: list[AdviseStartInput] = []
         self.prices_fail = ""
         self.lacking: tuple[str, ...] = ()  # outputs that are not there
@@ -705,7 +705,7 @@ class World:
         )
 
     @activity.defn
-    async def advise_start(self, order: AdviseStartInput) -> StartAdvice:
+    async def advise_start(self, order: AdviseStartInput) -> StartWord:
         self.asked_when.append(order)
         if self.prices_fail:
             raise ApplicationError(self.prices_fail, type=ErrorType.REQUEST_REJECTED, non_retryable=True)

@@ -14,7 +14,7 @@ from holdfast.contracts.market import (
     ListPricesInput,
     MarketPoint,
     PricesInput,
-    StartAdvice,
+    StartWord,
 )
 from holdfast.policy import gpu_names
 from holdfast.records.store import Records
@@ -35,16 +35,16 @@ class Advising:
         return [self.advise_start]
 
     @activity.defn
-    def advise_start(self, order: AdviseStartInput) -> StartAdvice:
+    def advise_start(self, order: AdviseStartInput) -> StartWord:
         with translated():
             return self._advise(order, datetime.now(UTC))
 
-    def _advise(self, order: AdviseStartInput, now: datetime) -> StartAdvice:
+    def _advise(self, order: AdviseStartInput, now: datetime) -> StartWord:
         from holdfast.market.recorded import cheapest, series_of  # noqa: PLC0415 (numpy: no worker needs it to start)
         from holdfast.market.start import advise  # noqa: PLC0415 (likewise)
 
-        def start(reason: str) -> StartAdvice:
-            return StartAdvice(wait=False, reason=reason, at=now)
+        def start(reason: str) -> StartWord:
+            return StartWord(wait=False, reason=reason, at=now)
 
         series = cheapest(series_of(self._points(order, now)))
         if series is None:
@@ -60,7 +60,7 @@ class Advising:
                 f"waits for {found.reserve:.4g} USD/h a GPU or less, {figures}; "
                 f"{found.expected:.4g} expected, a {found.chance:.0%} chance of paying more"
             )
-        return StartAdvice(
+        return StartWord(
             wait=found.wait,
             reason=figures if found.wait else f"{figures}; {found.why}",
             at=now,

@@ -43,11 +43,12 @@ def draw(path: Path, series: Series, found: PriceForecast) -> None:
 
 
 def _tell_time(axes: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 (takes long to load)
+    from matplotlib import dates  # noqa: PLC0415 (takes long to load)
 
-    locator = AutoDateLocator()
+    drawing: Any = dates  # untyped
+    locator = drawing.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(drawing.ConciseDateFormatter(locator))
 
 
 def _draw_past(axes: Any, series: Series) -> None:

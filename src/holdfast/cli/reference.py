@@ -48,6 +48,9 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `why` | a list of decisions: `chosen` and `rejected` offers, each with `score` and `reason` |
 | `offers` | a list of offers, cheapest first; code 5 when nothing fits, 0 while any provider answers with something |
 | ↳ with `--rejected` | a list of what is left out, cheapest first, each with its `reason`; empty when all fit |
+| `market forecast` | `answer`, `why`, `last`, `hours` (the path and its ranges), `skills`, `drift` |
+| `market when` | `advice` (`wait`, `reserve`, `until`, `expected`, `chance`, …), `cost_now`, `cost_expected` |
+| `market backtest` | `rows` by group and lead, and how many series were judged |
 | `checkpoint ls` | a list, oldest first: `sequence`, `epoch`, `reason`, `taken_at`, `bytes_total`, `manifest`, … |
 | `checkpoint save` | the new checkpoint, as in `ls` |
 | `checkpoint verify` | `chunks`, `bytes_read`, `corrupt` (empty: sound), `duration` |

@@ -48,7 +48,7 @@ from holdfast.contracts.market import (
     ReadFeedInput,
     RecordedPrices,
     RecordPricesInput,
-    StartAdvice,
+    StartWord,
     SurveyPlan,
     ThinInput,
     Thinned,
@@ -1196,7 +1196,7 @@ async def gone_jobs(jobs: list[str]) -> list[str]:
 
 
 @activity.defn
-async def advise_start(order: AdviseStartInput) -> StartAdvice:
+async def advise_start(order: AdviseStartInput) -> StartWord:
     """Whether to begin now or to wait, by the prices on record. Never fails for want of prices: then it says start."""
     raise _stub()
 

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
-from holdfast.contracts.market import StartAdvice
+from holdfast.contracts.market import StartWord
 from holdfast.contracts.spec import (
     MOST_TOGETHER,
     MOST_VARIABLES,
@@ -323,7 +323,7 @@ class JobState:
     why_stopping: str = ""
     saves: bool = True  # before that
     again_at: datetime | None = None  # the next attempt; or the next look at prices
-    advice: StartAdvice | None = None  # of the last look at prices
+    advice: StartWord | None = None  # of the last look at prices
     lines: tuple[str, ...] = ()  # of its page in the Web UI
 
 
@@ -362,7 +362,7 @@ class JobStatus:
     spent: Decimal = Decimal(0)  # by attempts that have ended
     ends_by: datetime | None = None  # its deadline
     again_at: datetime | None = None  # its next attempt, or its next look at prices
-    advice: StartAdvice | None = None  # of its last look at prices, with `start: when_cheap`
+    advice: StartWord | None = None  # of its last look at prices, with `start: when_cheap`
     starts_by: datetime | None = None  # whatever machines cost then
     place: ArrayPlace | None = None
     ended_at: datetime | None = None

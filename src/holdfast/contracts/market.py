@@ -236,7 +236,7 @@ class AdviseStartInput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StartAdvice:
+class StartWord:
     """Whether work that need not begin now had better wait. What is not known is no reason to wait."""
 
     wait: bool

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from holdfast.market.candidates import LAST_PRICE
+from holdfast.market.candidates import LAST_PRICE, Floats
 from holdfast.market.forecast import Answer, PriceForecast, forecast
 from holdfast.market.series import Series
 
@@ -29,7 +30,7 @@ _WARM_UP: Final = 168
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestRow:
-    """One group at one lead. `mae` is relative to the last price's (1 is no better, no worse); widths are shares of the price."""
+    """One group at one lead. `mae` is a share of the last price's error; widths are shares of the price."""
 
     group: str
     lead: int
@@ -41,11 +42,12 @@ class BacktestRow:
     width80: float
     width95: float
     led: float  # share of the forecasts in which the last price was not in charge
+    still: float  # how often the price was the last price: a range of no width would have held so often
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backtest:
-    """A backtest. `flat` counts series that never moved, `flat_held` those of them whose forecasts were that price exactly."""
+    """`flat` counts series that never moved, `flat_held` those of them whose forecasts were that price exactly."""
 
     rows: tuple[BacktestRow, ...]
     series: int
@@ -53,7 +55,8 @@ class Backtest:
     flat: int
     flat_held: int
     left_out: int
-    seconds: tuple[float, ...] = field(repr=False)  # CPU seconds of each series' mean forecast
+    cpu_median: float | None  # seconds of one forecast: fit, path and ranges; None: there was none
+    cpu_p95: float | None
 
     def row(self, group: str, lead: int) -> BacktestRow | None:
         return next((each for each in self.rows if (each.group, each.lead) == (group, lead)), None)
@@ -69,6 +72,37 @@ class _Score:
     width80: float
     width95: float
     led: bool
+    still: float
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    """What has been found so far; `scores` by group and lead, one list for each series."""
+
+    scores: dict[tuple[str, int], list[list[_Score]]] = field(default_factory=lambda: defaultdict(list))
+    seconds: list[float] = field(default_factory=list)
+    flat: int = 0
+    flat_held: int = 0
+    left_out: int = 0
+
+    def add(self, series: Series, cells: Sequence[int]) -> None:
+        made = [(cell, self._timed(series.until(cell))) for cell in cells]
+        if not series.moved:
+            self.flat += 1
+            self.flat_held += all(_stands_still(said) for _, said in made)
+            return
+        by_lead: dict[int, list[_Score]] = defaultdict(list)
+        for cell, said in made:
+            for score in _scores(series, cell, said):
+                by_lead[score.lead].append(score)
+        for lead, found in by_lead.items():
+            self.scores[series.group, lead].append(found)
+
+    def _timed(self, series: Series) -> PriceForecast:
+        before = time.process_time()
+        said = forecast(series)
+        self.seconds.append(time.process_time() - before)
+        return said
 
 
 def backtest(
@@ -82,34 +116,25 @@ def backtest(
     Without `origins` each series has `USUAL`, and more where its group would have fewer than `PER_GROUP` forecasts.
     """
     sizes = Counter(each.group for each in series if each.moved)
-    scores: dict[tuple[str, int], list[list[_Score]]] = defaultdict(list)
-    seconds: list[float] = []
-    flat = flat_held = left_out = forecasts = 0
+    tally = _Tally()
     for done, each in enumerate(series):
         tell(str(each.key), done, len(series))
         cells = origins_of(each, origins or _origins(each, sizes))
         if len(cells) < FEWEST:
-            left_out += 1
-            continue
-        before = time.process_time()
-        made = [(cell, forecast(each.until(cell))) for cell in cells]
-        seconds.append((time.process_time() - before) / len(made))
-        forecasts += len(made)
-        if not each.moved:
-            flat += 1
-            flat_held += all(_stands_still(said) for _, said in made)
-            continue
-        by_lead: dict[int, list[_Score]] = defaultdict(list)
-        for cell, said in made:
-            for score in _scores(each, cell, said):
-                by_lead[score.lead].append(score)
-        for lead, found in by_lead.items():
-            scores[each.group, lead].append(found)
-    rows = tuple(_row(group, lead, scores[group, lead]) for group, lead in sorted(scores))
+            tally.left_out += 1
+        else:
+            tally.add(each, cells)
+    middle, high = np.quantile(tally.seconds, [0.5, 0.95]) if tally.seconds else (None, None)
     return Backtest(
-        rows=rows, series=len(series) - left_out, forecasts=forecasts, flat=flat, flat_held=flat_held,
-        left_out=left_out, seconds=tuple(seconds),
-    )  # fmt: skip
+        rows=tuple(_row(*key, tally.scores[key]) for key in sorted(tally.scores)),
+        series=len(series) - tally.left_out,
+        forecasts=len(tally.seconds),
+        flat=tally.flat,
+        flat_held=tally.flat_held,
+        left_out=tally.left_out,
+        cpu_median=None if middle is None else float(middle),
+        cpu_p95=None if high is None else float(high),
+    )
 
 
 def _origins(series: Series, sizes: Counter[str]) -> int:
@@ -155,12 +180,13 @@ def _scores(series: Series, cell: int, said: PriceForecast) -> Iterator[_Score]:
             width80=float((high80 - low80).mean()) / scale,
             width95=float((high95 - low95).mean()) / scale,
             led=led[lead],
+            still=float(_inside(price, said.last, said.last).mean()),
         )
 
 
-def _inside(price: "np.ndarray", low: "np.ndarray", high: "np.ndarray") -> "np.ndarray":
+def _inside(price: Floats, low: Floats | float, high: Floats | float) -> NDArray[np.bool_]:
     slack = 1e-9 * price
-    return (price >= low - slack) & (price <= high + slack)
+    return np.logical_and(price >= low - slack, price <= high + slack)
 
 
 def _row(group: str, lead: int, found: list[list[_Score]]) -> BacktestRow:
@@ -178,6 +204,7 @@ def _row(group: str, lead: int, found: list[list[_Score]]) -> BacktestRow:
         width80=_mean(score.width80 for score in flat),
         width95=_mean(score.width95 for score in flat),
         led=_mean(float(score.led) for score in flat),
+        still=_mean(score.still for score in flat),
     )
 
 

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 LEADS: Final = np.array([1, 2, 3, 4, 6, 9, 12, 18, 24, 36, 48, 72, 96, 120, 144, 168])
 """The leads in hours at which champions are chosen; a path runs straight between two of them."""
 LAST_PRICE: Final = "last price"
+TREND: Final = "damped trend"
 _REACH: Final = float(np.log(1.5))
 _DAMPING: Final = 0.98
 
@@ -53,9 +54,9 @@ def candidates(prices: Prices) -> Field:
         "fast return to the mean of a month": _returning(last, month, 6),
         "slow return to the mean of a month": _returning(last, month, 48),
         "smoothed return to the median of a week": _returning(smooth, medians[168], 24),
-        "damped trend of 12 hours": _trend(last, 12),
-        "damped trend of 2 days": _trend(last, 48),
-        "damped trend of a week": _trend(last, 168),
+        f"{TREND} of 12 hours": _trend(last, 12),
+        f"{TREND} of 2 days": _trend(last, 48),
+        f"{TREND} of a week": _trend(last, 168),
     }
     floor = (np.minimum.accumulate(last) - _REACH)[:, None]
     ceiling = (np.maximum.accumulate(last) + _REACH)[:, None]

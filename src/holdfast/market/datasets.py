@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.market.errors import BadHistory, NoHistory
-from holdfast.market.series import NO_PRICE, Key, Series, is_price, on_grid
+from holdfast.market.series import NO_PRICE, Series, SeriesKey, is_price, on_grid
 
+_MEND: Final = "mend the line, or take it out"
 Row = Mapping[str, str]
-Point = tuple[Key, datetime, float]
+Point = tuple[SeriesKey, datetime, float]
 OWN: Final = ("time", "gpu", "provider", "region", "kind", "price", "offers")
+_PRIME: Final = ("min", "p10", "median", "mean")
 _BIDDING_ENDED: Final = datetime(2017, 11, 28, tzinfo=UTC)
 """Until then AWS sold spot machines by auction; since then it sets a smooth price."""
 
@@ -31,7 +33,7 @@ class Format:
     name: str
     columns: frozenset[str]
     points: Callable[[Row], Iterator[Point]]
-    group: Callable[[Key, datetime], str]
+    group: Callable[[SeriesKey, datetime], str]
     holds: bool = False  # a price stands until the next event
     cheapest: bool = False  # several rows of one moment are variants; the least price counts
 
@@ -80,18 +82,20 @@ def _read_file(path: Path) -> list[Series] | None:
         kind = next((each for each in FORMATS if each.columns <= columns), None)
         return None if kind is None else _gather(path, kind, rows)
     except csv.Error as err:
-        raise BadHistory(f"{path}, line {rows.line_num}: {err}") from err
+        raise BadHistory(f"{path}, line {rows.line_num}: {err}", remedy=_MEND) from err
 
 
 def _gather(path: Path, kind: Format, rows: "csv.DictReader[str]") -> list[Series]:
-    points: dict[Key, dict[datetime, float]] = defaultdict(dict)
+    points: dict[SeriesKey, dict[datetime, float]] = defaultdict(dict)
     for row in rows:
+        if None in row.values():
+            raise BadHistory(f"{path}, line {rows.line_num}: it has fewer columns than the first line", remedy=_MEND)
         try:
             for key, moment, price in kind.points(row):
                 known = points[key]
                 known[moment] = min(price, known[moment]) if kind.cheapest and moment in known else price
         except (ValueError, KeyError, TypeError, AttributeError) as err:
-            raise BadHistory(f"{path}, line {rows.line_num}: {err}", remedy="mend the line, or take it out") from err
+            raise BadHistory(f"{path}, line {rows.line_num}: {err}", remedy=_MEND) from err
     return [
         on_grid(key, known.items(), group=kind.group(key, min(known)), holds=kind.holds)
         for key, known in sorted(points.items())
@@ -104,7 +108,7 @@ def moment_of(text: str) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _priced(row: Row, moment: str, columns: Mapping[str, str], key: Callable[[str], Key]) -> Iterator[Point]:
+def _priced(row: Row, moment: str, columns: Mapping[str, str], key: Callable[[str], SeriesKey]) -> Iterator[Point]:
     """The points of a row with several prices; a price that is left out is no point."""
     for column, measure in columns.items():
         if text := row[column].strip():
@@ -115,8 +119,8 @@ def _priced(row: Row, moment: str, columns: Mapping[str, str], key: Callable[[st
 
 
 def _own(row: Row) -> Iterator[Point]:
-    def key(measure: str) -> Key:
-        return Key(
+    def key(measure: str) -> SeriesKey:
+        return SeriesKey(
             gpu=_said(row, "gpu"), provider=row["provider"], region=row["region"], kind=row["kind"], measure=measure
         )
 
@@ -133,42 +137,42 @@ def _vast(row: Row) -> Iterator[Point]:
     provider = row["provider"]
     columns = {"min_price_hr": "min", "median_price_hr": "median"}
     yield from _priced(
-        row, "timestamp", columns, lambda measure: Key(gpu=row["gpu"], provider=provider, measure=measure)
+        row, "timestamp", columns, lambda measure: SeriesKey(gpu=row["gpu"], provider=provider, measure=measure)
     )
 
 
 def _prime_stats(row: Row) -> Iterator[Point]:
-    columns = {f"usd_gpu_hr_{each}": each for each in ("min", "p10", "median", "mean")}
+    columns = {f"usd_gpu_hr_{each}": each for each in _PRIME}
     yield from _priced(
-        row, "timestamp", columns, lambda measure: Key(gpu=row["gpu"], provider="prime", measure=measure)
+        row, "timestamp", columns, lambda measure: SeriesKey(gpu=row["gpu"], provider="prime", measure=measure)
     )
 
 
 def _prime_counts(row: Row) -> Iterator[Point]:
     if row["gpus"] in ("1", "8"):
-        key = Key(gpu=row["gpu"], provider="prime", measure=f"min of {row['gpus']}x")
+        key = SeriesKey(gpu=row["gpu"], provider="prime", measure=f"min of {row['gpus']}x")
         yield from _priced(row, "timestamp", {"min_usd_gpu_hr": key.measure}, lambda _measure: key)
 
 
 def _aws(row: Row) -> Iterator[Point]:
     # Captures are months apart, and a gap between two of them is no price that held.
     kind = " ".join(each for each in ("spot", row.get("capture", "")) if each)
-    key = Key(gpu=row["instance_type"], provider="aws", region=row["zone"], kind=kind)
+    key = SeriesKey(gpu=row["instance_type"], provider="aws", region=row["zone"], kind=kind)
     yield from _priced(row, "timestamp", {"usd_hr": "min"}, lambda _measure: key)
 
 
 def _cross(row: Row) -> Iterator[Point]:
     if row["gpu_count"] == "1":  # rows of several GPUs sometimes hold the price of the whole machine
-        key = Key(gpu=row["gpu_model"], provider=row["provider"], region=row["region"], kind=row["rental_type"])
+        key = SeriesKey(gpu=row["gpu_model"], provider=row["provider"], region=row["region"], kind=row["rental_type"])
         yield from _priced(row, "date", {"price_min_usd": "min"}, lambda _measure: key)
 
 
 def _rental(row: Row) -> Iterator[Point]:
-    key = Key(gpu=row["gpu"], provider=row["provider"], kind=row["kind"])
+    key = SeriesKey(gpu=row["gpu"], provider=row["provider"], kind=row["kind"])
     yield from _priced(row, "date", {"usd_hr": "min"}, lambda _measure: key)
 
 
-def _named(name: str) -> Callable[[Key, datetime], str]:
+def _named(name: str) -> Callable[[SeriesKey, datetime], str]:
     return lambda _key, _first: name
 
 
@@ -186,7 +190,7 @@ FORMATS: Final = (
     ),
     Format(
         name="prime intellect, statistics",
-        columns=frozenset({"timestamp", "gpu", "usd_gpu_hr_min", "usd_gpu_hr_p10", "usd_gpu_hr_median", "usd_gpu_hr_mean"}),
+        columns=frozenset({"timestamp", "gpu", *(f"usd_gpu_hr_{each}" for each in _PRIME)}),
         points=_prime_stats,
         group=_named("pi"),
     ),

@@ -6,11 +6,12 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from holdfast.market.candidates import LAST_PRICE, LEADS, Field, Floats, candidates
 from holdfast.market.champion import GAIN, Record, record
 from holdfast.market.intervals import LEVELS, intervals
-from holdfast.market.series import HOUR, Key, Prices, Series, carried
+from holdfast.market.series import HOUR, Prices, Series, SeriesKey, carried
 
 LONGEST: Final = int(LEADS[-1])
 """Hours ahead."""
@@ -64,7 +65,7 @@ class LeadSkill:
 class PriceForecast:
     """The answer for one series. Without enough data `hours` and `skills` are empty, and `why` says what is missing."""
 
-    key: Key
+    key: SeriesKey
     at: datetime
     answer: Answer
     why: str
@@ -75,7 +76,7 @@ class PriceForecast:
 
 
 def forecast(series: Series, *, hours: int = LONGEST) -> PriceForecast:
-    """What follows the last cell of a series, up to `hours` (1 to `LONGEST`) ahead; only the last four weeks are used."""
+    """What follows the last cell of a series, `hours` (1 to `LONGEST`) ahead; only the last four weeks are used."""
     window = series.until(len(series.prices) - 1)
     seen = np.flatnonzero(np.isfinite(window.prices))
     last = float(window.prices[seen[-1]]) if len(seen) else None
@@ -99,7 +100,7 @@ def forecast(series: Series, *, hours: int = LONGEST) -> PriceForecast:
     )
 
 
-def _missing(seen: "np.ndarray[tuple[int], np.dtype[np.intp]]", hours: int) -> str:
+def _missing(seen: NDArray[np.intp], hours: int) -> str:
     if not len(seen):
         return "no price was seen in the last four weeks"
     if len(seen) < ENOUGH:

@@ -23,11 +23,11 @@ _MOST: Final = float(np.log(3.0))
 def intervals(path: Floats, missed: Floats, log: Floats) -> Floats:
     """`edges[level, side, k]`: the log price below and above `path[k]`, for each of `LEVELS`."""
     seen = log[np.isfinite(log)]
-    edges = np.empty((len(LEVELS), 2, len(LEADS)))
+    away = np.empty((len(LEVELS), 2, len(LEADS)))
     for k, lead in enumerate(LEADS):
         hours = np.flatnonzero(np.isfinite(missed[:, k]))
         errors = missed[hours, k]
-        ages = len(missed) - 1 - hours
+        ages: Floats = (len(missed) - 1 - hours).astype(float)
         if len(errors) < _FEW:  # what the price itself did stands in
             errors, ages = np.append(seen - seen[-1], 0.0), np.zeros(len(seen) + 1)
         many = max(1.0, min(len(errors), len(missed) / lead))
@@ -35,8 +35,9 @@ def intervals(path: Floats, missed: Floats, log: Floats) -> Floats:
             tail = (1 - level) / 2 / (1 + _OUTWARD / np.sqrt(many))
             below, above = _quantiles(errors, 0.5 ** (ages / _HALF_LIFE), (tail, 1 - tail))
             wider = 1 + _WIDER / many
-            edges[row, :, k] = path[k] + wider * min(below, 0.0), path[k] + wider * max(above, 0.0)
-    return np.clip(edges, min(seen.min() - _MOST, path.min()), max(seen.max() + _MOST, path.max()))
+            away[row, :, k] = wider * min(below, 0.0), wider * max(above, 0.0)
+    away[..., 1:-1] = (away[..., :-2] + 2 * away[..., 1:-1] + away[..., 2:]) / 4  # no jagged edges
+    return np.clip(path + away, min(seen.min() - _MOST, path.min()), max(seen.max() + _MOST, path.max()))
 
 
 def _quantiles(values: Floats, weights: Floats, at: tuple[float, float]) -> tuple[float, float]:

@@ -28,7 +28,7 @@ _ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Key:
+class SeriesKey:
     """What a price is the price of. `measure` is which of several offers' prices: `min`, `median` and so on."""
 
     gpu: str
@@ -43,9 +43,9 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One price by the hour. `first` is the end of the first cell; `prices` are USD an hour, `nan` where nobody looked."""
+    """One price by the hour, USD an hour, `nan` where nobody looked. `first` is the end of the first cell."""
 
-    key: Key
+    key: SeriesKey
     first: datetime
     prices: Prices
     group: str = ""
@@ -72,7 +72,9 @@ class Series:
         return replace(self, first=self.first + begin * HOUR, prices=self.prices[begin : cell + 1])
 
 
-def on_grid(key: Key, points: Iterable[tuple[datetime, float]], *, group: str = "", holds: bool = False) -> Series:
+def on_grid(
+    key: SeriesKey, points: Iterable[tuple[datetime, float]], *, group: str = "", holds: bool = False
+) -> Series:
     """Put prices into their hours. They may come in any order; of two at one moment the later in the list counts.
 
     Raises:

@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from holdfast.market.candidates import Floats
 from holdfast.market.forecast import ENOUGH, FRESH
-from holdfast.market.series import HOUR, Key, Prices, Series, carried
+from holdfast.market.series import HOUR, Prices, Series, SeriesKey, carried
 
 GAIN: Final = 0.03
 RISK: Final = 0.35
@@ -32,10 +33,10 @@ class StartAdvice:
     """What to do at `at`. Prices are USD an hour.
 
     `reserve`: in the next hour, start at this price or below, and ask again above it. `expected`, `low` and `high` are
-    the price that the rule will have paid, in the middle and in 80 % of cases; `chance` is that of paying more than now.
+    the price that the rule will have paid, in the mean and in 80 % of cases; `chance` is that of paying more than now.
     """
 
-    key: Key
+    key: SeriesKey
     at: datetime
     wait: bool
     why: str
@@ -46,6 +47,16 @@ class StartAdvice:
     low: float
     high: float
     chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhenToStart:
+    """An advice, and what it comes to for `hours` of work, in USD. Without an advice: too few prices to say; start."""
+
+    advice: StartAdvice | None
+    hours: float
+    cost_now: float | None
+    cost_expected: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +105,15 @@ def advise(series: Series, *, within: int) -> StartAdvice | None:
     )  # fmt: skip
 
 
+def priced(advice: StartAdvice | None, hours: float) -> WhenToStart:
+    return WhenToStart(
+        advice=advice,
+        hours=hours,
+        cost_now=None if advice is None else advice.now * hours,
+        cost_expected=None if advice is None else advice.expected * hours,
+    )
+
+
 def _start(series: Series, now: float, until: datetime, why: str) -> StartAdvice:
     return StartAdvice(
         key=series.key, at=series.last, wait=False, why=why, now=now, until=until,
@@ -119,7 +139,7 @@ def _chain(window: Prices, now: float) -> _Chain:
     return _Chain(prices=prices, moves=moves / moves.sum(axis=1, keepdims=True), here=int(at[-1]))
 
 
-def _stops(chain: _Chain, hours: int) -> list[np.ndarray]:
+def _stops(chain: _Chain, hours: int) -> list[NDArray[np.bool_]]:
     """`stops[j]`: the levels at which the rule starts when `j` hours are left; in the end at any."""
     value = chain.prices
     stops = [np.ones(len(value), dtype=bool)]
@@ -130,7 +150,7 @@ def _stops(chain: _Chain, hours: int) -> list[np.ndarray]:
     return stops
 
 
-def _paid(chain: _Chain, stops: list[np.ndarray]) -> Floats:
+def _paid(chain: _Chain, stops: list[NDArray[np.bool_]]) -> Floats:
     """How likely each level is the one paid, when the first hour is waited out and the rule followed from then on."""
     waiting = np.zeros(len(chain.prices))
     waiting[chain.here] = 1.0
@@ -139,7 +159,8 @@ def _paid(chain: _Chain, stops: list[np.ndarray]) -> Floats:
         waiting = waiting @ chain.moves
         paid += np.where(stop, waiting, 0.0)
         waiting = np.where(stop, 0.0, waiting)
-    return paid / paid.sum()
+    shares: Floats = paid / paid.sum()
+    return shares
 
 
 def _careful(chance: float, stretches: float) -> float:

@@ -42,7 +42,7 @@ from holdfast.contracts.jobs import (
     StartNow,
     Waiting,
 )
-from holdfast.contracts.market import AdviseStartInput, StartAdvice
+from holdfast.contracts.market import AdviseStartInput, StartWord
 from holdfast.contracts.workload import ReplicaWord, StopRequest, Upshot
 from holdfast.policy import jobs as policy
 from holdfast.workflows import attempts, steps
@@ -263,7 +263,7 @@ class JobWorkflow:
             (advice,) = await asyncio.gather(asked, return_exceptions=True)
         if self._wants_to_stop() or self._start_now is not None:
             return None  # the next turn sees to it
-        if not isinstance(advice, StartAdvice):
+        if not isinstance(advice, StartWord):
             if isinstance(advice, BaseException) and not isinstance(advice, ActivityError):
                 raise advice
             return await self._wait_no_longer(f"prices cannot be looked at: {words_of(advice)}")
@@ -282,7 +282,7 @@ class JobWorkflow:
         )
         return None
 
-    async def _asked_whether_to_start(self, latest: datetime) -> StartAdvice:
+    async def _asked_whether_to_start(self, latest: datetime) -> StartWord:
         wanted = self._spec.resources
         return await steps.advise_start(
             AdviseStartInput(

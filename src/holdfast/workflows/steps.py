@@ -57,7 +57,7 @@ from holdfast.contracts.market import (
     ReadFeedInput,
     RecordedPrices,
     RecordPricesInput,
-    StartAdvice,
+    StartWord,
     SurveyPlan,
     ThinInput,
     Thinned,
@@ -996,7 +996,7 @@ async def stage_input(job: str, wanted: InputSpec) -> StagedInput:
     )
 
 
-async def advise_start(order: AdviseStartInput) -> StartAdvice:
+async def advise_start(order: AdviseStartInput) -> StartWord:
     return await workflow.execute_activity(
         acts.advise_start,
         order,

@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 
 from holdfast.activities.advising import Advising
 from holdfast.contracts.machines import Terms
-from holdfast.contracts.market import AdviseStartInput, MarketPoint, RecordPricesInput, StartAdvice
+from holdfast.contracts.market import AdviseStartInput, MarketPoint, RecordPricesInput, StartWord
 from holdfast.records.store import Records
 from tests.unit.records.makers import set_up
 
@@ -30,10 +30,10 @@ def records(tmp_path: Path) -> Iterator[Records]:
     opened.close()
 
 
-def ask(records: Records, **changes: Any) -> StartAdvice:
+def ask(records: Records, **changes: Any) -> StartWord:
     now = datetime.now(UTC)
     order = AdviseStartInput(gpu="rtx_4090", kind=Terms.INTERRUPTIBLE, latest=now + 24 * HOUR)
-    advice: StartAdvice = ActivityEnvironment().run(Advising(records).advise_start, replace(order, **changes))
+    advice: StartWord = ActivityEnvironment().run(Advising(records).advise_start, replace(order, **changes))
     return advice
 
 

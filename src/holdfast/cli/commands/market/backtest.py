@@ -66,11 +66,10 @@ def _print(report: Backtest) -> None:
     console.answer(f"{report.forecasts} forecasts of {report.series} series; {report.left_out} were too short to judge")
     if report.flat:
         console.answer(
-            f"{report.flat} series never moved: {report.flat_held} of them were forecast as that very price, without a range"
+            f"{report.flat} series never moved; {report.flat_held} were forecast as that very price, exactly"
         )
-    if report.seconds:
-        middle = sorted(report.seconds)[len(report.seconds) // 2]
-        console.answer(f"one forecast took {1000 * middle:.0f} ms of CPU")
+    if report.cpu_median is not None:
+        console.answer(f"one forecast took {1000 * report.cpu_median:.0f} ms of CPU in the middle")
 
 
 def _row(row: BacktestRow) -> tuple[str, ...]:

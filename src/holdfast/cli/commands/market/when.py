@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,16 +14,6 @@ from holdfast.cli.session import Json
 
 if TYPE_CHECKING:
     from holdfast.market.start import StartAdvice
-
-
-@dataclass(frozen=True, kw_only=True)
-class When:
-    """The document of `--json`: the advice (`null`: too few prices to say; start), and what it comes to for the work."""
-
-    advice: StartAdvice | None
-    hours: float
-    cost_now: float | None
-    cost_expected: float | None
 
 
 @app.command("when")
@@ -58,7 +47,7 @@ def when(
     series, rest = choosing.choose(
         choosing.histories(source), gpu, provider=provider, region=region, kind=kind, measure=measure
     )
-    from holdfast.market.start import advise  # noqa: PLC0415 (numpy; not for `--help`)
+    from holdfast.market.start import advise, priced  # noqa: PLC0415 (numpy; not for `--help`)
 
     slack = _deadline(deadline, series.last) - series.last - timedelta(hours=hours)
     if slack < timedelta():
@@ -66,7 +55,7 @@ def when(
         raise UsageProblem(why, remedy="give a later --deadline")
     advice = advise(series, within=slack // timedelta(hours=1))
     if as_json:
-        console.print_json(_document(advice, hours))
+        console.print_json(priced(advice, hours))
         return
     if advice is None:
         console.answer(f"{series.key}: not enough data; start now")
@@ -74,15 +63,6 @@ def when(
         _print(advice, hours)
     if also := choosing.others(rest):
         console.say(also)
-
-
-def _document(advice: StartAdvice | None, hours: float) -> When:
-    return When(
-        advice=advice,
-        hours=hours,
-        cost_now=None if advice is None else advice.now * hours,
-        cost_expected=None if advice is None else advice.expected * hours,
-    )
 
 
 def _deadline(text: str, last: datetime) -> datetime:
@@ -95,7 +75,8 @@ def _deadline(text: str, last: datetime) -> datetime:
     except ValueError:
         pass
     try:
-        return last + parse_duration(text)
+        ahead: timedelta = parse_duration(text)
+        return last + ahead
     except (ValueError, OverflowError) as err:
         remedy = "write 2026-01-31T12:00, UTC without a zone, or how long from the last price on: 36h, 3d"
         raise UsageProblem(f"--deadline {text!r} is no time", remedy=remedy) from err
@@ -104,11 +85,11 @@ def _deadline(text: str, last: datetime) -> datetime:
 def _print(advice: StartAdvice, hours: float) -> None:
     console.answer(f"{advice.key}: {'wait' if advice.wait else 'start now'}: {advice.why}")
     facts = {
-        "price now": f"${advice.now:.4f}/h, ${advice.now * hours:.2f} for the work ({advice.at:%Y-%m-%d %H:%M} UTC)"
+        "price now": f"${advice.now:.4f}/h, ${advice.now * hours:.2f} for the work (at {advice.at:%d %b %H:%M} UTC)"
     }
     if advice.wait:
         facts |= {
-            "reserve price": f"${advice.reserve:.4f}/h: in the next hour start at this or below, and ask again above it",
+            "reserve price": f"${advice.reserve:.4f}/h: start at this or below in the next hour, ask again above it",
             "watch until": f"{advice.until:%Y-%m-%d %H:%M} UTC at the latest",
             "expected": f"${advice.expected:.4f}/h, ${advice.expected * hours:.2f} for the work",
             "80 % between": f"${advice.low:.4f} and ${advice.high:.4f}",
