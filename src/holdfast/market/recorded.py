@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from holdfast.contracts.market import MarketPoint
-from holdfast.market.series import HOUR, Key, Series, on_grid
+from holdfast.market.series import HOUR, Series, SeriesKey, on_grid
 
 KNOWN_FOR: Final = 6
 """Hours for which a provider that did not answer is taken to ask what it asked last."""
@@ -41,7 +41,7 @@ def cheapest(found: Sequence[Series]) -> Series | None:
     seen = np.isfinite(rows).any(axis=0)
     prices = np.full(length, np.nan)
     prices[seen] = np.nanmin(_held(rows)[:, seen], axis=0)
-    key = found[0].key if len(found) == 1 else Key(gpu=found[0].key.gpu, kind=found[0].key.kind)
+    key = found[0].key if len(found) == 1 else SeriesKey(gpu=found[0].key.gpu, kind=found[0].key.kind)
     return replace(found[0], key=key, first=first, prices=prices)
 
 
@@ -56,5 +56,5 @@ def _held(
     return held
 
 
-def _key(point: MarketPoint) -> Key:
-    return Key(gpu=point.gpu, provider=point.provider, region=point.region, kind=str(point.kind))
+def _key(point: MarketPoint) -> SeriesKey:
+    return SeriesKey(gpu=point.gpu, provider=point.provider, region=point.region, kind=str(point.kind))
