@@ -8,9 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from holdfast.contracts.machines import Terms
 from holdfast.contracts.market import MarketPoint
-from holdfast.market.series import HOUR, Series, SeriesKey, on_grid
+from holdfast.market.series import HOUR, WINDOW, Series, SeriesKey, on_grid
 
+LOOKED_BACK: Final = timedelta(hours=WINDOW)
+"""Older prices are not looked at."""
 KNOWN_FOR: Final = 6
 """Hours for which a provider that did not answer is taken to ask what it asked last."""
 
@@ -57,4 +60,5 @@ def _held(
 
 
 def _key(point: MarketPoint) -> SeriesKey:
-    return SeriesKey(gpu=point.gpu, provider=point.provider, region=point.region, kind=str(point.kind))
+    kind = "spot" if point.kind is Terms.INTERRUPTIBLE else "on_demand"  # as in files of prices
+    return SeriesKey(gpu=point.gpu, provider=point.provider, region=point.region, kind=kind)

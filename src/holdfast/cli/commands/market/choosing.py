@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli.errors import UsageProblem
+from holdfast.cli.session import with_holdfast
 
 if TYPE_CHECKING:
     from holdfast.market.series import Series
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 Gpu = Annotated[str, typer.Argument(metavar="GPU", help="Such as 'RTX 4090', as the history calls it.")]
 From = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FILE", help="A price history as CSV: docs/market.md names the formats."),
+    typer.Option(
+        "--from", metavar="FILE", help="A price history as CSV (docs/market.md) [default: the prices on record]."
+    ),
 ]
 Provider = Annotated[str | None, typer.Option(help="Only this provider's prices.", show_default=False)]
 Region = Annotated[str | None, typer.Option(help="Only this region's prices.", show_default=False)]
@@ -27,13 +31,22 @@ Measure = Annotated[
 ]
 
 
-def histories(source: Path | None) -> list[Series]:
-    """Every price series there is; the one place that knows where they come from. Errors as `datasets.read`."""
-    from holdfast.market.datasets import read  # noqa: PLC0415 (numpy; not for `--help`)
+def histories(source: Path | None, gpu: str, data_dir: Path | None) -> list[Series]:
+    """Price series of a file, or of this GPU on record. Errors as `datasets.read` and `Holdfast.prices`."""
+    if source is not None:
+        from holdfast.market.datasets import read  # noqa: PLC0415 (numpy; not for `--help`)
 
-    if source is None:
-        raise UsageProblem("there is no price history to look at", remedy="give one with --from FILE: docs/market.md")
-    return read(source)
+        return read(source)
+    from holdfast.market.recorded import LOOKED_BACK, series_of  # noqa: PLC0415 (likewise)
+
+    since = datetime.now(UTC) - LOOKED_BACK
+    found = series_of(with_holdfast(data_dir, lambda holdfast: holdfast.prices(gpu, since=since)))
+    if not found:
+        raise UsageProblem(
+            f"no hourly price of {gpu} is on record in the last four weeks",
+            remedy="`holdfast market survey` asks for prices; or give a history with --from FILE: docs/market.md",
+        )
+    return found
 
 
 def choose(
@@ -50,7 +63,9 @@ def choose(
     Raises:
         NoHistory: none fits; with the names that would.
     """
-    fits = [each for each in found if _plain(each.key.gpu) == _plain(gpu)]
+    fits = [each for each in found if _plain(each.key.gpu) == _plain(gpu)] or [
+        each for each in found if each.key.gpu.upper().startswith(f"{gpu.upper()} ")
+    ]
     if not fits:
         _refuse(gpu, found)
     asked = {"provider": provider, "region": region, "kind": kind, "measure": measure}

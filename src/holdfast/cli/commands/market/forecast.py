@@ -11,7 +11,7 @@ from holdfast.cli import console
 from holdfast.cli.commands.market import app, choosing
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.picture import require_drawable
-from holdfast.cli.session import Json
+from holdfast.cli.session import DataDir, Json
 
 if TYPE_CHECKING:
     from holdfast.market.forecast import LeadSkill, PriceForecast
@@ -35,6 +35,7 @@ def forecast(
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw it there as well: a name in .png or .svg.")
     ] = None,
     as_json: Json = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Forecast a price from the end of its history, with ranges that hold, and say whether there is any skill in it.
 
@@ -46,13 +47,14 @@ def forecast(
 
     \b
     Examples:
+      holdfast market forecast H100
       holdfast market forecast H100 --from vast.csv.gz
       holdfast market forecast H100 --from vast.csv.gz --measure median --hours 48 --plot h100.png
       holdfast market forecast "RTX 4090" --from prices.csv --provider vast --json
     """
     require_drawable(plot)
     series, rest = choosing.choose(
-        choosing.histories(source), gpu, provider=provider, region=region, kind=kind, measure=measure
+        choosing.histories(source, gpu, data_dir), gpu, provider=provider, region=region, kind=kind, measure=measure
     )
     from holdfast.market.forecast import forecast as look_ahead  # noqa: PLC0415 (numpy; not for `--help`)
 

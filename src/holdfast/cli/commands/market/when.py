@@ -10,7 +10,7 @@ import typer
 from holdfast.cli import console, words
 from holdfast.cli.commands.market import app, choosing
 from holdfast.cli.errors import UsageProblem
-from holdfast.cli.session import Json
+from holdfast.cli.session import DataDir, Json
 
 if TYPE_CHECKING:
     from holdfast.market.start import StartAdvice
@@ -30,6 +30,7 @@ def when(
     kind: choosing.Kind = None,
     measure: choosing.Measure = None,
     as_json: Json = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Say whether to start work now, or to watch the price until it is low enough.
 
@@ -41,11 +42,12 @@ def when(
 
     \b
     Examples:
+      holdfast market when H100 --hours 12 --deadline 36h
       holdfast market when H100 --hours 12 --deadline 36h --from vast.csv.gz
       holdfast market when H100 --hours 12 --deadline 2026-04-18T06:00 --from vast.csv.gz --json
     """
     series, rest = choosing.choose(
-        choosing.histories(source), gpu, provider=provider, region=region, kind=kind, measure=measure
+        choosing.histories(source, gpu, data_dir), gpu, provider=provider, region=region, kind=kind, measure=measure
     )
     from holdfast.market.start import advise, priced  # noqa: PLC0415 (numpy; not for `--help`)
 
