@@ -79,7 +79,7 @@ class LazyGroup(TyperGroup):
 
 def _load(name: str, found: Any) -> Any:
     if isinstance(found, typer.Typer):
-        command: Any = typer.main.get_group(found)
+        command = typer.main.get_command(found)
     else:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_CONTEXT)
         alone.command(name)(found)
