@@ -224,7 +224,8 @@ class GatewaySettings(_Section):
     drain: Duration = timedelta(seconds=30)
     """How long requests in flight may go on once the process is told to stop."""
     refresh: Duration = timedelta(seconds=5)
-    """Between two readings of the directory of endpoints: a new token or a revoked one counts after so long."""
+    """Between two readings of the directory of endpoints. A revoked token is refused after so long; a new one counts
+    at once, as it is looked up."""
     buffer_mb: float = Field(default=256, gt=0)
     """Of all bodies under `/v1`, which are read whole before their model is known; together, in this process."""
     cert: Path | None = None

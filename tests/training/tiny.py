@@ -1,6 +1,7 @@
 """A language model and its tokenizer, made on the spot: real files of transformers, a few thousand parameters.
 
-Runs beside torch, apart from Holdfast: python tiny.py FOLDER [--hidden N] [--layers N] [--no-template]
+Runs beside torch, apart from Holdfast: python tiny.py FOLDER [--hidden N] [--layers N] [--heads N] [--no-template]
+With --half its weights are bf16, as those of most models that one finds are; --on cuda makes a large one quickly.
 """
 
 import argparse
@@ -44,6 +45,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--positions", type=int, default=512)
+    parser.add_argument("--half", action="store_true")
+    parser.add_argument("--on", default="cpu")
     parser.add_argument("--no-template", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(1)
@@ -53,16 +58,19 @@ def main() -> None:
         hidden_size=options.hidden,
         intermediate_size=3 * options.hidden,
         num_hidden_layers=options.layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
+        num_attention_heads=options.heads,
+        num_key_value_heads=options.heads // 2,
+        max_position_embeddings=options.positions,
         eos_token_id=words.eos_token_id,
         bos_token_id=None,
         pad_token_id=words.pad_token_id,
         tie_word_embeddings=False,
     )
-    model = LlamaForCausalLM(config)
+    with torch.device(options.on):
+        model = LlamaForCausalLM(config)
     model.lm_head.weight.data.mul_(20)  # as it begins, no adapter could make it sure of anything
+    if options.half:
+        model.to(torch.bfloat16)
     model.save_pretrained(options.folder)
     words.save_pretrained(options.folder)
 

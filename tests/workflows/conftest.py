@@ -11,6 +11,7 @@ import pytest_asyncio
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
+from holdfast.client.asking import AskingAgain
 from holdfast.contracts import names
 from holdfast.records.store import Records
 from tests.unit.records.makers import set_up
@@ -34,6 +35,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
         dev_server_log_level="error",
         data_converter=pydantic_data_converter,
+        interceptors=[AskingAgain()],
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,
     ) as environment:
@@ -56,6 +58,7 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
         dev_server_log_level="error",
         data_converter=pydantic_data_converter,
+        interceptors=[AskingAgain()],
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,
     ) as environment:

@@ -95,6 +95,16 @@ async def test_ended_by_force_its_endpoints_are_found_and_none_is_kept_awake_for
     await story.until(lambda: world_of(story, 1).alive == [])
 
 
+async def test_the_token_of_its_releases_is_the_deployment_s(story: Story):
+    handle = await first(story)
+    await decided(handle, 1)
+    holdfast = Holdfast(story.client, settings=load_settings())
+    for called in (endpoint_of(story.name, 1), story.name):
+        with pytest.raises(InvalidState, match="has the token of all its releases"):
+            await holdfast.endpoints.new_token(called)
+    await handle.execute_update("retire", result_type=DeploymentStatus)
+
+
 async def test_a_release_is_not_removed_as_an_endpoint_but_by_force(story: Story):
     handle = await first(story)
     await decided(handle, 1)

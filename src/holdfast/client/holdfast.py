@@ -32,6 +32,7 @@ from holdfast.client import (
     starting,
     sweeping,
 )
+from holdfast.client.asking import AskingAgain
 from holdfast.client.calls import ask
 from holdfast.client.connection import connect_service, find_server
 from holdfast.client.deploying import Deployments
@@ -130,7 +131,12 @@ class Holdfast:
             embedded_namespace=embedded.namespace if embedded else "default",
         )
         service = await connect_service(server)
-        client = Client(service, namespace=server.namespace, data_converter=pydantic_data_converter)
+        client = Client(
+            service,
+            namespace=server.namespace,
+            data_converter=pydantic_data_converter,
+            interceptors=[AskingAgain()],
+        )
         yield cls(client, settings=settings)
 
     # --- one workload's life ---------------------------------------------------------------------------------

@@ -182,7 +182,18 @@ class Endpoints:
         return await self._all.order(name, "scale", EndpointStatus, ScaleRequest(minimum=minimum, maximum=maximum))
 
     async def new_token(self, name: str) -> str:
-        """A token that callers need from now on, in place of all before it. It is told once, and kept nowhere."""
+        """A token that callers need from now on, in place of all before it. It is told once, and kept nowhere.
+
+        Raises:
+            InvalidState: the deployment that this is, or belongs to, has the token.
+            UnknownEndpoint, NoWorker.
+        """
+        deployment = deployment_of(name) or name
+        if await is_running(self._client, names.deployment_id(deployment)):
+            raise InvalidState(
+                f"the deployment {deployment!r} has the token of all its releases",
+                remedy=f"`holdfast deployment token {deployment}` makes a new one",
+            )
         token = new_token()
         await self._all.order(name, "set_tokens", EndpointStatus, (hash_of(token),))
         return token

@@ -43,3 +43,7 @@ class ErrorType(StrEnum):
     SOURCE_UNSTABLE = "SourceUnstable"  # the workspace kept changing while it was read
     INVALID_STATE = "InvalidState"  # the operation does not fit the workload's state
     WORK_FAILED = "WorkFailed"  # the workload's own command ended with an error
+
+
+ASK_AGAIN = "there is news that no task has brought yet: ask again"
+"""With this a question to a workflow is refused that came at a bad moment. It says nothing of the workflow."""

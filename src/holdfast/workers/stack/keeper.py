@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _log(report: Report) -> None:
-    print(report.text, flush=True)  # noqa: T201 (standard output is our log file)
+    logs.say(report.text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One log file per process in `<data>/logs`, and what is kept of the older ones."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROTATE_ABOVE = 10 * 1024 * 1024
@@ -12,6 +13,11 @@ def open_for_append(path: Path) -> int:
     if path.exists() and path.stat().st_size > ROTATE_ABOVE:
         _rotate(path)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def say(text: str) -> None:
+    """A line with its time, for a process whose standard output is such a file."""
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {text}", flush=True)  # noqa: T201 (see above)
 
 
 def tail(path: Path, *, lines: int = 8) -> str:

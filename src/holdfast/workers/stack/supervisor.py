@@ -54,7 +54,7 @@ class Supervisor:
     async def run(self, guardian: ProcessRecord | None) -> int:
         """Supervise until stopped. 0 after a stop that was asked for, 1 if the stack did not come up."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGTERM, self._stop_on, signal.SIGTERM)
         loop.add_signal_handler(signal.SIGINT, self._stop_hard)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         self._remember(keepers=(ProcessRecord.of(os.getpid()),), ready=())
@@ -190,9 +190,13 @@ class Supervisor:
 
     # Stopping
 
+    def _stop_on(self, which: signal.Signals) -> None:
+        self._note(f"told to stop by {which.name}")
+        self._stop.set()
+
     def _stop_hard(self) -> None:
         self._hard = True
-        self._stop.set()
+        self._stop_on(signal.SIGINT)
         for process in self._running.values():
             process.signal(signal.SIGKILL)
 
@@ -220,7 +224,7 @@ class Supervisor:
         self._home.write(self._state)
 
     def _note(self, text: str) -> None:
-        print(text, flush=True)  # noqa: T201 (standard output is our log file)
+        logs.say(text)
         self._reporter.send(Kind.NOTE, text)
 
 
