@@ -529,6 +529,10 @@ class World:
         return self._on_record().priced_series(order)
 
     @activity.defn
+    async def list_priced_gpus(self, order: ListPricesInput) -> list[str]:
+        return self._on_record().priced_gpus()
+
+    @activity.defn
     async def list_askings(self, order: AskingsInput) -> list[Asking]:
         return self._on_record().askings(order)
 
@@ -555,6 +559,7 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
             *(world.report_workload, world.forget_checkpoints, world.mark_verified),
             *(world.set_budget, world.read_budgets, world.read_costs, world.read_lives, world.reconcile_charges),
             *(world.read_losses, world.record_prices, world.read_prices, world.list_prices, world.list_askings),
+            world.list_priced_gpus,
         ],
         names.HOSTS_QUEUE: [world.read_logs, world.plan_input, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],

@@ -36,6 +36,7 @@ class PriceRecords:
             self.record_prices,
             self.read_prices,
             self.list_prices,
+            self.list_priced_gpus,
             self.list_askings,
             self.plan_survey,
             self.thin_prices,
@@ -58,6 +59,11 @@ class PriceRecords:
     def list_prices(self, order: ListPricesInput) -> list[PricedSeries]:
         with translated():
             return self._records.priced_series(order)
+
+    @activity.defn
+    def list_priced_gpus(self, order: ListPricesInput) -> list[str]:
+        with translated():
+            return self._records.priced_gpus()
 
     @activity.defn
     def list_askings(self, order: AskingsInput) -> list[Asking]:

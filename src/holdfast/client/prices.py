@@ -91,7 +91,13 @@ async def known_gpus(client: Client, gpu: str) -> tuple[str, ...]:
     Raises:
         UnknownGpu: none is.
     """
-    known = sorted({each.gpu for each in await series(client)})
+    known = await ask(
+        client,
+        activities.list_priced_gpus,
+        ListPricesInput(),
+        queue=names.CONTROL_QUEUE,
+        summary="GPUs with prices on record",
+    )
     return meant(gpu, known)
 
 

@@ -294,6 +294,12 @@ async def list_prices(order: ListPricesInput) -> list[PricedSeries]:
 
 
 @activity.defn
+async def list_priced_gpus(order: ListPricesInput) -> list[str]:
+    """Every GPU of which there is a price."""
+    raise _stub()
+
+
+@activity.defn
 async def list_askings(order: AskingsInput) -> list[Asking]:
     """How surveys went, the newest first."""
     raise _stub()

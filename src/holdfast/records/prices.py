@@ -1,7 +1,7 @@
 """Prices: points of series, written once for each bucket of time, judged, thinned and read in pages."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -39,8 +39,10 @@ POINTS_TOLD = 1200
 """In one page; a point has some 300 bytes."""
 ASKINGS_TOLD = 2000
 SERIES_TOLD = 2500
-THINNED_AT_ONCE = 20_000
-"""Points in one run; the next one goes on."""
+NEAR = 2 * LOOKED_BACK
+"""Points before one that is judged: enough of them are trusted."""
+THINNED_AT_ONCE = 5_000
+"""After so many points no other day is begun in one run; the next one goes on."""
 FEED_EVERY = timedelta(hours=24)
 FEED_LOOKED_BACK = timedelta(days=30)
 """How far back a feed is read that was never read before."""
@@ -85,7 +87,7 @@ class _Series:
 
     def before(self, at: datetime) -> list[MarketPoint]:
         end = bisect_left(self.times, at)
-        return [self.points[each] for each in self.times[max(end - 2 * LOOKED_BACK, 0) : end]]
+        return [self.points[each] for each in self.times[max(end - NEAR, 0) : end]]
 
     def put(self, row: PriceRow, point: MarketPoint) -> None:
         if point.at not in self.rows:
@@ -112,8 +114,12 @@ def record(session: Session, order: RecordPricesInput) -> RecordedPrices:
 
 
 def _near(session: Session, key: SeriesKey, first: datetime, last: datetime) -> _Series:
-    query = _of_series(key).where(col(PriceRow.at) >= first - STALE, col(PriceRow.at) <= last)
-    return _Series.of(session.exec(query))
+    """The buckets that are written to, and what says what was usual before them."""
+    mine = _of_series(key)
+    theirs = session.exec(mine.where(col(PriceRow.at) >= first, col(PriceRow.at) <= last)).all()
+    before = mine.where(col(PriceRow.at) >= first - STALE, col(PriceRow.at) < first)
+    usual = session.exec(before.order_by(col(PriceRow.at).desc()).limit(NEAR)).all()
+    return _Series.of([*usual, *theirs])
 
 
 def _of_series(key: SeriesKey) -> SelectOfScalar[PriceRow]:
@@ -253,6 +259,19 @@ def series(session: Session, order: ListPricesInput) -> list[PricedSeries]:
     ]
 
 
+def gpus(session: Session) -> list[str]:
+    """Every GPU of which there is a price, in order. From name to name along the key: there are few among many rows."""
+    found: list[str] = []
+    while (name := session.exec(_next_gpu(found[-1] if found else None)).one()) is not None:
+        found.append(name)
+    return found
+
+
+def _next_gpu(after: str | None) -> SelectOfScalar[Any]:  # none is left: null
+    query = select(func.min(PriceRow.gpu))
+    return query if after is None else query.where(col(PriceRow.gpu) > after)
+
+
 def askings(session: Session, order: AskingsInput) -> list[Asking]:
     query = select(SurveyRow)
     if order.providers:
@@ -313,24 +332,21 @@ def thin(session: Session, order: ThinInput) -> Thinned:
     gone = _delete(session, (col(PriceRow.at) < order.gone_before) & _IS_OURS)
     session.connection().execute(delete(SurveyRow).where(col(SurveyRow.at) < order.gone_before))
     gone += _delete(session, (col(PriceRow.at) < daily_before) & col(PriceRow.held) & _IS_OURS)
-    fine = select(PriceRow).where(col(PriceRow.at) < daily_before, col(PriceRow.span) < A_DAY, _IS_OURS)
-    rows = _whole_days(session.exec(fine.order_by(col(PriceRow.at)).limit(THINNED_AT_ONCE)).all())
-    days = list(pricing.daily(_point(row) for row in rows))
-    for row in rows:
-        session.delete(row)
-    session.flush()
-    for day in days:
-        session.merge(_row(replace(day, held=False)))
-    return Thinned(days=len(days), replaced=len(rows), deleted=gone)
+    fine = (col(PriceRow.at) < daily_before) & (col(PriceRow.span) < A_DAY) & _IS_OURS
+    days = replaced = 0
+    while replaced < THINNED_AT_ONCE and (oldest := session.exec(select(func.min(PriceRow.at)).where(fine)).one()):
+        day = pricing.bucket(oldest, A_DAY)
+        rows = session.exec(select(PriceRow).where(fine, col(PriceRow.at) < day + A_DAY)).all()
+        found = list(pricing.daily(_point(row) for row in rows))
+        for row in rows:
+            session.delete(row)
+        session.flush()
+        for point in found:
+            session.merge(_row(point))
+        session.flush()
+        days, replaced = days + len(found), replaced + len(rows)
+    return Thinned(days=days, replaced=replaced, deleted=gone)
 
 
 def _delete(session: Session, which: ColumnElement[bool]) -> int:
     return session.connection().execute(delete(PriceRow).where(which)).rowcount
-
-
-def _whole_days(rows: Sequence[PriceRow]) -> Sequence[PriceRow]:
-    """Of a batch that is full, all but the last day, which may go on in the next."""
-    if len(rows) < THINNED_AT_ONCE:
-        return rows
-    last = pricing.bucket(rows[-1].at, A_DAY)
-    return [row for row in rows if pricing.bucket(row.at, A_DAY) < last] or rows

@@ -419,6 +419,11 @@ class Records:
         with self._reading() as session:
             return prices.series(session, order)
 
+    def priced_gpus(self) -> list[str]:
+        """Every GPU of which there is a price, in order."""
+        with self._reading() as session:
+            return prices.gpus(session)
+
     def askings(self, order: AskingsInput) -> list[Asking]:
         """How surveys went, the newest first."""
         with self._reading() as session:

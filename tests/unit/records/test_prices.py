@@ -127,6 +127,7 @@ def test_series_are_listed_with_their_length(records: Records) -> None:
     assert (first.gpu, first.points) == ("L4", 1)
     assert (second.points, second.held, second.first, second.last) == (5, 1, DAWN, DAWN + 5 * HOUR)
     assert records.priced_series(ListPricesInput(provider="gcp")) == []
+    assert records.priced_gpus() == ["L4", "RTX 4090"]
 
 
 def test_a_question_without_an_answer_is_remembered_and_undoes_none(records: Records) -> None:
@@ -150,6 +151,16 @@ def test_old_points_become_one_a_day_and_very_old_ones_go(records: Records) -> N
     assert other == a_point(30) and records.askings(AskingsInput()) == []
     again = records.thin_prices(order)
     assert (again.days, again.replaced, again.deleted) == (0, 0, 0)
+
+
+def test_many_days_are_thinned_one_by_one_and_the_next_run_goes_on(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prices, "THINNED_AT_ONCE", 30)
+    record(records, *(a_point(hour) for hour in range(5 * 24)))
+    order = ThinInput(daily_before=DAWN + 5 * DAY, gone_before=DAWN - DAY)
+    assert [records.thin_prices(order).days for _ in range(4)] == [2, 2, 1, 0]
+    assert [each.at for each in told(records)] == [DAWN + day * DAY for day in range(5)]
 
 
 def test_what_was_imported_is_never_thinned(records: Records) -> None:
