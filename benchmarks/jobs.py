@@ -3,12 +3,13 @@
     python benchmarks/jobs.py                           # a thousand jobs of three keys, 32 at a time
     python benchmarks/jobs.py --jobs 300 --takes 0.1    # how many a second, where jobs take next to nothing
 
-The workflows of jobs and their queue are the real ones, on a real Temporal server, with the real records in SQLite. In
-the place of workloads there are stand-ins that rent nothing and take between half of `--takes` and half as much again:
-what is measured is the orchestrator, not machines. One worker process, as `holdfast up` starts it.
+The workflows of jobs and their queue are the real ones, on a real Temporal server, with the real records; both are in
+SQLite, on disk as `holdfast up` has them. In the place of workloads there are stand-ins that rent nothing and take
+between half of `--takes` and half as much again: what is measured is the orchestrator, not machines.
 
 1. Submit all jobs, a key after the other: whoever is served as they come would give the last key nothing for long.
-2. Wait until all have succeeded.
+   Until all are there one runs at a time.
+2. Let as many run as may, and wait until all have succeeded.
 3. Shares are the running time that each key had while all keys had jobs waiting; they should be equal.
 """
 
@@ -24,7 +25,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,26 +33,29 @@ from typing import Any
 from job_parts import TAKES, StandIn
 from stack import say
 from temporalio.client import Client, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from holdfast.activities.job_records import JobRecords
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.contracts.jobs import JobInput, JobPhase, JobSpec, JobStatus, QueueInput, QueueSpec, QueueStatus
 from holdfast.contracts.spec import PriceSpec
 from holdfast.records.schema import migrate
 from holdfast.records.store import Records
+from holdfast.settings import ControlSettings
+from holdfast.workers.bytecode import keep_bytecode
 from holdfast.workers.durable import SANDBOX
-from holdfast.workers.stack.services import DYNAMIC_CONFIG
+from holdfast.workers.main import end
+from holdfast.workers.stack.services import DYNAMIC_CONFIG, SQLITE_PRAGMAS
 from holdfast.workflows.job import JobWorkflow
 from holdfast.workflows.job_queue import JobQueueWorkflow
 
 KEYS = ("red", "green", "blue")
 TENANT = "bench"
-AT_A_TIME = 50  # submissions under way together
+AT_A_TIME = 10  # submissions under way together, as of an array
 THREADS = 8
-WORKFLOW_TASKS = 8  # decided at a time: on two cores more of them only wait for each other
+WORKER = ControlSettings()  # as it is where nobody has said anything
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +90,20 @@ async def measured(jobs: int, at_once: int, takes: float) -> Found:
     load = os.getloadavg()[0]
     binary = Path(sys.executable).parent / "temporal"
     with tempfile.TemporaryDirectory() as folder:
+        keep_bytecode(Path(folder))
         url = f"sqlite:///{folder}/records.db"
         migrate(url)
         records = Records.open(url)
         async with await WorkflowEnvironment.start_local(
             dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
             dev_server_log_level="error",
-            data_converter=pydantic_data_converter,
+            data_converter=PAYLOADS,
             search_attributes=list(names.SEARCH_ATTRIBUTES),
-            dev_server_extra_args=[each for value in DYNAMIC_CONFIG for each in ("--dynamic-config-value", value)],
+            dev_server_database_filename=f"{folder}/temporal.db",
+            dev_server_extra_args=[
+                *(each for value in DYNAMIC_CONFIG for each in ("--dynamic-config-value", value)),
+                *(each for value in SQLITE_PRAGMAS for each in ("--sqlite-pragma", value)),
+            ],
         ) as server:
             with ThreadPoolExecutor(THREADS) as threads:
                 async with worker(server.client, records, threads):
@@ -110,7 +119,8 @@ def worker(client: Client, records: Records, threads: ThreadPoolExecutor) -> Wor
         activities=JobRecords(records, client).all(),
         activity_executor=threads,
         max_concurrent_activities=THREADS,
-        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
+        max_cached_workflows=WORKER.cached_workflows,
+        max_concurrent_workflow_tasks=WORKER.workflow_tasks,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
     )
 
@@ -119,7 +129,7 @@ async def run(client: Client, jobs: int, at_once: int, takes: float, load: float
     queue = await client.start_workflow(
         names.JOB_QUEUE, QueueInput(tenant=TENANT), id=names.job_queue_id(TENANT), task_queue=names.CONTROL_QUEUE
     )
-    await queue.execute_update("set_limit", at_once, result_type=QueueStatus)
+    await queue.execute_update("set_limit", 1, result_type=QueueStatus)
     numbers = random.Random(7)
     orders = [
         (KEYS[number * len(KEYS) // jobs], number, numbers.uniform(takes / 2, takes * 1.5)) for number in range(jobs)
@@ -129,10 +139,19 @@ async def run(client: Client, jobs: int, at_once: int, takes: float, load: float
     handles = await asyncio.gather(*(submitted(client, slots, *order) for order in orders))
     submitting = time.monotonic() - began
     say(f"{jobs} jobs submitted in {submitting:.1f} s")
-    ended = await asyncio.gather(*(each.result() for each in handles))
+    while _seen(await queue.query("status", result_type=QueueStatus)) < jobs:  # noqa: ASYNC110 (a server tells)
+        await asyncio.sleep(0.5)
+    all_wait_at = datetime.now(UTC)
+    say(f"all wait after {time.monotonic() - began:.1f} s")
+    await queue.execute_update("set_limit", at_once, result_type=QueueStatus)
+    ended = [await each.result() for each in handles]  # one after the other: a thousand open requests are load, too
     took = time.monotonic() - began
     assert all(each.phase is JobPhase.SUCCEEDED for each in ended), Counter(each.phase for each in ended)
-    return judged(ended, at_once, takes=takes, load=load, submitting=submitting, took=took)
+    return judged(ended, all_wait_at, at_once, takes=takes, load=load, submitting=submitting, took=took)
+
+
+def _seen(status: QueueStatus) -> int:
+    return status.waits + len(status.running) + status.done
 
 
 async def submitted(
@@ -156,13 +175,21 @@ async def submitted(
         )
 
 
-def judged(ended: list[JobStatus], at_once: int, *, takes: float, load: float, submitting: float, took: float) -> Found:
-    """While all keys had jobs waiting: from when all were submitted until the first key had none left."""
-    all_there = max(each.submitted_at for each in ended)
+def judged(
+    ended: list[JobStatus],
+    all_wait_at: datetime,
+    at_once: int,
+    *,
+    takes: float,
+    load: float,
+    submitting: float,
+    took: float,
+) -> Found:
+    """While all keys had jobs waiting: from when all were there until the first key had none left."""
     dry = min(max(_began(each) for each in ended if each.fairness_key == key) for key in KEYS)
     had: Counter[str] = Counter()
     for each in ended:
-        had[each.fairness_key] += _overlap(_began(each), _over(each), all_there, dry)
+        had[each.fairness_key] += _overlap(_began(each), _over(each), all_wait_at, dry)
     whole = sum(had.values())
     shares = {key: had[key] / whole for key in KEYS}
     return Found(
@@ -176,7 +203,7 @@ def judged(ended: list[JobStatus], at_once: int, *, takes: float, load: float, s
         shares=shares,
         off=max(abs(share * len(KEYS) - 1) for share in shares.values()),
         longest_wait=max((_began(each) - each.submitted_at).total_seconds() for each in ended),
-        busy=whole / ((dry - all_there).total_seconds() * at_once),
+        busy=whole / ((dry - all_wait_at).total_seconds() * at_once),
     )
 
 
@@ -207,3 +234,4 @@ def tell(found: Found) -> None:
 
 if __name__ == "__main__":
     main()
+    end(0)

@@ -273,11 +273,14 @@ class GatewaySettings(_Section):
 
 
 class ControlSettings(_Section):
-    """How much a control worker keeps in its memory."""
+    """How much a control worker keeps in its memory, and how much it does at a time."""
 
     cached_workflows: int = Field(default=4000, ge=0)
     """Each workload is two of them, with the one that saves it. One more than there is room for, and each workflow that
     is asked for is built anew from its history."""
+    workflow_tasks: int = Field(default=8, ge=2)
+    """Steps of workflows that are decided at a time. Python decides one after the other, so that more of them would
+    only wait for each other, and where each has waited for two seconds Temporal gives it to another worker."""
 
 
 class EmbeddedTemporal(_Section):

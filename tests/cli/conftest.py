@@ -13,11 +13,11 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from holdfast.cli import app
 from holdfast.client.holdfast import Holdfast
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.settings import ProviderSettings, Settings
 
@@ -49,7 +49,7 @@ async def server() -> AsyncIterator[Client]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=program,
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=PAYLOADS,
         search_attributes=names.SEARCH_ATTRIBUTES,
     ) as environment:
         yield environment.client

@@ -19,6 +19,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from holdfast.contracts import names
 from holdfast.contracts.activities import (
     ForgetInput,
+    ForgetJobInput,
     ForgetResult,
     JobPage,
     ListJobsInput,
@@ -463,6 +464,15 @@ class World:
         return next((each for each in self.jobs if each.name == name), None)
 
     @activity.defn
+    async def forget_job(self, order: ForgetJobInput) -> int:
+        self.jobs = [each for each in self.jobs if each.name != order.job]
+        return 2
+
+    @activity.defn
+    async def forget_logs(self, workloads: list[str]) -> int:
+        return 3 * len(workloads)
+
+    @activity.defn
     async def plan_input(self, wanted: InputSpec) -> PlannedInput:
         if "none" in wanted.source:
             raise ApplicationError(f"{wanted.source} is not there", type=ErrorType.SOURCE_REFUSED, non_retryable=True)
@@ -555,13 +565,13 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
     activities: dict[str, list[Callable[..., Any]]] = {
         names.CONTROL_QUEUE: [
             world.list_machines,
-            *(world.list_jobs, world.read_job),
+            *(world.list_jobs, world.read_job, world.forget_job),
             *(world.report_workload, world.forget_checkpoints, world.mark_verified),
             *(world.set_budget, world.read_budgets, world.read_costs, world.read_lives, world.reconcile_charges),
             *(world.read_losses, world.record_prices, world.read_prices, world.list_prices, world.list_askings),
             world.list_priced_gpus,
         ],
-        names.HOSTS_QUEUE: [world.read_logs, world.plan_input, watch_machine],
+        names.HOSTS_QUEUE: [world.read_logs, world.forget_logs, world.plan_input, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],
         names.provider_queue("vast"): [world.search_offers, world.read_charges],
         names.provider_queue("pebble"): [world.search_offers],

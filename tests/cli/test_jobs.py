@@ -1,5 +1,6 @@
 """Jobs at the command line: what is printed, and what the exit code says."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -191,6 +192,22 @@ async def test_one_that_the_server_has_forgotten_is_told_from_the_records(online
     world.jobs.append(replace(world.jobs[0], name=f"{name}-lost", phase=JobPhase.RUNNING, cause=None))
     listed = {each["name"]: each for each in (await online("job", "ls", "--all", "--json")).document}
     assert listed[f"{name}-lost"]["reason"] == "it was ended by force"
+
+
+async def test_a_job_that_is_over_can_be_forgotten(online: Run, server: Client, world: World, name: str) -> None:
+    handle = await begun(server, name)
+    refused = await online("job", "rm", name)
+    assert refused.code == 10 and f"holdfast job cancel {name}" in refused.err
+    await handle.signal("end", args=[JobPhase.FAILED, JobCause.CODE])
+    await handle.result()
+    removed = await online("job", "rm", name, "--json")
+    assert removed.code == 0, removed.err
+    assert removed.document == {"name": name, "attempts": [f"{name}-a1"], "checkpoints": 2, "log_pieces": 3}
+    async with asyncio.timeout(120):  # the server forgets it in its own time
+        while (shown := await online("job", "show", name)).code == 0:
+            await asyncio.sleep(0.2)
+    assert shown.code == 4
+    assert (await online("job", "rm", name)).code == 4
 
 
 async def test_a_queue_is_shown_and_limited(online: Run, name: str) -> None:

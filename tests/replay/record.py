@@ -17,10 +17,10 @@ from typing import Any
 
 import temporalio
 from temporalio.client import Client, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.machines import InstanceState, Terms
@@ -704,7 +704,7 @@ async def a_server() -> AsyncIterator[Client]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=PAYLOADS,
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,
     ) as environment:

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from tests import hub as hubs
 from tests import tiny_model
@@ -21,7 +21,7 @@ async def main() -> None:
         async with await WorkflowEnvironment.start_local(
             dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
             dev_server_log_level="error",
-            data_converter=pydantic_data_converter,
+            data_converter=PAYLOADS,
             search_attributes=list(names.SEARCH_ATTRIBUTES),
         ) as environment:
             registry = Registry(environment.client, Path(folder), hub)

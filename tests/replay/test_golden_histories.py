@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.workers.durable import SANDBOX, WORKFLOWS
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -33,7 +33,7 @@ async def failures(request: pytest.FixtureRequest) -> dict[str, Exception | None
             if path in paths:
                 yield WorkflowHistory.from_json(path.stem, path.read_text())
 
-    replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=SANDBOX)
+    replayer = Replayer(workflows=WORKFLOWS, data_converter=PAYLOADS, workflow_runner=SANDBOX)
     async with replayer.workflow_replay_iterator(wanted()) as results:
         return {each.history.workflow_id: each.replay_failure async for each in results}
 

@@ -26,6 +26,7 @@ MARKET = [
     *slots("L40S", 2, first_machine=500),
     *slots("A100 SXM4", 1, first_machine=600),
     *slots("A100 SXM4", 1, first_machine=610, region="Canada, CA", price=0.40, bid=0.30),
+    *slots("RTX 4090", 2, first_machine=150, region="Iceland, IS", price=0.58, bid=0.50),  # dear, for one story
     *slots("H100 SXM", 24, first_machine=700),  # for endpoints
 ]
 

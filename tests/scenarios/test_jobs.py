@@ -4,20 +4,25 @@ import asyncio
 import hashlib
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from holdfast.client.errors import HoldfastError, SourceRefused
+from holdfast.checkpoints.stores.s3 import S3Store
+from holdfast.client.errors import HoldfastError, InvalidState, SourceRefused, UnknownJob
+from holdfast.client.folders import pin_of
 from holdfast.contracts.jobs import ArraySpec, JobCause, JobPhase
 from holdfast.contracts.workload import Upshot
 from tests.scenarios.conftest import Submit
-from tests.scenarios.jobs import Job
+from tests.scenarios.jobs import Job, counting
+from tests.scenarios.looking import look_until
 
 BALLAST = "head -c 64000000 /dev/urandom > out/ballast"  # so that a save takes long enough to be struck in its middle
 
@@ -58,6 +63,23 @@ async def test_an_error_in_the_code_ends_after_as_many_tries_as_are_allowed_and_
     assert (await job.fetched() / "out/tried").read_text() == "1\n2\n", "the second went on from what the first saved"
     on_record = {each.name: each for each in await job.holdfast.jobs.all(ended=True)}
     assert on_record[job.name] == ended
+
+    removed = await job.holdfast.jobs.remove(job.name)
+    assert removed.attempts == (f"{job.name}-a1", f"{job.name}-a2") and removed.checkpoints >= 2
+    assert removed.log_pieces >= 2
+    await look_until(lambda: _is_unknown(job), bool, "it is forgotten", within=60)
+    assert job.name not in {each.name for each in await job.holdfast.jobs.all(ended=True)}
+    assert [text async for text in job.holdfast.logs(f"{job.name}-a1").so_far()] == []
+    report = await job.holdfast.report(f"{job.name}-a1")
+    assert report.leases and report.leases[0].closed_at is not None, "what it cost is left"
+
+
+async def _is_unknown(job: Job) -> bool:
+    try:
+        await job.status()
+    except UnknownJob:
+        return True
+    return False
 
 
 @pytest.mark.long
@@ -104,6 +126,46 @@ async def test_inputs_are_proven_before_anything_is_rented_and_stand_where_they_
     assert ended.inputs[0].sha256 == pinned
 
 
+async def test_an_input_of_a_bucket_is_pinned_by_its_hash_and_refused_when_it_has_changed(submit: Submit) -> None:
+    pieces = {"pages/a.txt": b"one\n", "pages/deep/b.txt": b"two\n"}
+    words, changed = {"words.txt": b"three\n"}, {"words.txt": b"other\n"}  # of the same size
+    job = submit("bucket")
+    async with bucket(job, "shelf") as shelf:
+        await put(shelf, f"{job.name}/", pieces | words)
+        folder = job.folder / "pages"
+        for path, data in pieces.items():
+            (job.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (job.folder / path).write_bytes(data)
+        inputs = [
+            {"source": f"s3://shelf/{job.name}/pages", "at": "pages", "sha256": pin_of(folder)},
+            {
+                "source": f"s3://shelf/{job.name}/words.txt",
+                "at": "words",
+                "sha256": hashlib.sha256(words["words.txt"]).hexdigest(),
+            },
+        ]
+        told: dict[str, Any] = {"command": "cat pages/a.txt pages/deep/b.txt words > out", "inputs": inputs}
+        job.spec = counting(job.name, **told)
+        await job.begins()
+        ended = await job.ends(JobPhase.SUCCEEDED)
+        assert (await job.fetched() / "out").read_text() == "one\ntwo\nthree\n"
+        assert [each.single for each in ended.inputs] == [False, True]
+
+        await shelf.delete([f"{job.name}/words.txt"])
+        await put(shelf, f"{job.name}/", changed)
+        again = submit("changed", **told)
+        await again.begins()
+        refused = await again.ends(JobPhase.FAILED)
+        assert refused.cause is JobCause.INPUT and "words.txt is not what the spec pins" in refused.reason
+        lacking = submit("lacking", inputs=[{"source": f"s3://shelf/{job.name}/none", "at": "x"}])
+        with pytest.raises(SourceRefused, match="no file that is wanted"):
+            await lacking.begins()
+        unknown = submit("unknown", inputs=[{"source": "s3://no-such-bucket/x", "at": "x"}])
+        with pytest.raises(SourceRefused, match="no-such-bucket"):
+            await unknown.begins()
+    assert again.bill() == lacking.bill() == unknown.bill() == []
+
+
 async def test_an_input_that_is_not_there_or_not_what_it_should_be_costs_nothing(submit: Submit) -> None:
     with served({"words.txt": b"one\ntwo\n"}) as url:
         missing = submit("missing", inputs=[{"source": f"{url}/none.txt", "at": "data"}])
@@ -132,10 +194,38 @@ async def test_a_budget_that_is_reached_in_the_middle_saves_and_stops_it(submit:
     assert Decimal(line["total"]) <= Decimal("0.0001") + one_tick
 
 
+@pytest.mark.long
+async def test_a_job_whose_deadline_is_at_risk_goes_on_on_demand_and_ends_in_time(submit: Submit) -> None:
+    """Spot is gone from one moment to the next. It waits for spot while it can, and no longer."""
+    job = submit(
+        "due",
+        steps=50,
+        pace=1,
+        resources={"gpu": "RTX 4090", "terms": "interruptible", "disk_gb": 10, "regions": ["IS"]},
+        policy={"deadline": {"work": "60s", "within": "150s", "changeover": "15s"}},
+    )
+    await job.begins()
+    await job.works(step=5)
+    for each in job.market.offers():
+        if each["region"] == "Iceland, IS":
+            job.market.change_offer(each["slot"], min_bid=Decimal(9))
+    waits = await job.comes_to(lambda status: "there is no spot" in status.reason, "it waits for spot")
+    assert waits.phase is JobPhase.MOVING and "slack to wait in" in waits.reason
+    ended = await job.ends(JobPhase.SUCCEEDED)
+    assert ended.ends_by is not None and ended.ended_at is not None
+    assert ended.ended_at <= ended.ends_by == ended.submitted_at + timedelta(seconds=150)
+    report = await job.holdfast.report(f"{job.name}-a1")
+    assert [each.bid is not None for each in report.leases] == [True, False]
+    assert (await job.fetched() / "out/count").read_text() == "50\n"
+    assert (await job.log()).count("begins at") == 2
+
+
 async def test_a_job_that_is_cancelled_is_saved_and_its_machine_let_go(submit: Submit) -> None:
     job = submit("cancelled", steps=2000, outputs=["count"])
     await job.begins()
     await job.works(step=5)
+    with pytest.raises(InvalidState, match="goes on"):
+        await job.holdfast.jobs.remove(job.name)
     await job.holdfast.jobs.cancel(job.name)
     ended = await job.ends(JobPhase.CANCELLED)
     assert ended.cause is JobCause.ASKED
@@ -187,6 +277,23 @@ async def _ended(job: Job) -> list[str]:
 
 def _of_array(label: str | None, job: Job) -> bool:
     return (label or "").startswith(f"{job.name}-")
+
+
+@asynccontextmanager
+async def bucket(job: Job, name: str) -> AsyncIterator[S3Store]:
+    """One more, at the server of the stage's own store."""
+    ours = job.stage.settings.store
+    opened = S3Store(ours.model_copy(update={"bucket": name, "prefix": ""}))
+    await opened.create_bucket()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def put(store: S3Store, prefix: str, files: dict[str, bytes]) -> None:
+    for path, data in files.items():
+        assert await store.put(prefix + path, data)
 
 
 @contextmanager

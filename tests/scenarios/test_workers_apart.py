@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from holdfast.cli.demo.stage import find_example
 from holdfast.client.holdfast import Holdfast
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.contracts.workload import Phase, WorkloadStatus
 from holdfast.settings import ProviderSettings, load_settings
@@ -38,7 +38,7 @@ async def holdfast(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Ho
         store=place.weed.settings(),
         providers={"vast": ProviderSettings()},
     )
-    client = await Client.connect(place.temporal.address, namespace="holdfast", data_converter=pydantic_data_converter)
+    client = await Client.connect(place.temporal.address, namespace="holdfast", data_converter=PAYLOADS)
     return Holdfast(client, settings=settings)
 
 

@@ -3,8 +3,8 @@
 import sqlite3
 
 import pytest
-from temporalio.contrib.pydantic import pydantic_data_converter
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts.channel import AgentError, understood
 from holdfast.contracts.hearsay import LARGEST, number, text, visible, whole, words
 
@@ -20,7 +20,7 @@ async def test_no_word_moves_a_cursor_or_breaks_a_database_or_a_payload(said: st
     clean = words(said)
     assert clean.isprintable() and len(clean) == len(said)
     assert sqlite3.connect(":memory:").execute("select ?", (clean,)).fetchone() == (clean,)
-    await pydantic_data_converter.encode([{"progress": clean}])
+    await PAYLOADS.encode([{"progress": clean}])
 
 
 def test_what_people_write_stays_as_it_is() -> None:

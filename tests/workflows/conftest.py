@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from holdfast.client.asking import AskingAgain
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.records.store import Records
 from tests.unit.records.makers import set_up
@@ -34,7 +34,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=PAYLOADS,
         interceptors=[AskingAgain()],
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,
@@ -57,7 +57,7 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
         ts_config=TimeSkippingConfig(enabled=False),
         dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=PAYLOADS,
         interceptors=[AskingAgain()],
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.workers.marking import MarkingRunner
 from tests.workflows.stage import deciding_worker
 
@@ -34,7 +34,7 @@ async def a_decider(client: Client) -> AsyncIterator[asyncio.subprocess.Process]
 
 async def decide(address: str, namespace: str) -> None:
     """Until nobody holds the other end of our standard input, so that no decider outlives its test."""
-    client = await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
+    client = await Client.connect(address, namespace=namespace, data_converter=PAYLOADS)
     async with deciding_worker(client, MarkingRunner()):
         await asyncio.to_thread(sys.stdin.read)
 

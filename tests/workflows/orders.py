@@ -10,6 +10,7 @@ from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
 from holdfast.contracts.disks import DiskWord
 from holdfast.contracts.endpoints import Duty, IdleNotice, Replica, ScaleRequest, SleepSpec, WakeRequest
+from holdfast.contracts.jobs import CancelJob, ChangeBudget, JobPhase, RetriesSpec, Waiting, attempt_name
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.pools import ClaimRequest, PoolInput, PoolPhase, PoolSpec, PoolStatus, ResizeRequest
 from holdfast.contracts.spec import PriceSpec
@@ -23,7 +24,7 @@ from holdfast.contracts.workload import (
     StopRequest,
     Want,
 )
-from tests.workflows import callers, deployers
+from tests.workflows import callers, deployers, jobbers
 from tests.workflows.callers import Handle, insisting
 from tests.workflows.stories import Story
 from tests.workflows.world import a_checkpoint
@@ -254,4 +255,74 @@ DEPLOYMENT = Kind(
         "set tokens": ("set_tokens", _of(["bb"])),
         "retire": ("retire", _of()),
     },
+)
+
+
+# --- job -------------------------------------------------------------------------------------------------------------
+
+
+async def _job_running(story: Story) -> Handle:
+    handle = await jobbers.submit(story, budget=Decimal(5))
+    await jobbers.comes_to(handle, JobPhase.RUNNING)
+    return handle
+
+
+async def _job_waiting(story: Story) -> Handle:
+    await jobbers.the_queue(story, at_once=1)
+    first = await jobbers.submit(story, name=f"{story.name}-x")
+    await jobbers.comes_to(first, JobPhase.RUNNING)
+    handle = await jobbers.submit(story, budget=Decimal(5))
+    await jobbers.comes_to(handle, JobPhase.QUEUED)
+    return handle
+
+
+async def _job_to_be_tried_again(story: Story) -> Handle:
+    again = RetriesSpec(errors=1, wait=timedelta(hours=1))
+    handle = await jobbers.submit(story, budget=Decimal(5), retries=again)
+    await jobbers.comes_to(handle, JobPhase.RUNNING)
+    story.world.finish(story.world.newest(), exit_code=3)
+    await jobbers.comes_to(handle, JobPhase.RETRYING)
+    return handle
+
+
+def _of_attempt(phase: Phase, number: int = 1) -> Message:
+    async def message(story: Story, handle: Handle) -> tuple[ReplicaWord]:
+        lease = (await jobbers.progress(handle)).lease
+        name = attempt_name(story.name, number)
+        return (ReplicaWord(workload=name, phase=phase, reason="said", lease=lease),)
+
+    return message
+
+
+_TO_JOBS: Mapping[str, tuple[str, Message]] = {
+    "it may run": ("admitted", _of()),
+    "it runs": ("replica_said", _of_attempt(Phase.RUNNING)),
+    "it moves": ("replica_said", _of_attempt(Phase.FAILING_OVER)),
+    "a stranger": ("replica_said", _of_attempt(Phase.RUNNING, number=7)),
+    "cancelled by a workflow": ("cancel_job", _of(CancelJob())),
+}
+_OF_JOBS: Mapping[str, tuple[str, Message]] = {
+    "cancel": ("cancel", _of(CancelJob())),
+    "cancel unsaved": ("cancel", _of(CancelJob(save=False))),
+    "change budget": ("change_budget", _of(ChangeBudget(amount=Decimal(9)))),
+}
+JOB = Kind("job", _job_running, signals=_TO_JOBS, orders=_OF_JOBS)
+WAITING_JOB = Kind("waiting job", _job_waiting, signals=_TO_JOBS, orders=_OF_JOBS)
+JOB_TRIED_AGAIN = Kind("job that is tried again", _job_to_be_tried_again, signals=_TO_JOBS, orders=_OF_JOBS)
+
+
+async def _queue(story: Story) -> Handle:
+    handle = await jobbers.the_queue(story, at_once=1)
+    await jobbers.comes_to(await jobbers.submit(story), JobPhase.RUNNING)
+    return handle
+
+
+QUEUE = Kind(
+    "job queue",
+    _queue,
+    signals={
+        "one more waits": ("enqueue", _of(Waiting(job="nobody", key="k"))),
+        "one leaves": ("leave", _of("nobody")),
+    },
+    orders={"limit": ("set_limit", _of(2)), "a limit that cannot be": ("set_limit", _of(0))},
 )

@@ -20,19 +20,31 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.update.v1 import UpdateRef
 from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import Client, WorkflowUpdateFailedError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.workers.durable import WORKFLOWS
 from holdfast.workers.marking import MarkingRunner
 from tests.workflows.callers import Handle
-from tests.workflows.orders import DEPLOYMENT, ENDPOINT, PAUSED_WORKLOAD, POOL, SAVER, WORKLOAD, Kind
+from tests.workflows.orders import (
+    DEPLOYMENT,
+    ENDPOINT,
+    JOB,
+    JOB_TRIED_AGAIN,
+    PAUSED_WORKLOAD,
+    POOL,
+    QUEUE,
+    SAVER,
+    WAITING_JOB,
+    WORKLOAD,
+    Kind,
+)
 from tests.workflows.stage import Stage
 from tests.workflows.stories import PATIENCE, Story, a_story
 
-KINDS = (ENDPOINT, WORKLOAD, PAUSED_WORKLOAD, SAVER, POOL, DEPLOYMENT)
+KINDS = (ENDPOINT, WORKLOAD, PAUSED_WORKLOAD, SAVER, POOL, DEPLOYMENT, JOB, WAITING_JOB, JOB_TRIED_AGAIN, QUEUE)
 AT_ONCE = 24
 """Stories told together: a worker takes a moment to come and to go."""
 GOES_ON = ("watch_machine", "await_service", "wake_endpoint", "until_ended")
@@ -139,7 +151,7 @@ class Tale:
     async def _replayed(self) -> str | None:
         replayer = Replayer(
             workflows=WORKFLOWS,
-            data_converter=pydantic_data_converter,
+            data_converter=PAYLOADS,
             workflow_runner=MarkingRunner(),
         )
         played = await replayer.replay_workflow(await self._handle.fetch_history(), raise_on_replay_failure=False)

@@ -90,6 +90,12 @@ class CheckpointActivities:
                     return acts.ReadLogsResult(text=text, cursor=cursor, epoch=page.epoch)
                 await asyncio.sleep(0.5)
 
+    @activity.defn
+    async def forget_logs(self, workloads: list[str]) -> int:
+        async with beating():
+            with translated():
+                return sum([await self._engine.forget_logs(each) for each in workloads])
+
 
 class VerifyActivities:
     """For the analysis workers: they read the store, and nothing else."""

@@ -27,7 +27,7 @@ from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.jobs import InputSpec, JobOutputs, StagedInput
 from holdfast.contracts.models import HUB_SECRET, FetchProgress, ModelPlan
 from holdfast.contracts.names import job_record
-from holdfast.models.errors import SourceRefused
+from holdfast.models.errors import SourceRefused, SourceUnavailable
 from holdfast.models.fetching import Fetch, alone
 from holdfast.models.opening import open_input
 from holdfast.models.sources import HUB, Source, closing
@@ -79,10 +79,12 @@ class InputActivities:
         await asyncio.to_thread(_forget_old, self._folder)
         place = self._folder / _mark_of(order.wanted, plan)
         with alone(place):
-            if not _may_be_kept(order.wanted, plan):
-                await asyncio.to_thread(shutil.rmtree, place / "files", ignore_errors=True)
+            if not _may_be_kept(plan):
+                for part in ("files", "parts"):
+                    await asyncio.to_thread(shutil.rmtree, place / part, ignore_errors=True)
             fetch = Fetch(source=source, plan=plan, folder=place, told=heard.append)
             files = await fetch.run()
+            await _refuse_changed(source, order.wanted, plan)
             heard.append(replace(heard[-1], doing="into the store", files_done=len(files)))
             single = len(plan.files) == 1 and not plan.source.startswith(HUB) and _is_file(order.wanted, plan)
             return await stored(
@@ -149,13 +151,25 @@ def _is_file(wanted: InputSpec, plan: ModelPlan) -> bool:
     return plan.files[0].path == wanted.source.rstrip("/").rpartition("/")[2] or not wanted.source.startswith("s3://")
 
 
-def _may_be_kept(wanted: InputSpec, plan: ModelPlan) -> bool:
+def _may_be_kept(plan: ModelPlan) -> bool:
     """What was fetched before may be used again: it is known to be the same."""
-    return bool(plan.revision) or all(each.sha256 for each in plan.files)
+    return bool(plan.revision) or all(each.sha256 or each.mark for each in plan.files)
+
+
+async def _refuse_changed(source: Source, wanted: InputSpec, plan: ModelPlan) -> None:
+    """Part of a file may be of before a change, and part of after it. Asked where a mark would tell.
+
+    Raises:
+        SourceUnavailable: it changed while it was fetched.
+    """
+    if not any(each.mark for each in plan.files):
+        return
+    if wanted_of(await source.plan(), wanted) != plan.files:
+        raise SourceUnavailable(f"{wanted.source} changed while it was fetched")
 
 
 def _mark_of(wanted: InputSpec, plan: ModelPlan) -> str:
-    rows = "\n".join(f"{each.path}\0{each.size}\0{each.sha256}" for each in plan.files)
+    rows = "\n".join(f"{each.path}\0{each.size}\0{each.sha256}{each.mark}" for each in plan.files)
     return hashlib.sha256(f"{_named(plan)}\n{rows}".encode()).hexdigest()[:32]
 
 

@@ -1,15 +1,18 @@
 """What is on record of jobs, and which of them run."""
 
+import asyncio
 from decimal import Decimal
 
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 
 from holdfast.activities.beating import beating
 from holdfast.activities.running import runs
 from holdfast.activities.translation import translated
 from holdfast.contracts import names
-from holdfast.contracts.activities import JobPage, ListJobsInput, RecordJobInput
+from holdfast.contracts.activities import ForgetJobInput, JobPage, ListJobsInput, RecordJobInput
+from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.jobs import JobStatus
 from holdfast.records.store import Records
 
@@ -46,6 +49,15 @@ class JobRecords:
         async with beating():
             return [each for each in jobs if not await runs(self._client, names.job_id(each))]
 
+    @activity.defn
+    async def forget_job(self, order: ForgetJobInput) -> int:
+        async with beating():
+            for each in (names.job_id(order.job), *map(names.workload_id, order.attempts)):
+                if await runs(self._client, each):
+                    raise ApplicationError(f"{each} runs", type=ErrorType.INVALID_STATE, non_retryable=True)
+            with translated():
+                return await asyncio.to_thread(self._records.forget_job, order)
+
     def all(self) -> list[object]:
         """For the worker."""
-        return [self.record_job, self.cost_of_attempt, self.read_job, self.list_jobs, self.gone_jobs]
+        return [self.record_job, self.cost_of_attempt, self.read_job, self.list_jobs, self.gone_jobs, self.forget_job]

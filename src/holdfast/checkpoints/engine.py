@@ -186,6 +186,10 @@ class CheckpointEngine:
         """The output after `cursor`, the oldest epoch first; a page never mixes epochs."""
         return await self._book(series).read(workload, cursor, max_bytes)
 
+    async def forget_logs(self, workload: str) -> int:
+        """Delete what a workload wrote, its numbers too; how many pieces there were. What still comes is kept anew."""
+        return await self._logs.forget(workload) + await self._series.forget(workload)
+
     def _book(self, series: bool) -> LogBook:
         return self._series if series else self._logs
 

@@ -61,6 +61,12 @@ class LogBook:
         """See `CheckpointEngine.log_end`."""
         return max((each.end for each in await self._segments(workload) if each.epoch == epoch), default=0)
 
+    async def forget(self, workload: str) -> int:
+        """See `CheckpointEngine.forget_logs`."""
+        segments = await self._segments(workload)
+        await self._store.delete(each.key for each in segments)
+        return len(segments)
+
     async def read(self, workload: str, cursor: str, max_bytes: int) -> LogPage:
         """See `CheckpointEngine.read_logs`. Raises ValueError for a cursor that is not one of ours."""
         epoch, offset = _parse(cursor)

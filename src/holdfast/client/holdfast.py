@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from holdfast.client import (
@@ -43,6 +42,7 @@ from holdfast.client.jobs import Jobs
 from holdfast.client.listing import WorkloadLine
 from holdfast.client.logs import LogReader
 from holdfast.client.models import ModelView
+from holdfast.client.payloads import PAYLOADS
 from holdfast.client.serving import Endpoints
 from holdfast.client.status import (
     SaveTrouble,
@@ -144,7 +144,7 @@ class Holdfast:
         client = Client(
             service,
             namespace=server.namespace,
-            data_converter=pydantic_data_converter,
+            data_converter=PAYLOADS,
             interceptors=[AskingAgain()],
         )
         yield cls(client, settings=settings)

@@ -4,7 +4,7 @@ import asyncio
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from holdfast.client.errors import (
     UnknownJob,
 )
 from holdfast.client.job_logs import JobLogReader, pieces_of
-from holdfast.client.operations import Kind, Operations, refuse_running
+from holdfast.client.operations import Kind, Operations, is_running, refuse_running
 from holdfast.client.status import telemetry_of
 from holdfast.client.translation import is_not_found
 from holdfast.contracts import activities as acts
@@ -99,6 +99,16 @@ class JobView:
 
     status: JobStatus
     live: Telemetry | None  # None: there is no machine, or it was not heard yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovedJob:
+    """What is gone with a job, and whose bills are left."""
+
+    name: str
+    attempts: tuple[str, ...]  # workloads; reports tell of them as before
+    checkpoints: int  # given up
+    log_pieces: int  # deleted
 
 
 @dataclass(frozen=True)
@@ -262,6 +272,39 @@ class Jobs:
         if status.outputs is None:
             raise NoCheckpoint(f"the job {name!r} has saved nothing", remedy=f"`holdfast job logs {name}` tells more")
         return await restore_manifest(status.outputs.manifest, folder, settings=self._settings)
+
+    async def remove(self, name: str) -> RemovedJob:
+        """Forget a job that is over: its record, what it left behind, what its attempts saved and wrote. For good.
+
+        What its attempts cost stays on record, and so does a model that was made of what it left.
+
+        Raises:
+            UnknownJob.
+            InvalidState: it goes on, or one of its attempts does.
+        """
+        status = await self._status_of(name)
+        attempts = tuple(each.workload for each in status.attempts)
+        for each in (names.job_id(name), *map(names.workload_id, attempts)):
+            if await is_running(self._client, each):
+                raise InvalidState(f"{each} goes on", remedy=f"`holdfast job cancel {name}` ends it")
+        within = timedelta(minutes=5)  # a log may be of a hundred thousand pieces
+        pieces = await ask(
+            self._client,
+            acts.forget_logs,
+            list(attempts),
+            queue=names.HOSTS_QUEUE,
+            summary=f"forget logs of {name}",
+            within=within,
+        )
+        checkpoints = await ask(
+            self._client,
+            acts.forget_job,
+            acts.ForgetJobInput(job=name, attempts=attempts),
+            queue=names.CONTROL_QUEUE,
+            summary=f"forget the job {name}",
+        )
+        await self._jobs.erase(name)
+        return RemovedJob(name=name, attempts=attempts, checkpoints=checkpoints, log_pieces=pieces)
 
     async def queue(self, tenant: str = "default") -> QueueStatus:
         """Which jobs of a tenant run, and which wait, in their order."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from temporalio.api.common.v1 import WorkflowExecution as WorkflowExecutionName
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import (
     Client,
     WorkflowExecution,
@@ -139,6 +141,18 @@ class Operations:
             await self.handle(name).result()
         except RPCError as err:
             raise await self._explained(name, err) from err
+
+    async def erase(self, name: str) -> None:
+        """Let the server forget one that has ended, which it would by itself after its retention. Repeatable."""
+        order = DeleteWorkflowExecutionRequest(
+            namespace=self._client.namespace,
+            workflow_execution=WorkflowExecutionName(workflow_id=self._kind.prefix + name),
+        )
+        try:
+            await self._client.workflow_service.delete_workflow_execution(order)
+        except RPCError as err:
+            if not is_not_found(err):
+                raise self.refused(err) from err
 
     def handle(self, name: str) -> WorkflowHandle[Any, Any]:
         """Its workflow. A server refuses a very long name in words of its own, hence the look at it."""

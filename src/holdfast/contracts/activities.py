@@ -888,6 +888,12 @@ async def read_logs(order: ReadLogsInput) -> ReadLogsResult:
     raise _stub()
 
 
+@activity.defn
+async def forget_logs(workloads: list[str]) -> int:
+    """Delete what they wrote, its numbers too; how many pieces there were. Repeats find none."""
+    raise _stub()
+
+
 @dataclass(frozen=True, kw_only=True)
 class AwaitServiceInput:
     lease: Lease
@@ -1204,6 +1210,21 @@ async def gone_jobs(jobs: list[str]) -> list[str]:
 @activity.defn
 async def advise_start(order: AdviseStartInput) -> StartWord:
     """Whether to begin now or to wait, by the prices on record. Never fails for want of prices: then it says start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetJobInput:
+    job: str
+    attempts: tuple[str, ...]  # their workloads
+
+
+@activity.defn
+async def forget_job(order: ForgetJobInput) -> int:
+    """Take a job that is over off the record, and give up what its attempts saved: so many checkpoints.
+
+    Raises:
+        INVALID_STATE: it, or one of its attempts, runs.
+    """
     raise _stub()
 
 

@@ -77,6 +77,7 @@ class ModelFile:
     path: str  # in the model's folder
     size: int  # bytes
     sha256: str = ""  # in hex; "" where a source does not tell it beforehand
+    mark: str = ""  # what the source gives it anew with each change; "" where it gives none
 
 
 @dataclass(frozen=True, kw_only=True)

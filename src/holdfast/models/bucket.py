@@ -12,7 +12,7 @@ _AT_ONCE = 16 * 1024 * 1024
 
 
 class BucketSource:
-    """Every object below a prefix. A bucket has no revisions: a change under our hands is noticed by its size."""
+    """Every object below a prefix. A bucket has no revisions; its objects have marks, which change with them."""
 
     def __init__(self, store: Store, *, name: str, prefix: str, single: bool = False) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class BucketSource:
         except StoreRefused as err:
             raise SourceRefused(str(err)) from err
         files = tuple(
-            ModelFile(path=each.key.removeprefix(self._prefix), size=each.size)
+            ModelFile(path=each.key.removeprefix(self._prefix), size=each.size, mark=each.mark)
             for each in found
             if not each.key.endswith("/")  # what consoles write for an empty folder
         )
@@ -42,7 +42,7 @@ class BucketSource:
         if found is None:
             return ModelPlan(source=self._name, revision="", files=())
         self._single = True
-        file = ModelFile(path=self._prefix.rstrip("/").rpartition("/")[2], size=found.size)
+        file = ModelFile(path=self._prefix.rstrip("/").rpartition("/")[2], size=found.size, mark=found.mark)
         return ModelPlan(source=self._name, revision="", files=(file,))
 
     async def read(self, plan: ModelPlan, file: ModelFile, start: int) -> AsyncIterator[bytes]:

@@ -2,13 +2,14 @@
 
 What a key has had is the running time of its jobs, divided by its weight. A job is charged when it is admitted, with
 what jobs of its key usually take, and set right when it is known; so shares come out fair in time, not in numbers of
-jobs, and no key waits for ever. A key that comes late, or comes back, begins where the least of the others stands: it
-is owed nothing for the time in which it asked for nothing.
+jobs, and no key waits for ever. A key that comes late, or comes back, begins where the least of the others stands by
+the time that its jobs have run, whatever they are charged with: it is owed nothing for the time in which it asked for
+nothing, and owes nothing for what others are only thought to need.
 
 A job that waits rises by one priority in every `AGE`, so that the highest cannot keep the lowest out for ever.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,11 +25,14 @@ IDLE_KEPT = 200
 """Keys without jobs that are remembered."""
 
 
-def enqueue(state: QueueState, jobs: Iterable[Waiting], now: datetime) -> QueueState:
-    """These wait as well; one that waits or runs already does so as before. A thousand may come at once: one pass."""
+def enqueue(state: QueueState, jobs: Iterable[Waiting], now: datetime, *, by_charge: bool = False) -> QueueState:
+    """These wait as well; one that waits or runs already does so as before. A thousand may come at once: one pass.
+
+    `by_charge`: a key that comes late begins at what the others are charged with, as queues once had it.
+    """
     known = {each.job for each in state.waiting} | {each.job for each in state.admitted}
     active, keys = _active(state), {each.key: each for each in state.keys}
-    least = _least(state.keys, active) if active else None
+    least = _least(state.keys if by_charge else _by_the_clock(state, now), active) if active else None
     waiting = list(state.waiting)
     for each in jobs:
         if each.job in known:
@@ -135,6 +139,14 @@ def _pruned(state: QueueState) -> QueueState:
 
 def _active(state: QueueState) -> set[str]:
     return {each.key for each in state.waiting} | {each.key for each in state.admitted}
+
+
+def _by_the_clock(state: QueueState, now: datetime) -> Iterable[KeyState]:
+    """The keys with what their jobs have had until now, instead of what those that run are charged with."""
+    ahead: defaultdict[str, float] = defaultdict(float)
+    for each in state.admitted:
+        ahead[each.key] += each.charged - max((now - each.since).total_seconds(), 0.0) / each.weight
+    return (replace(each, had=each.had - ahead[each.key]) for each in state.keys)
 
 
 def _least(keys: Iterable[KeyState], active: Collection[str]) -> float:

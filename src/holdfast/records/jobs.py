@@ -72,6 +72,12 @@ def live_after(session: Session, after: CheckpointPlace | None, at_most: int) ->
     ]
 
 
+def forget(session: Session, job: str) -> None:
+    """Nothing is kept for it any more."""
+    for table, column in ((JobManifestRow, JobManifestRow.job), (JobRow, JobRow.name)):
+        session.connection().execute(delete(table).where(col(column) == job))
+
+
 def _keep(session: Session, job: str, manifests: Sequence[str]) -> None:
     session.connection().execute(delete(JobManifestRow).where(col(JobManifestRow.job) == job))
     for number, manifest in enumerate(dict.fromkeys(manifests)):

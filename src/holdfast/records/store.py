@@ -22,6 +22,7 @@ from holdfast.contracts.activities import (
     CloseWorkloadInput,
     CommitCheckpointInput,
     ForgetInput,
+    ForgetJobInput,
     ForgetResult,
     JobPage,
     ListJobsInput,
@@ -304,6 +305,14 @@ class Records:
         """How a job stands; what comes late does not replace what is newer."""
         with self._writing() as session:
             jobs.record(session, order)
+
+    def forget_job(self, order: ForgetJobInput) -> int:
+        """Take it off the record, and its attempts' checkpoints out of use: so many. What they cost stays."""
+        with self._writing() as session:
+            jobs.forget(session, order.job)
+            known = [each for each in order.attempts if session.get(WorkloadRow, each) is not None]
+            wanted = [ForgetInput(workload=each, keep=0) for each in known]
+            return sum(checkpoints.forget_checkpoints(session, each, self._clock()).forgotten for each in wanted)
 
     def job(self, name: str) -> JobStatus | None:
         """How it stood when that was last written down."""

@@ -2,13 +2,13 @@
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from holdfast.client.asking import AskingAgain
 from holdfast.client.connection import Server, connect_service, find_server
 from holdfast.client.errors import TemporalUnavailable
+from holdfast.client.payloads import PAYLOADS
 from holdfast.client.translation import from_rpc
 from holdfast.settings import Settings
 
@@ -25,9 +25,7 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
         embedded_namespace=embedded.namespace if embedded else "default",
     )
     service = await connect_service(Server(server.options | {"runtime": runtime}))
-    client = Client(
-        service, namespace=server.namespace, data_converter=pydantic_data_converter, interceptors=[AskingAgain()]
-    )
+    client = Client(service, namespace=server.namespace, data_converter=PAYLOADS, interceptors=[AskingAgain()])
     await _require_namespace(client, server)
     return client
 

@@ -18,6 +18,14 @@ Outcome = TypeVar("Outcome")
 KNOWS_ERRANDS = "handlers-leave-errands"
 
 
+def marked() -> bool:
+    """Let tasks of this run that come to nothing leave marks. False: it began before there were any.
+
+    For the `__init__` of a workflow that hears orders and leaves no errands.
+    """
+    return workflow.patched(KNOWS_ERRANDS)
+
+
 class _Errand:
     def __init__(self, begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         self.begin = begin
@@ -28,7 +36,7 @@ class Errands:
     """Each is begun as soon as it is left, and waits for no other."""
 
     def __init__(self) -> None:
-        self.known = workflow.patched(KNOWS_ERRANDS)  # False: this run goes on as it began, before there were errands
+        self.known = marked()  # False: this run goes on as it began, before there were errands
         self._left = deque[_Errand]()
         self._running = asyncio.create_task(self._run()) if self.known else None
 

@@ -47,6 +47,7 @@ from holdfast.contracts.workload import ReplicaWord, StopRequest, Upshot
 from holdfast.policy import jobs as policy
 from holdfast.workflows import attempts, steps
 from holdfast.workflows.cancelling import to_its_end
+from holdfast.workflows.errands import marked
 from holdfast.workflows.failures import words_of
 from holdfast.workflows.job_face import JobFace
 
@@ -62,6 +63,7 @@ class JobWorkflow:
     @workflow.init
     def __init__(self, order: JobInput) -> None:
         now = workflow.now()
+        self._is_newer = marked()  # older runs go on as they began
         self._order = order
         self._spec = order.spec
         self._state = order.resume or JobState(
@@ -215,7 +217,8 @@ class JobWorkflow:
         if self._wants_to_stop():
             return await self._end_as_wanted()
         self._enter(JobPhase.PREPARING, "its inputs are fetched" if self._spec.inputs else "begins")
-        await to_its_end(self._record())
+        if self._spec.inputs or not self._is_newer:  # else it waits for a place at once, and that is written down
+            await to_its_end(self._record())
         preparing = asyncio.create_task(self._made_ready())
         try:
             await self._until(preparing.done)

@@ -19,6 +19,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.jobs import MOST_AT_ONCE, QueueInput, QueueStatus, Waiting
 from holdfast.policy import fair_queue
 from holdfast.workflows import steps
+from holdfast.workflows.errands import marked
 
 LOOK_AGAIN = timedelta(minutes=10)
 """For jobs that were ended by force, while others wait for their places."""
@@ -29,6 +30,7 @@ _SHOWN = 20
 class JobQueueWorkflow:
     @workflow.init
     def __init__(self, order: QueueInput) -> None:
+        self._is_newer = marked()  # older runs go on as they began
         self._tenant = order.tenant
         self._state = order.resume
         self._news = True
@@ -100,7 +102,8 @@ class JobQueueWorkflow:
                 wanting = [each for each in words if isinstance(each, Waiting)]
                 admitted = {each.job for each in self._state.admitted}
                 self._again |= {each.job for each in wanting if each.job in admitted}
-                self._state = fair_queue.enqueue(self._state, wanting, workflow.now())
+                now, by_charge = workflow.now(), not self._is_newer
+                self._state = fair_queue.enqueue(self._state, wanting, now, by_charge=by_charge)
 
     async def _admit(self) -> None:
         """Tell those that may go. One that cannot be told is over."""

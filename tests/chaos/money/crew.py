@@ -20,7 +20,6 @@ import httpx
 from pydantic import SecretStr
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -35,6 +34,7 @@ from temporalio.worker import (
 )
 
 from holdfast.activities.resuming import restore_then_start
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
@@ -172,7 +172,7 @@ class _Shop(Shop):
 async def _work(crew: Crew) -> None:
     boundaries = Boundaries(crew)
     _stand_between(boundaries, blind=crew.blind)
-    client = await Client.connect(crew.address, namespace=crew.namespace, data_converter=pydantic_data_converter)
+    client = await Client.connect(crew.address, namespace=crew.namespace, data_converter=PAYLOADS)
     settings = settings_of(crew)
     async with AsyncExitStack() as stack:
         sky = await stack.enter_async_context(_Sky(crew))

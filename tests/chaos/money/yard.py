@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.contracts.machines import LaunchOrder, Requirements
 from holdfast.contracts.money import CostLine, Scope, SetBudgetInput, Span, StandingsInput
@@ -275,7 +275,7 @@ async def a_yard(
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=PAYLOADS,
         search_attributes=list(names.SEARCH_ATTRIBUTES),
         dev_server_extra_args=flags,
     ) as environment:
@@ -307,7 +307,7 @@ async def _open(folder: Path, name: str, address: str, context: ForkServerContex
         control_token=token,
         notes=folder / "passed",
     )
-    client = await Client.connect(address, namespace=name, data_converter=pydantic_data_converter)
+    client = await Client.connect(address, namespace=name, data_converter=PAYLOADS)
     records = Records.open(f"sqlite:///{home / 'records.db'}")
     lane = Lane(client, market, market.control, crew, context, records)
     await lane.plant_foreign()

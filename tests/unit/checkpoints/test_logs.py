@@ -45,6 +45,19 @@ async def test_a_reader_that_waits_sees_only_what_is_new(store: FolderStore) -> 
     assert (await engine.read_logs("train", page.cursor)).data == b"second"
 
 
+async def test_what_one_workload_wrote_is_forgotten_and_nobody_elses(store: FolderStore) -> None:
+    engine = CheckpointEngine(store)
+    await engine.append_log("train", 1, 0, b"one")
+    await engine.append_log("train", 2, 0, b"two")
+    await engine.append_log("train", 1, 0, b"{}", series=True)
+    await engine.append_log("train-other", 1, 0, b"theirs")
+    assert await engine.forget_logs("train") == 3
+    assert await read_all(engine) == []
+    assert (await engine.read_logs("train", series=True)).data == b""
+    assert (await engine.read_logs("train-other")).data == b"theirs"
+    assert await engine.forget_logs("train") == 0
+
+
 async def test_a_repeated_append_adds_nothing_and_tells_where_to_go_on(store: FolderStore) -> None:
     engine = CheckpointEngine(store)
     assert await engine.append_log("train", 1, 0, b"abc") == 3

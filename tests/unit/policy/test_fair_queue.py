@@ -117,6 +117,22 @@ def test_who_comes_late_is_owed_nothing_and_waits_for_nobody():
     assert Counter(order) == {"a": 5, "b": 5}
 
 
+def test_who_comes_late_owes_nothing_for_what_others_are_only_thought_to_need():
+    """Before any job has ended each is charged with a minute; those here take a second."""
+    state, now = queue(*(job(f"a{n}", "a") for n in range(100)), at_once=10), NOW
+    state, running = admit(state, now)
+    state = enqueue(state, [job(f"b{n}", "b") for n in range(100)], now)
+    order = []
+    for _ in range(60):
+        now += SECOND / 10
+        state = done(state, [running[0].job], now)
+        state, (next_one,) = admit(state, now)
+        running = (*running[1:], next_one)
+        order.append(next_one.key)
+    assert Counter(order[:10]) == {"b": 10}, "it had nothing yet, and the others have a place each"
+    assert Counter(order[20:])["a"] == pytest.approx(20, abs=2)
+
+
 def test_an_array_keeps_to_its_own_limit():
     array = [job(f"s{n}", array="s", at_once=2) for n in range(5)]
     state, first = admit(queue(*array, job("other"), at_once=10), NOW)

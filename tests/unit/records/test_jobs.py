@@ -6,12 +6,18 @@ from decimal import Decimal
 
 import pytest
 
-from holdfast.contracts.activities import ListJobsInput, RecordJobInput
+from holdfast.contracts.activities import (
+    CloseWorkloadInput,
+    ForgetJobInput,
+    ListJobsInput,
+    RecordJobInput,
+    ReportInput,
+)
 from holdfast.contracts.jobs import ArrayPlace, JobAttempt, JobCause, JobPhase, JobSpec, JobStatus
-from holdfast.contracts.workload import Upshot
+from holdfast.contracts.workload import Phase, Upshot
 from holdfast.records.errors import Fenced
 from holdfast.records.store import Records
-from tests.unit.records.makers import opening
+from tests.unit.records.makers import claim, commit, opening
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -94,6 +100,23 @@ def test_pages_of_what_is_live_tell_each_once(records: Records, monkeypatch: pyt
             break
         page = records.live_after(page.last)
     assert found == ["a1", "a2", "b1", "b2", "c1", "c2"]
+
+
+def test_of_a_job_that_is_forgotten_nothing_is_needed_any_more(records: Records):
+    for name in ("a", "b"):
+        records.record_job(word(status(name), f"{name}-outputs"))
+        records.open_workload(opening(f"{name}-a1"))
+        records.claim_epoch(claim(1, f"{name}-a1"))
+        records.commit_checkpoint(commit(1, name=f"{name}-a1"))
+        records.close_workload(
+            CloseWorkloadInput(workload=f"{name}-a1", phase=Phase.FAILED, reason="over", closed_at=NOW)
+        )
+    assert records.forget_job(ForgetJobInput(job="a", attempts=("a-a1", "a-a2"))) == 1
+    assert (records.job("a"), records.jobs(ListJobsInput()).jobs) == (None, (status("b"),))
+    live = records.live_after(None).manifests
+    assert ("b-outputs" in live, "a-outputs" in live, len(live)) == (True, False, 2)
+    assert records.report_workload(ReportInput(workload="a-a1")) is not None, "what it cost is left"
+    assert records.forget_job(ForgetJobInput(job="a", attempts=("a-a1", "a-a2"))) == 0
 
 
 def test_no_workload_has_the_name_of_a_jobs_files(records: Records):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert
-from temporalio.contrib.pydantic import pydantic_data_converter
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts.activities import ReportInput
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.reports import Part, WorkloadReport
@@ -46,7 +46,7 @@ def report_of(records: Records, **order: Any) -> WorkloadReport:
 
 
 def payload_of(report: WorkloadReport) -> int:
-    return len(asyncio.run(pydantic_data_converter.encode([report]))[0].data)
+    return len(asyncio.run(PAYLOADS.encode([report]))[0].data)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ class StoredObject:
     key: str
     size: int
     modified: datetime
+    mark: str = ""  # the store gives it anew with each change; "" where it gives none
 
 
 @dataclass(frozen=True, kw_only=True)

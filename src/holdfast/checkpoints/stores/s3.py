@@ -7,9 +7,9 @@ its certificate and name rarely cover one host name per bucket.
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import obstore
@@ -75,16 +75,14 @@ class S3Store:
         with contextlib.suppress(*MISSING):
             async with _translated(self._bucket_name, may_lack=True):
                 found = await obstore.head_async(self._bucket, key)
-                return StoredObject(key=key, size=found["size"], modified=found["last_modified"])
+                return _described(found, key)
         return None
 
     async def list(self, prefix: str) -> list[StoredObject]:
         found = []
         async with _translated(self._bucket_name):
             async for batch in obstore.list(self._bucket, prefix=prefix, chunk_size=1000):
-                found += [
-                    StoredObject(key=each["path"], size=each["size"], modified=each["last_modified"]) for each in batch
-                ]
+                found += [_described(each, each["path"]) for each in batch]
         # Stores differ in their order around "/", so none is relied upon.
         return sorted(found, key=lambda each: each.key)
 
@@ -179,6 +177,12 @@ def _open_client(settings: StoreSettings) -> "S3Client":
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
+    )
+
+
+def _described(found: Mapping[str, Any], key: str) -> StoredObject:
+    return StoredObject(
+        key=key, size=found["size"], modified=found["last_modified"], mark=(found["e_tag"] or "").strip('"')
     )
 
 

@@ -1,4 +1,4 @@
-"""`holdfast job submit|ls|show|wait|logs|plot|fetch|cancel|budget|queue|limit|pin`: work that runs to its end."""
+"""`holdfast job submit|ls|show|wait|logs|plot|fetch|rm|cancel|budget|queue|limit|pin`: work that runs to its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from holdfast.cli.session import DataDir, Json, with_holdfast
 
 if TYPE_CHECKING:
     from holdfast.client.holdfast import Holdfast
-    from holdfast.client.jobs import JobView, Submitted
+    from holdfast.client.jobs import JobView, RemovedJob, Submitted
     from holdfast.contracts.activities import Telemetry
     from holdfast.contracts.jobs import ArraySpec, JobSpec, JobStatus, QueueStatus
 
@@ -297,6 +297,27 @@ def budget(
         console.print_json(status)
     else:
         console.say(f"{name}: {_money(status)}")
+
+
+@app.command("rm")
+def rm(name: JobName, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Forget a job that is over: its record, what it left behind, its log, what its attempts saved. For good.
+
+    Fetch first what you want to keep. What its attempts cost stays on record; the space is free after a day or two.
+
+    \b
+    Examples:
+      holdfast job rm train
+      holdfast job ls --all --array sweep --json | jq -r '.[].name' | xargs -n1 holdfast job rm
+    """
+    done: RemovedJob = with_holdfast(data_dir, lambda holdfast: holdfast.jobs.remove(name))
+    if as_json:
+        console.print_json(done)
+        return
+    saved = words.count(done.checkpoints, "checkpoint")
+    console.say(f"{name} is forgotten, with {saved} and {words.count(done.log_pieces, 'piece')} of log")
+    if done.attempts:
+        console.say(f"what it cost is left: `holdfast report {done.attempts[-1]}`")
 
 
 @app.command("queue")

@@ -19,6 +19,7 @@ from holdfast.contracts import names
 from holdfast.records.errors import RecordsError
 from holdfast.records.store import Records
 from holdfast.telemetry.health import Check
+from holdfast.workers.bytecode import keep_bytecode
 from holdfast.workers.census import take_census
 from holdfast.workers.durable import SANDBOX, WORKFLOWS
 from holdfast.workers.shop import Shop
@@ -28,6 +29,7 @@ _THREADS = 8
 
 async def crew(shop: Shop) -> list[Worker]:
     """One worker for all workflows and everything they write down; it also counts the workloads."""
+    keep_bytecode(shop.settings.data_dir)
     records = await asyncio.to_thread(Records.open, shop.settings.records_location())
     shop.stack.callback(records.close)
     shop.needs["records"] = _records_check(records)
@@ -96,6 +98,7 @@ async def crew(shop: Shop) -> list[Worker]:
             workflows=WORKFLOWS,
             workflow_runner=SANDBOX,
             max_cached_workflows=shop.settings.control.cached_workflows,
+            max_concurrent_workflow_tasks=shop.settings.control.workflow_tasks,
             activity_executor=shop.stack.enter_context(ThreadPoolExecutor(_THREADS, "records")),
             max_concurrent_activities=_THREADS,
         )

@@ -57,6 +57,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 services.await_service,
                 services.smoke_test,
                 state.read_logs,
+                state.forget_logs,
                 state.collect_garbage,
                 garbage.collect_unneeded,
                 mirrors.fill_mirror,

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.contracts.endpoints import (
     EndpointCard,
@@ -77,7 +77,7 @@ async def list_endpoints() -> list[EndpointCard]:
 async def server() -> AsyncIterator[Client]:
     program = find_program("temporal")
     async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=program, data_converter=pydantic_data_converter
+        dev_server_existing_path=program, data_converter=PAYLOADS
     ) as environment:
         yield environment.client
 
