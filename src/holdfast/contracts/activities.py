@@ -1060,6 +1060,22 @@ class JobPage:
     next: str = ""  # "": that was all
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """A base model as its source has it, with what its memory is estimated from."""
+
+    source: str  # with the revision that was meant
+    config: str  # its config.json
+    weights_bytes: int  # of its safetensors files; 0: it has none
+    gated: bool = False  # and we are let in
+
+
+@activity.defn
+async def look_at_base(wanted: InputSpec) -> BaseModel:
+    """Ask a base model's source for its config, with the token that the fetch will show. Fails with `SourceRefused`."""
+    raise _stub()
+
+
 @activity.defn
 async def plan_input(wanted: InputSpec) -> PlannedInput:
     """Ask an input's source whether it is there. Nothing is fetched."""
