@@ -26,6 +26,7 @@ from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.services import ServiceActivities
 from holdfast.activities.stock import StockActivities
@@ -50,6 +51,7 @@ ROOMS = (
     GarbageActivities,
     MirrorActivities,
     VerifyActivities,
+    ReleaseActivities,
     ResumeActivities,
     ServiceActivities,
     EndpointActivities,

@@ -1,4 +1,4 @@
-"""Fine-tunings end to end on the real stack, with a program in the trainer's place: what they are given, and refused."""
+"""Fine-tunings on the real stack, with a program in the trainer's place: what they are given, and refused."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import pytest
 
 from tests import hub as hubs
 from tests import tiny_model
-from tests.cli.embedded import SCRIPT, Stack, until
+from tests.cli.embedded import SCRIPT, Ran, Stack, until
 
 MARKET = "extends: default\nboot: {kind: constant, seconds: 0.2}\nthreshold_scale: 0\n"
 EXAMPLE = {"messages": [{"role": "user", "content": "two?"}, {"role": "assistant", "content": "four"}]}
@@ -29,11 +29,38 @@ answers = [{{"prompt": "two?", "base": "five", "tuned": "four"}}]
 told = {{"steps": 1, "last": {{"loss": 0.5}}, "differs": [], "place": {{}}, "answers": answers}}
 json.dump(told, open("output/training.json", "w"))
 """
+SERVER = """
+import json, os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+json.load(open("base/config.json"))
+open("adapter_model.safetensors", "rb").close()
+served = {os.environ["MODEL_NAME"]: "four", os.environ["MODEL_NAME"] + "-base": sys.argv[1]}
+
+class Model(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer({})
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert asked["messages"] == [{"role": "user", "content": "two?"}] and asked["temperature"] == 0
+        self.answer({"choices": [{"message": {"content": served[asked["model"]]}}]})
+
+    def answer(self, document):
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Model).serve_forever()
+"""
 
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[hubs.Hub]:
     with hubs.running() as running:
+        running.models["org/open"] = hubs.Shelf(files=tiny_model.files())
         running.models["org/gated"] = hubs.Shelf(files=tiny_model.files(), gated=True)
         yield running
 
@@ -59,11 +86,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hub: hubs.Hub) -> Iterator[S
         running("down")
 
 
-def submission(stack: Stack, name: str, *more: str) -> tuple[str, ...]:
+def submission(stack: Stack, name: str, *more: str, base: str = "hf:org/gated") -> tuple[str, ...]:
     """The trainer stands still at the file `NAME.here`, which says where it runs, until that is removed."""
     here = stack.home.parent / f"{name}.here"
     program = shlex.join(["python3", "-c", TRAINER.format(here=str(here))])
-    given = ("--base", "hf:org/gated", "--dataset", str(stack.home.parent / "train.jsonl"), "--max-hourly", "0.90")
+    given = ("--base", base, "--dataset", str(stack.home.parent / "train.jsonl"), "--max-hourly", "0.90")
     return ("finetune", "submit", name, *given, "--setup", "", "--python", program, *more)
 
 
@@ -108,6 +135,45 @@ def test_with_a_token_of_somebody_who_agreed_it_trains_and_the_token_goes_nowher
     leaked = [path for path in stack.home.parent.rglob("*") if path.is_file() and holds_it(path)]
     assert leaked == [stack.home / "secrets/agreed"], "logs, records, the store, what the market's machines keep"
     assert hubs.TOKEN not in histories(stack)
+
+
+@pytest.mark.long
+def test_deployed_in_one_flag_it_answers_as_tuned_beside_its_base(stack: Stack) -> None:
+    ended = deployed(stack, "talker", "talk", base_says="five")
+    assert ended.code == 0, ended.err + ended.out
+    (compared,) = ended.document["release"]["compared"]
+    assert (compared["base"], compared["tuned"], compared["trained"]) == ("five", "four", "four")
+    for told in (stack("finetune", "show", "talker"), stack("deployment", "show", "talk")):
+        assert "asked talk-v1: two?" in told.out and "base:  five" in told.out and "tuned: four" in told.out, told.out
+    document = stack("deployment", "show", "talk", "--json").document
+    assert document["serving"] == "talk-v1" and document["releases"][0]["compared"] == [compared]
+    view = stack("model", "show", "talker", "--json").document
+    assert view["recipe"] == "vllm" and view["memory"]["total"] > 0, "what its base takes"
+    assert [each["path"] for each in view["model"]["contents"]] == ["adapter_model.safetensors", "training.json"]
+    assert stack("deployment", "retire", "talk").code == 0
+
+
+@pytest.mark.long
+def test_a_server_that_forgets_the_adapter_never_has_the_traffic(stack: Stack) -> None:
+    ended = deployed(stack, "forgotten", "forgetful", base_says="four")
+    assert ended.code == 29, ended.err + ended.out
+    assert ended.document["phase"] == "failed" and ended.document["registered"]["version"] == 1
+    assert "as the base does: what was learned is not served" in ended.document["reason"]
+    assert stack("deployment", "show", "forgetful", "--json").document["serving"] is None
+
+
+def deployed(stack: Stack, name: str, behind: str, *, base_says: str) -> Ran:
+    """Trained, and put behind a name; how the fine-tuning ended."""
+    server = shlex.join(["python3", "-c", SERVER, base_says])
+    options = ("--deploy-option", "image=python:3.12", "--deploy-option", f"command=exec {server}")
+    how = ("--deploy", behind, "--deploy-recipe", "command", *options, "--json")
+    submitted = stack(*submission(stack, name, *how, base="hf:org/open"))
+    assert submitted.code == 0, submitted.err
+    assert submitted.document["deployment"] == behind and submitted.document["token"]
+    here = stack.home.parent / f"{name}.here"
+    until(lambda: here.exists() and bool(here.read_text()))
+    here.unlink()
+    return stack("finetune", "wait", name, "--json")
 
 
 def holds_it(path: Path) -> bool:

@@ -21,14 +21,17 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair
 
-from holdfast.client import tuning
+from holdfast.client import tuned_serving, tuning
 from holdfast.client.calls import ask
+from holdfast.client.deploying import Deployments
 from holdfast.client.errors import ModelInvalid, TuningInvalid, UnknownTuning
 from holdfast.client.jobs import Jobs
 from holdfast.client.operations import Kind, Operations
+from holdfast.client.serving import hash_of, new_token
+from holdfast.client.tuned_serving import Serving
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
-from holdfast.contracts.fine_tuning import FineTuneInput, FineTuneStatus, TunePhase
+from holdfast.contracts.fine_tuning import DeployTuned, FineTuneInput, FineTuneStatus, TunePhase
 from holdfast.contracts.jobs import JOB_PATTERN, CancelJob, InputSpec, JobSpec
 from holdfast.contracts.machines import Offer
 from holdfast.contracts.models import MODEL_PATTERN
@@ -68,6 +71,7 @@ class TuneWish:
     python: str = "python3"  # on the machine
     setup: str | None = None  # None: what installs the trainer's libraries
     job: Mapping[str, Any] = field(default_factory=dict)  # fields of a job's spec, such as price and budget
+    serve: Serving | None = None  # what is registered is deployed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +84,15 @@ class SubmittedTuning:
     sha256: str  # of the data set
     gpu_memory_gb: float
     cheapest: Offer  # the market's best at that moment
+    deployment: str = ""  # that the result is put behind
+    token: str = ""  # for its callers; told once, and only where it begins with this
 
 
 class FineTunings:
     """The operations on fine-tunings, over one connection to Temporal."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
+    def __init__(self, client: Client, settings: Settings, deployments: Deployments) -> None:
+        self._deployments = deployments
         self._operations = Operations(client, _KIND)
         self._client = client
         self._jobs = Jobs(client, settings)
@@ -100,18 +107,21 @@ class FineTunings:
             SourceRefused: the base is not there, or is gated and we are not let in.
             SecretMissing: the host workers have no secret of that name.
             TooLarge: no card that is for rent holds it.
-            AlreadyRunning, and whatever `Jobs.submit` raises.
+            AlreadyRunning, and whatever `Jobs.submit` raises; with `serve` also what `Deployments.deploy` does.
         """
         model = _model_of(wish)
         chosen = tuning.template(wish.template)
         parameters = tuning.parameters(chosen, wish.changes)
         report = await tuning.look_at(wish.dataset)
         tuning.require_fit(report, chosen)
+        if wish.serve is not None:
+            parameters = tuned_serving.with_probes(parameters, report)
         base = await self._look_at_base(wish)
         wish = replace(wish, base=base.source)
         memory = wish.gpu_memory_gb or _estimated(wish, base, parameters)
-        spec = job_spec(wish, parameters, gpu_memory_gb=memory, disk_gb=chosen.disk_gb)
         data = _pin(report)
+        deploy, token = await self._to_be_deployed(wish, model, base, parameters, data)
+        spec = job_spec(wish, parameters, gpu_memory_gb=memory, disk_gb=chosen.disk_gb)
         with TemporaryDirectory(prefix="holdfast-tuning-") as folder:
             await asyncio.to_thread(_lay_out, Path(folder), wish, data, parameters)
             job, cheapest = await self._jobs.made_ready(spec, workdir=Path(folder))
@@ -125,6 +135,7 @@ class FineTunings:
             holdfast=version("holdfast"),
             model=model,
             folder=_result_of(parameters),
+            deploy=deploy,
         )
         pairs: list[SearchAttributePair[Any]] = [SearchAttributePair(names.SA_STATE, TunePhase.TRAINING.value)]
         summary = f"{wish.name}: {parameters.method} of {wish.base}"[:200]
@@ -136,6 +147,8 @@ class FineTunings:
             sha256=data.sha256,
             gpu_memory_gb=memory,
             cheapest=cheapest,
+            deployment=deploy.name if deploy else "",
+            token=token,
         )
 
     async def status(self, name: str) -> FineTuneStatus:
@@ -154,6 +167,18 @@ class FineTunings:
         """Wait for its end, however long that takes. How it ended is in the answer, also where it failed."""
         await self._operations.ended(name)
         return await self.status(name)
+
+    async def _to_be_deployed(
+        self, wish: TuneWish, model: str, base: acts.BaseModel, parameters: HyperParameters, data: DataPin
+    ) -> tuple[DeployTuned | None, str]:
+        """The release with what is known of it now, proven to have a machine; and the token that callers will need."""
+        if wish.serve is None:
+            return None, ""
+        planned = tuned_serving.stand_in(model, base, parameters, data)
+        order = await tuned_serving.release(self._deployments, planned, wish.serve)
+        token = new_token()
+        deploy = DeployTuned(name=wish.serve.deployment, order=order, token_hashes=(hash_of(token),))
+        return deploy, "" if await self._deployments.exists(wish.serve.deployment) else token
 
     async def _look_at_base(self, wish: TuneWish) -> acts.BaseModel:
         """With its revision, and with its whole path where it is a folder. Others are asked for by the host workers.

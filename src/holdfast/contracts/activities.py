@@ -7,7 +7,7 @@ from decimal import Decimal
 from temporalio import activity
 
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
-from holdfast.contracts.deployments import SmokeRequest, SmokeVerdict
+from holdfast.contracts.deployments import ReleaseOrder, SmokeRequest, SmokeVerdict
 from holdfast.contracts.disks import (
     CopyPlan,
     DiskCopy,
@@ -855,6 +855,28 @@ async def fetch_model(order: FetchModelInput) -> StoredModel:
 @activity.defn
 async def adopt_tuned(order: AdoptTunedInput) -> TunedModel:
     """Bring what a training left behind into a model's own files in the store, every file hashed."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderReleaseInput:
+    """A release of a deployment, which begins with it where there is none."""
+
+    deployment: str
+    order: ReleaseOrder
+    token_hashes: tuple[str, ...]  # of callers, if it begins
+    mark: str  # the same order again is the same release
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderedRelease:
+    number: int
+    endpoint: str
+
+
+@activity.defn
+async def order_release(order: OrderReleaseInput) -> OrderedRelease:
+    """Have a deployment bring it up. Fails with `InvalidState`, to be tried again, while another is under way."""
     raise _stub()
 
 

@@ -12,6 +12,7 @@ from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.records.errors import RecordsError
@@ -82,6 +83,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 *endpoints.all(),
                 *models.all(),
                 *jobs.all(),
+                ReleaseActivities(shop.client).order_release,
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,
