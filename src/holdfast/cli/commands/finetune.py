@@ -273,6 +273,8 @@ def show(name: TuningName, as_json: Json = False, data_dir: DataDir = None) -> N
 def wait_for(name: TuningName, as_json: Json = False, data_dir: DataDir = None) -> int:
     """Wait until a fine-tuning has ended. The exit code says how, as that of `holdfast job wait` does.
 
+    29: it is registered, and not fit to serve where it was to be deployed.
+
     \b
     Examples:
       holdfast finetune wait support && holdfast model show support
