@@ -28,6 +28,7 @@ from holdfast.activities.pools import PoolActivities
 from holdfast.activities.prices import PriceRecords
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.services import ServiceActivities
 from holdfast.activities.stock import StockActivities
@@ -55,6 +56,7 @@ ROOMS = (
     GarbageActivities,
     MirrorActivities,
     VerifyActivities,
+    ReleaseActivities,
     ResumeActivities,
     ServiceActivities,
     EndpointActivities,

@@ -33,7 +33,7 @@ from holdfast.client.status import SaveTrouble, WorkloadView
 from holdfast.contracts import activities as acts
 from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
-from holdfast.contracts.deployments import DeploymentStatus, Release
+from holdfast.contracts.deployments import Compared, DeploymentStatus, Release
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
@@ -122,7 +122,7 @@ DOCUMENTS = (
     *(StartWord, SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine, PlaceRisk, ZoneRisk),
     *(Study, StudyRow),
     *(PriceForecast, ForecastHour, LeadSkill, SeriesKey, WhenToStart, StartAdvice, Backtest, BacktestRow),
-    *(DeploymentStatus, Release),
+    *(DeploymentStatus, Release, Compared),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
     *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart, Lineage, DataPin),
     *(SubmittedTuning, FineTuneStatus, Answer),

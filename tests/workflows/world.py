@@ -22,11 +22,12 @@ from holdfast.activities.endpoints import until_it_serves
 from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool
 from holdfast.activities.recording import recorded
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.resuming import restore_then_start
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
-from holdfast.contracts.deployments import SmokeVerdict
+from holdfast.contracts.deployments import Compared, SmokeVerdict
 from holdfast.contracts.disks import (
     CopyOutcome,
     CopyPlan,
@@ -146,6 +147,7 @@ class World:
         self.kept: tuple[str, ...] = ()  # manifests that are kept for a job's sake
         self.adopted: list[AdoptTunedInput] = []  # results of trainings
         self.result_is_odd = ""  # why it cannot be registered
+        self.releases_ordered: list[acts.OrderReleaseInput] = []
         self.registering_waits: asyncio.Event | None = None
         self.refused_inputs: dict[str, str] = {}  # by source: why it says no
         self.advice: list[StartWord] = [StartWord(wait=False, reason="is cheap", at=datetime.now(UTC))]
@@ -347,7 +349,16 @@ class World:
         self.smoke_tests.append(order.lease.workload)
         if order.lease.workload in self.unfit:
             return SmokeVerdict(passed=False, said=f"{order.request.path}: it answered 500")
-        return SmokeVerdict(passed=True, said=f"{order.request.path} was answered")
+        probes = order.request.comparison.probes if order.request.comparison else ()
+        compared = tuple(
+            Compared(prompt=each.prompt, base="five", tuned="four", trained=each.tuned, differs=True) for each in probes
+        )
+        return SmokeVerdict(passed=True, said=f"{order.request.path} was answered", compared=compared)
+
+    @activity.defn
+    async def order_release(self, order: acts.OrderReleaseInput) -> acts.OrderedRelease:
+        self.releases_ordered.append(order)
+        return await ReleaseActivities(activity.client()).order_release(order)
 
     @activity.defn
     async def record_wake(self, wake: Wake) -> None:
@@ -832,6 +843,7 @@ class World:
             self.wake_endpoint,
             self.record_wake,
             self.until_ended,
+            self.order_release,
             self.mark_verified,
             self.record_job,
             self.advise_start,

@@ -118,7 +118,7 @@ class Holdfast:
     @property
     def fine_tunings(self) -> FineTunings:
         """Models that learn."""
-        return FineTunings(self._client, self._settings)
+        return FineTunings(self._client, self._settings, self.deployments)
 
     @property
     def temporal(self) -> Client:

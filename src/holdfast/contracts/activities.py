@@ -7,7 +7,7 @@ from decimal import Decimal
 from temporalio import activity
 
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
-from holdfast.contracts.deployments import SmokeRequest, SmokeVerdict
+from holdfast.contracts.deployments import ReleaseOrder, SmokeRequest, SmokeVerdict
 from holdfast.contracts.disks import (
     CopyPlan,
     DiskCopy,
@@ -953,6 +953,28 @@ async def adopt_tuned(order: AdoptTunedInput) -> TunedModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderReleaseInput:
+    """A release of a deployment, which begins with it where there is none."""
+
+    deployment: str
+    order: ReleaseOrder
+    token_hashes: tuple[str, ...]  # of callers, if it begins
+    mark: str  # the same order again is the same release
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderedRelease:
+    number: int
+    endpoint: str
+
+
+@activity.defn
+async def order_release(order: OrderReleaseInput) -> OrderedRelease:
+    """Have a deployment bring it up. Fails with `InvalidState`, to be tried again, while another is under way."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CollectGarbageInput:
     live: list[str]
     grace: timedelta  # longer than the longest save
@@ -1154,6 +1176,22 @@ class JobPage:
     next: str = ""  # "": that was all
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """A base model as its source has it, with what its memory is estimated from."""
+
+    source: str  # with the revision that was meant
+    config: str  # its config.json
+    weights_bytes: int  # of its safetensors files; 0: it has none
+    gated: bool = False  # and we are let in
+
+
+@activity.defn
+async def look_at_base(wanted: InputSpec) -> BaseModel:
+    """Ask a base model's source for its config, with the token that the fetch will show. Fails with `SourceRefused`."""
+    raise _stub()
+
+
 @activity.defn
 async def plan_input(wanted: InputSpec) -> PlannedInput:
     """Ask an input's source whether it is there. Nothing is fetched."""
@@ -1210,6 +1248,7 @@ async def gone_jobs(jobs: list[str]) -> list[str]:
 @activity.defn
 async def advise_start(order: AdviseStartInput) -> StartWord:
     """Whether to begin now or to wait, by the prices on record. Never fails for want of prices: then it says start."""
+    raise _stub()
 
 
 @dataclass(frozen=True, kw_only=True)

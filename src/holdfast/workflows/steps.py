@@ -982,6 +982,19 @@ async def adopt_tuned(order: AdoptTunedInput) -> TunedModel:
     )
 
 
+async def order_release(order: acts.OrderReleaseInput) -> acts.OrderedRelease:
+    """Raises ActivityError: another release was under way all the time that it may take to serve."""
+    return await workflow.execute_activity(
+        acts.order_release,
+        order,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=order.order.within,
+        retry_policy=_FOR_EVER,
+        summary=f"{order.order.model} version {order.order.version} for {order.deployment}",
+    )
+
+
 async def stage_input(job: str, wanted: InputSpec) -> StagedInput:
     """It goes on where the last try ended; what a person must change ends it at once."""
     return await workflow.execute_activity(

@@ -14,6 +14,7 @@ from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
 from holdfast.activities.prices import PriceRecords
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.records.errors import RecordsError
@@ -91,6 +92,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 *jobs.all(),
                 *prices.all(),
                 *Advising(records).all(),
+                ReleaseActivities(shop.client).order_release,
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,
