@@ -80,7 +80,7 @@ async def release(deployments: Deployments, model: ModelVersion, wish: Serving) 
     assert model.lineage is not None, "it stands in for one that is trained"
     served = order.spec.models[0]
     base = "" if adapter_rank(model) is None else f"{served}{OF_BASE}"
-    comparison = probing(model.lineage, served=served, base=base)
+    comparison = probe_set(model.lineage, served=served, base=base)
     return replace(order, files=None, smoke=replace(order.smoke, comparison=comparison))
 
 
