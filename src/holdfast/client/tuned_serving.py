@@ -17,6 +17,7 @@ from holdfast.contracts.spec import PauseMode
 from holdfast.contracts.training import DataFormat, DataPin, DatasetReport, HyperParameters, Lineage
 from holdfast.contracts.written import LONGEST_TEXT
 from holdfast.policy.model_memory import Measured, needs_of
+from holdfast.policy.probing import probe_set
 from holdfast.policy.serving import OF_BASE, adapter_rank, recipe_for
 
 _PROBES = 3
