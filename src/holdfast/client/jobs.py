@@ -34,6 +34,7 @@ from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary
 from holdfast.contracts.jobs import (
     AT_ONCE,
+    FIRST,
     JOB_PATTERN,
     ArrayPlace,
     ArraySpec,
@@ -319,7 +320,12 @@ class Jobs:
         """Let so many jobs of a tenant run at a time, from now on. Those that run are left alone."""
         self._queues.handle(tenant)  # a name that cannot be is no queue
         with suppress(AlreadyRunning):
-            await self._queues.start(tenant, QueueInput(tenant=tenant), summary=f"which job of {tenant} goes next")
+            await self._queues.start(
+                tenant,
+                QueueInput(tenant=tenant),
+                summary=f"which job of {tenant} goes next",
+                priority=Priority(priority_key=FIRST),
+            )
         return await self._queues.order(tenant, "set_limit", QueueStatus, at_once)
 
     # --- before a start ------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ SHA256_PATTERN = r"^[0-9a-f]{64}$"
 MOST_ATTEMPTS = 20
 MOST_OF_AN_ARRAY = 10_000
 PRIORITIES = 5
+FIRST = 1
+"""Of them. The queue itself has it: whoever orders a thousand jobs must not wait behind their tasks."""
 OUR_VARIABLES, OUR_CHARACTERS = 30, 10_000
 """What a job, or an array, may add to the environment of its work."""
 AT_ONCE = 16

@@ -5,12 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import Priority, WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef
-from holdfast.contracts.jobs import JobStatus, QueueInput, Waiting
+from holdfast.contracts.jobs import FIRST, JobStatus, QueueInput, Waiting
 from holdfast.contracts.money import Scope, SetBudgetInput, Span
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.workload import StopRequest, WorkloadInput
@@ -73,6 +73,7 @@ async def start_queue(tenant: str) -> None:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"which job of {tenant} goes next",
+            priority=Priority(priority_key=FIRST),
         )
         steps.unheard(started)
     except WorkflowAlreadyStartedError:
