@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_a_token_of_the_tests"
+STRANGER = "hf_of_an_account_that_agreed_to_nothing"
 LARGE = 1_000  # bytes from which a file counts as large
 
 
@@ -81,7 +82,9 @@ def _handler(hub: Hub, place: str) -> type[BaseHTTPRequestHandler]:
                 self._refuse(503)
                 return
             path = unquote(urlsplit(self.path).path)
-            if path.startswith("/api/"):  # data is kept under datasets/…, as in the addresses of its files
+            if path.endswith("/auth-check"):
+                self._let_in(path.removeprefix("/api/models/").removesuffix("/auth-check"), token)
+            elif path.startswith("/api/"):  # data is kept under datasets/…, as in the addresses of its files
                 model, _, revision = path.removeprefix("/api/").removeprefix("models/").partition("/revision/")
                 self._tell(model, revision, token)
             else:
@@ -98,13 +101,23 @@ def _handler(hub: Hub, place: str) -> type[BaseHTTPRequestHandler]:
             else:
                 self._answer(json.dumps(_told(model, shelf)).encode())
 
+        def _let_in(self, model: str, token: str) -> None:
+            hub.asked["gate"] += 1
+            shelf = hub.models.get(model)
+            if shelf is None:
+                self._refuse(401, "RepoNotFound")
+            elif refusal := _refusal_at_gate(shelf, token):
+                self._refuse(refusal, "GatedRepo")
+            else:
+                self._answer(b"{}")
+
         def _send(self, model: str, path: str, token: str) -> None:
             shelf = hub.models.get(model)
             if shelf is None:
                 self._refuse(404)
                 return
-            if place == "hub" and shelf.gated and token != TOKEN:
-                self._refuse(403, "GatedRepo")
+            if place == "hub" and (refusal := _refusal_at_gate(shelf, token)):
+                self._refuse(refusal, "GatedRepo")
                 return
             data = shelf.wrong.get(path, shelf.files[path])
             if place == "hub" and len(data) >= LARGE:
@@ -146,6 +159,13 @@ def _handler(hub: Hub, place: str) -> type[BaseHTTPRequestHandler]:
             """Says nothing: what was asked for is in `Hub.asked`."""
 
     return Handler
+
+
+def _refusal_at_gate(shelf: Shelf, token: str) -> int:
+    """As the public hub: 401 for who is not known, 403 for who has not agreed to the terms."""
+    if not shelf.gated or token == TOKEN:
+        return 0
+    return 403 if token == STRANGER else 401
 
 
 def _told(model: str, shelf: Shelf) -> dict[str, Any]:

@@ -39,14 +39,14 @@ _READ_ELSEWHERE = ("HOLDFAST_SECRET_", "HOLDFAST_SIM_", "HOLDFAST_LIVE")
 
 _MIRROR_NAME = r"[a-z0-9][a-z0-9_-]*"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _duration(given: object) -> object:
-    """`1.5`, `250ms`, `20s`, `5m` and `2h`, as people write them; pydantic reads the ISO forms."""
+    """`1.5`, `250ms`, `20s`, `5m`, `2h` and `60d`, as people write them; pydantic reads the ISO forms."""
     if not isinstance(given, str):
         return given
-    written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", given.strip())
+    written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", given.strip())
     return timedelta(seconds=float(written[1]) * _UNITS[written[2] or "s"]) if written else given
 
 
@@ -154,6 +154,36 @@ class SweepSettings(_Section):
     """Between two sweeps of a provider."""
     grace: Duration = timedelta(minutes=10)
     """From the first sighting of a stranger to its end. It must cover a launch whose answer was lost."""
+
+
+class MarketSettings(_Section):
+    """How prices are watched."""
+
+    every: Duration = timedelta(hours=1)
+    """Between two surveys, and the bucket of time for which a price stands."""
+    gpus: str = (
+        "RTX 3090,RTX 4090,RTX 5090,RTX A6000,RTX 6000Ada,T4,L4,A10,L40S,A100 PCIE,A100 SXM4,H100 PCIE,H100 SXM,"
+        "H100 NVL,H200,B200"
+    )
+    """What to ask for, of providers that do not show all they have at once; what was rented lately is added."""
+    fine_for: Duration = timedelta(days=60)
+    """Points older than that become one a day."""
+    daily_for: Duration = timedelta(days=1095)
+    """Points older than that are deleted. What was imported stays."""
+    reference_max_age: Duration = timedelta(days=180)
+    """A reference price that is older, at the time that is compared, is flagged as stale."""
+
+    def watched(self) -> tuple[str, ...]:
+        """What `gpus` lists."""
+        return tuple(each.strip() for each in self.gpus.split(",") if each.strip())
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        if not self.watched():
+            raise ValueError("gpus names no GPU; RTX 4090,H100 SXM")
+        if self.every > timedelta(days=1) or timedelta(days=1) % self.every:
+            raise ValueError("every must be a day or a whole part of one, such as 15m, 1h or 6h")
+        return self
 
 
 class ModelSettings(_Section):
@@ -277,6 +307,7 @@ class Settings(BaseSettings):
     providers: dict[str, ProviderSettings] = {}
     hosts: HostSettings = HostSettings()
     sweep: SweepSettings = SweepSettings()
+    market: MarketSettings = MarketSettings()
     models: ModelSettings = ModelSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     notify: NotifySettings = NotifySettings()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from temporalio import activity
 
+from holdfast.activities.advising import Advising
 from holdfast.activities.checkpoints import CheckpointActivities, VerifyActivities
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.disks import DiskActivities
@@ -24,17 +25,22 @@ from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.models import ModelActivities
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
+from holdfast.activities.prices import PriceRecords
 from holdfast.activities.provider_watch import ProviderWatch
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.resuming import ResumeActivities
 from holdfast.activities.services import ServiceActivities
 from holdfast.activities.stock import StockActivities
+from holdfast.activities.surveying import SurveyActivities
 from holdfast.activities.tuned import TunedActivities
 from holdfast.contracts import activities as contracts
 
 ROOMS = (
     RecordActivities,
     MoneyActivities,
+    PriceRecords,
+    SurveyActivities,
     StockActivities,
     TunedActivities,
     PoolActivities,
@@ -50,11 +56,13 @@ ROOMS = (
     GarbageActivities,
     MirrorActivities,
     VerifyActivities,
+    ReleaseActivities,
     ResumeActivities,
     ServiceActivities,
     EndpointActivities,
     InputActivities,
     JobRecords,
+    Advising,
 )
 
 

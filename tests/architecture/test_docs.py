@@ -7,7 +7,7 @@ import shlex
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -33,7 +33,7 @@ from holdfast.client.status import SaveTrouble, WorkloadView
 from holdfast.contracts import activities as acts
 from holdfast.contracts.activities import Telemetry
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, VerifySummary
-from holdfast.contracts.deployments import DeploymentStatus, Release
+from holdfast.contracts.deployments import Compared, DeploymentStatus, Release
 from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
@@ -52,12 +52,22 @@ from holdfast.contracts.jobs import (
     Waiting,
 )
 from holdfast.contracts.machines import Lease, Offer, SelfDestruct, SshAddress
-from holdfast.contracts.memory import MachineHistory, MachineMemory, StayLine
+from holdfast.contracts.market import (
+    MarketPoint,
+    PricedSeries,
+    RecordedPrices,
+    StartWord,
+    SurveyLine,
+    SurveyResult,
+    Thinned,
+)
+from holdfast.contracts.memory import MachineHistory, MachineMemory, PlaceRisk, StayLine
 from holdfast.contracts.models import CacheLayers, MemoryNeed, ModelFile, ModelNeeds, ModelVersion
 from holdfast.contracts.money import Budget, CostGroup, CostLine, Costs, DayCost, Drift, Standing
 from holdfast.contracts.pools import ClaimAnswer, Claimed, PoolStatus, Standby
+from holdfast.contracts.references import CheckedReference, Reference
 from holdfast.contracts.reports import DrillReport, LeaseLine, Recomputed, Spread, StrategyLine, WorkloadReport
-from holdfast.contracts.savings import Savings, SavingsLine, Stretch
+from holdfast.contracts.savings import Against, Comparison, Paid, Savings, SavingsLine, Stretch
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.contracts.sweeping import Finding, SweepResult
 from holdfast.contracts.training import (
@@ -71,6 +81,13 @@ from holdfast.contracts.training import (
     TrainingMemory,
 )
 from holdfast.contracts.workload import Ack, WorkloadStatus
+from holdfast.market.backtest import Backtest, BacktestRow
+from holdfast.market.forecast import ForecastHour, LeadSkill, PriceForecast
+from holdfast.market.histories import PriceHistory, PriceMove
+from holdfast.market.importing import Refusal
+from holdfast.market.risk import ZoneRisk
+from holdfast.market.series import SeriesKey
+from holdfast.market.start import StartAdvice, WhenToStart
 from holdfast.simcloud.studies.results import Study, StudyRow
 from holdfast.telemetry.metrics import Metrics
 
@@ -99,11 +116,13 @@ DOCUMENTS = (
         ClaimAnswer,
     ),
     *(Standing, Budget, Costs, CostLine, DayCost, CostGroup, Drift),
-    *(Savings, SavingsLine, Stretch),
+    *(Savings, SavingsLine, Stretch, Against, Comparison, Paid, CheckedReference, Reference),
+    *(PriceHistory, MarketPoint, PriceMove, PricedSeries, SurveyResult, SurveyLine, RecordedPrices, Thinned, Refusal),
     *(Phases, Attempt, LeaseLine, Decision, RankedOffer, Offer, VerifySummary, RestoreSummary, Ack),
-    *(SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine),
+    *(StartWord, SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine, PlaceRisk, ZoneRisk),
     *(Study, StudyRow),
-    *(DeploymentStatus, Release),
+    *(PriceForecast, ForecastHour, LeadSkill, SeriesKey, WhenToStart, StartAdvice, Backtest, BacktestRow),
+    *(DeploymentStatus, Release, Compared),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
     *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart, Lineage, DataPin),
     *(SubmittedTuning, FineTuneStatus, Answer),
@@ -343,7 +362,7 @@ def test_the_specs_on_the_spec_page_are_valid(number: int) -> None:
 # --- JSON --------------------------------------------------------------------------------------------------------
 
 WORDS = {int: "integer", float: "number", str: "text", bool: "boolean"}
-WORDS_OF_OURS = {datetime: "time", timedelta: "seconds", Decimal: "USD"}
+WORDS_OF_OURS = {datetime: "time", date: "date", timedelta: "seconds", Decimal: "USD"}
 
 
 def word(kind: Any) -> str:

@@ -48,6 +48,16 @@ from holdfast.contracts.jobs import (
     attempt_name,
 )
 from holdfast.contracts.machines import Lease, Offer, Terms
+from holdfast.contracts.market import (
+    Asking,
+    AskingsInput,
+    ListPricesInput,
+    PricedSeries,
+    PricePage,
+    PricesInput,
+    RecordedPrices,
+    RecordPricesInput,
+)
 from holdfast.contracts.memory import ListMachinesInput, MachineMemory
 from holdfast.contracts.money import (
     Budget,
@@ -64,7 +74,7 @@ from holdfast.contracts.money import (
     StandingsInput,
 )
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
-from holdfast.contracts.savings import LivesInput, LivesPage, MachineLife
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine, MachineLife
 from holdfast.contracts.workload import (
     Ack,
     Event,
@@ -408,6 +418,7 @@ class World:
     standings: list[Standing] = field(default_factory=list)
     charged: Decimal = Decimal("0.51")
     lives: list[MachineLife] = field(default_factory=list)
+    losses: list[LossLine] = field(default_factory=list)
 
     @activity.defn
     async def search_offers(self, order: SearchInput) -> list[Offer]:
@@ -508,6 +519,34 @@ class World:
         )
 
     @activity.defn
+    async def read_losses(self, order: LossesInput) -> list[LossLine]:
+        return self.losses
+
+    def _on_record(self) -> Records:
+        assert self.records is not None, "a test about prices brings records"
+        return self.records
+
+    @activity.defn
+    async def record_prices(self, order: RecordPricesInput) -> RecordedPrices:
+        return self._on_record().record_prices(order)
+
+    @activity.defn
+    async def read_prices(self, order: PricesInput) -> PricePage:
+        return self._on_record().prices_after(order)
+
+    @activity.defn
+    async def list_prices(self, order: ListPricesInput) -> list[PricedSeries]:
+        return self._on_record().priced_series(order)
+
+    @activity.defn
+    async def list_priced_gpus(self, order: ListPricesInput) -> list[str]:
+        return self._on_record().priced_gpus()
+
+    @activity.defn
+    async def list_askings(self, order: AskingsInput) -> list[Asking]:
+        return self._on_record().askings(order)
+
+    @activity.defn
     async def read_charges(self, order: ChargesInput) -> list[Charge] | None:
         return [Charge(instance_id="1", amount=self.charged)]
 
@@ -529,6 +568,8 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
             *(world.list_jobs, world.read_job, world.forget_job),
             *(world.report_workload, world.forget_checkpoints, world.mark_verified),
             *(world.set_budget, world.read_budgets, world.read_costs, world.read_lives, world.reconcile_charges),
+            *(world.read_losses, world.record_prices, world.read_prices, world.list_prices, world.list_askings),
+            world.list_priced_gpus,
         ],
         names.HOSTS_QUEUE: [world.read_logs, world.forget_logs, world.plan_input, watch_machine],
         names.ANALYSIS_QUEUE: [world.verify_checkpoint],

@@ -99,3 +99,9 @@ async def test_a_base_that_is_not_known_is_not_guessed_at(cli: Run, base: Path, 
         (base / "config.json").write_text(json.dumps(config))
     told = await cli("finetune", "estimate", "--base", str(base))
     assert told.code == 2 and why in told.err
+
+
+async def test_how_to_deploy_without_a_name_to_deploy_it_behind_is_a_mistake(cli: Run, base: Path) -> None:
+    asked = ("finetune", "submit", "x", "--base", str(base), "--dataset", "d.jsonl", "--max-hourly", "1")
+    told = await cli(*asked, "--deploy-recipe", "vllm")
+    assert told.code == 2 and "add --deploy NAME" in told.err

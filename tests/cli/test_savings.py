@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.cli.app import run
 from holdfast.contracts.machines import InstanceState
-from holdfast.contracts.savings import MachineLife, MeterLine
+from holdfast.contracts.savings import LossLine, MachineLife, MeterLine
 
 from .conftest import Run
 from .standins import NOON, World
@@ -121,3 +121,62 @@ async def test_a_name_that_never_had_a_machine_and_a_time_that_is_none_are_refus
 def test_what_is_no_time_is_refused(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["savings", option, text]) == 2
     assert f"{option} {text!r} is no time" in capsys.readouterr().err
+
+
+# --- against list prices ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rented(world: World) -> World:
+    """An H100 at 2.32 for six hours, of which one was done twice; and something that nobody lists."""
+    life = a_life("train", hourly=Decimal("2.32"))
+    running = tuple(each for each in life.meter if each.state is InstanceState.RUNNING)
+    known = replace(life, meter=(replace(running[0], until=at(6)),), gpu="H100 SXM", asleep=False)
+    world.lives = [known, replace(known, label="odd.e1", workload="odd", gpu="Abacus")]
+    world.losses = [LossLine(workload="train", losses=1, work_lost=timedelta(hours=1), bytes_sent=10**9)]
+    return world
+
+
+async def test_all_that_was_paid_stands_beside_a_list_price_with_its_source(online: Run, rented: World) -> None:
+    told = await online("savings", "--against", "aws", "--egress-per-gb", "0.10")
+    assert told.code == 0, told.err
+    train = next(line for line in told.out.splitlines() if line.startswith("train"))
+    assert "1x H100 SXM" in train and "5h 00m" in train and "1h 00m" in train
+    assert train.split()[-4:] == ["$14.02", "$34.40", "$20.38", "59.2%"]
+    assert "not counted: $13.92 paid for Abacus, for which no reference is known" in told.out
+    assert "source: AWS price list" in told.out and "stale: contradicted by $6.88" in told.out
+
+
+async def test_a_month_is_a_line_and_the_spreadsheet_has_what_it_is_made_of(
+    online: Run, rented: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "months.csv"
+    told = await online("savings", "--monthly", "--csv", str(file))
+    assert told.code == 0, told.err
+    assert told.out.splitlines()[1].startswith(f"{NOON:%Y-%m}")
+    with file.open(newline="") as written:
+        odd, train = sorted(csv.DictReader(written), key=lambda row: row["name"])
+    assert train["month"] == f"{NOON:%Y-%m}" and Decimal(train["paid_work"]) == Decimal("13.92")
+    assert train["reference_provider"] and train["reference_source"] and train["reference_dated"]
+    assert odd["reference_provider"] == "" and odd["would_have_cost"] == ""
+
+
+async def test_a_program_gets_every_reference_and_its_flags(online: Run, rented: World) -> None:
+    found = (await online("savings", "--against", "aws", "--json")).document["against"]
+    assert [each["chosen"] for each in found["references"] if each["reference"]["gpu"] == "H100 SXM"] == [True, False]
+    assert found["lines"][1]["reference"]["hourly"] == "6.88" and found["total"]["percent"] == 59.53
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "why"),
+    [
+        (("--against", "nobody"), 4, "no reference price of 'nobody' is known"),
+        (("--against", "aws", "--egress-per-gb", "much"), 2, "--egress-per-gb 'much' is no price"),
+        (("--against", "aws", "--reference-file", "none.csv"), 2, "none.csv cannot be read"),
+    ],
+)
+async def test_what_cannot_be_compared_with_is_told(
+    online: Run, rented: World, options: tuple[str, ...], code: int, why: str
+) -> None:
+    told = await online("savings", *options)
+    assert told.code == code and why in told.err

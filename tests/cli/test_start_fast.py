@@ -19,6 +19,10 @@ HEAVY = (
     "yaml",
     "httpx",
     "matplotlib",
+    "numpy",
+    "pandas",
+    "scipy",
+    "statsmodels",
 )
 SHOW = """
 import json, os, sys
@@ -38,7 +42,8 @@ def loaded_by(*argv: str, **environment: str) -> tuple[int, set[str]]:
 
 
 @pytest.mark.parametrize(
-    "argv", [("--help",), (), ("ps", "--help"), ("version", "--help"), ("simulate", "--help"), ("nope",)]
+    "argv",
+    [("--help",), (), ("ps", "--help"), ("version", "--help"), ("simulate", "--help"), ("market", "--help"), ("nope",)],
 )
 def test_help_imports_nothing_heavy(argv: tuple[str, ...]) -> None:
     _, modules = loaded_by(*argv)

@@ -8,6 +8,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from holdfast.contracts import names
+from holdfast.contracts.deployments import endpoint_of
+from holdfast.contracts.endpoints import replica_name
 from tests.replay.record import a_server, keep
 from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
 from tests.workflows.tuners import begin, cancel, over, trains
@@ -53,8 +55,28 @@ async def result_refused(story: Story) -> None:
     await keep(story.client, "result_refused", handle.id)
 
 
+async def tuned_and_deployed(story: Story) -> None:
+    """What came of it was put behind a name, whose deployment told it so."""
+    handle = await begin(story, deploy=True)
+    await trains(story, handle)
+    story.world.finish(story.world.newest())
+    await over(handle)
+    await keep(story.client, "tuned_and_deployed", handle.id)
+    await keep(story.client, "tuned_and_deployed", names.deployment_id(story.name))
+
+
+async def tuned_and_not_fit(story: Story) -> None:
+    """What came of it answered badly, and never had the traffic."""
+    handle = await begin(story, deploy=True)
+    await trains(story, handle)
+    story.world.unfit.add(replica_name(endpoint_of(story.name, 1), 0))
+    story.world.finish(story.world.newest())
+    await over(handle)
+    await keep(story.client, "tuned_and_not_fit", handle.id)
+
+
 async def record(client: Client) -> None:
-    for tell in (tuned, tuning_failed, tuning_cancelled, result_refused):
+    for tell in (tuned, tuning_failed, tuning_cancelled, result_refused, tuned_and_deployed, tuned_and_not_fit):
         async with run_story(client, grace=timedelta(milliseconds=200)) as story, asyncio.timeout(120):
             await tell(story)
             with suppress(RPCError):

@@ -59,4 +59,5 @@ def test_every_workflow_has_a_history():
         "job",
         "fine-tune",
         "job-queue",
+        "survey",
     }

@@ -37,6 +37,7 @@ QUICK_WORKERS = {
     "HOLDFAST_HOSTS__HEARTBEAT_INTERVAL": "500ms",
     "HOLDFAST_HOSTS__CONNECT_TIMEOUT": "2s",
     "HOLDFAST_HOSTS__WATCH_INTERVAL": "1s",
+    "HOLDFAST_MARKET__GPUS": "RTX 4090",  # surveys then search once, and are over
 }
 
 

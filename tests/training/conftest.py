@@ -3,13 +3,15 @@
 import hashlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -18,6 +20,7 @@ from holdfast.training.bundle import TRAINER, trainer_bundle
 
 PYTHON = Path(__file__).parents[2] / ".venv/train/bin/python"
 HERE = Path(__file__).parent
+PATIENCE = 900.0  # seconds for anything that only has to happen, on a computer that does much else
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "HF_HUB_OFFLINE": "1"}
 REASON = "torch, transformers and peft are not installed: `make train-test` installs and runs it, apart from Holdfast"
 
@@ -29,11 +32,54 @@ def beside_torch(*words: object, **options: Any) -> "subprocess.CompletedProcess
     )
 
 
+class Started(Protocol):
+    """A program that was begun: what these tests use of a `Popen`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+
+    def communicate(self, *, timeout: float) -> tuple[str, Any]: ...
+
+
+class Fork:
+    """A program of `warm.py`."""
+
+    def __init__(self, door: Path, words: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Path) -> None:
+        self._out = out
+        self._line = socket.socket(socket.AF_UNIX)
+        self._line.connect(str(door))
+        self._said = self._line.makefile("r")
+        asked = {"words": list(words), "cwd": str(cwd), "env": dict(env), "out": str(out)}
+        self._line.sendall(json.dumps(asked).encode() + b"\n")
+        self.pid = int(self._said.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self._line], [], [], 0)[0]:
+            self._end()
+        return self.returncode
+
+    def communicate(self, *, timeout: float) -> tuple[str, None]:
+        if self.returncode is None:
+            if not select.select([self._line], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("warm.py", timeout)
+            self._end()
+        return self._out.read_text(errors="replace"), None
+
+    def _end(self) -> None:
+        self.returncode = int(self._said.readline())
+        self._said.close()
+        self._line.close()
+
+
 @dataclass
 class Workspace:
     """A folder with base, data, trainer and order: what a machine is given."""
 
     folder: Path
+    warm: Path | None = None  # where `warm.py` listens; None: each start is an interpreter of its own
     starts: int = 0
     extra: dict[str, str] = field(default_factory=dict)
 
@@ -58,12 +104,18 @@ class Workspace:
     def rewrite(self, document: dict[str, Any]) -> None:
         (self.folder / "run.json").write_text(json.dumps(document))
 
-    def start(self, *before: str) -> "subprocess.Popen[str]":
+    def start(self, *before: str, doom: tuple[int, signal.Signals] | None = None) -> Started:
+        """Begin it: `before` is the launcher, if there is one; `doom` the step at which a signal hits it."""
         self.starts += 1
         environment = ENVIRONMENT | {"HOLDFAST_PROGRESS_FILE": str(self.folder / "progress")} | self.extra
-        command = [*(before or (str(PYTHON),)), TRAINER, "train", "run.json"]
+        words = [TRAINER, "train", "run.json"]
+        if doom is not None:
+            words = [str(HERE / "doomed.py"), str(doom[0]), str(int(doom[1])), *words]
+        if self.warm is not None and not before:
+            out = self.folder.with_name(f"{self.folder.name}.{self.starts}.out")
+            return Fork(self.warm, words, cwd=self.folder, env=environment, out=out)
         return subprocess.Popen(
-            command,
+            [*(before or (str(PYTHON),)), *words],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -81,15 +133,9 @@ class Workspace:
     def refused(self) -> tuple[int, str]:
         return ended(self.start())
 
-    def kill_after(self, step: int, how: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
-        """Start it, and end its processes as soon as a state of this step or a later one is written."""
-        process = self.start()
-        try:
-            wait_until(lambda: self.saved_step() >= step or process.poll() is not None)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, how)
-        return ended(process)
+    def hit_at(self, step: int, *before: str, how: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
+        """Start it, to be hit by a signal once a state of this step or a later one is written."""
+        return ended(self.start(*before, doom=(step, how)))
 
     def saved_step(self) -> int:
         """The last step that was told, once a state is there."""
@@ -122,13 +168,14 @@ class Workspace:
         }
 
 
-def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    told, _ = process.communicate(timeout=600)
+def ended(process: Started) -> tuple[int, str]:
+    told, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode is not None
     return process.returncode, told
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.005)
@@ -149,15 +196,40 @@ def base(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Path:
     return folder
 
 
-@pytest.fixture
-def workspace(base: Path, tmp_path: Path) -> Callable[[str], Workspace]:
-    def make(name: str) -> Workspace:
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "base").symlink_to(base)
-        return Workspace(folder)
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Iterator[Path]:
+    """Where `warm.py` listens: torch is imported once, and not at each start."""
+    folder = tmp_path_factory.mktemp("warm")
+    door = folder / "door"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [PYTHON, HERE / "warm.py", door], env=ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_until(lambda: door.exists() or process.poll() is not None)
+        assert process.poll() is None, (folder / "log").read_text()
+        yield door
+    finally:
+        process.kill()
+        process.wait()
 
-    return make
+
+def laid_out(folder: Path, base: Path, warm: Path | None) -> Workspace:
+    folder.mkdir()
+    (folder / "base").symlink_to(base)
+    return Workspace(folder, warm=warm)
+
+
+@pytest.fixture
+def workspace(base: Path, warm: Path, tmp_path: Path) -> Callable[[str], Workspace]:
+    """Makes folders in which the trainer starts at once."""
+    return lambda name: laid_out(tmp_path / name, base, warm)
+
+
+@pytest.fixture
+def cold(base: Path, tmp_path: Path) -> Callable[[str], Workspace]:
+    """The same, with an interpreter of its own for each start."""
+    return lambda name: laid_out(tmp_path / name, base, None)
 
 
 def conversations(count: int) -> list[dict[str, Any]]:

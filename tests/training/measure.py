@@ -1,4 +1,7 @@
-"""What a step really holds: python measure.py BASE METHOD LENGTH CHECKPOINTING, printed as JSON. Runs beside torch."""
+"""What a step really holds, for each method with and without checkpointing: python measure.py BASE LENGTH.
+
+Printed as JSON. Runs beside torch.
+"""
 
 import json
 import sys
@@ -15,7 +18,16 @@ def size_of(tensors: Any) -> int:
 
 
 def main() -> None:
-    folder, method, length, checkpointing = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1"
+    folder, length = sys.argv[1], int(sys.argv[2])
+    told = {
+        f"{method} {checkpointing}": measured(folder, method, length, checkpointing=checkpointing)
+        for method in ("lora", "full")
+        for checkpointing in (True, False)
+    }
+    print(json.dumps(told))
+
+
+def measured(folder: str, method: str, length: int, *, checkpointing: bool) -> dict[str, int]:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     parameters = sum(each.numel() for each in model.parameters())
     if checkpointing:
@@ -47,19 +59,15 @@ def main() -> None:
     gradients = [each.grad for each in learned if each.grad is not None]
     optimizer.step()
     state = [each for values in optimizer.state.values() for each in values.values() if torch.is_tensor(each)]
-    print(
-        json.dumps(
-            {
-                "parameters": parameters,
-                "learned": sum(each.numel() for each in learned),
-                "learned_bytes": size_of(learned),
-                "frozen_bytes": size_of(frozen),
-                "gradient_bytes": size_of(gradients),
-                "optimizer_bytes": size_of(state),
-                "kept_bytes": most,
-            }
-        )
-    )
+    return {
+        "parameters": parameters,
+        "learned": sum(each.numel() for each in learned),
+        "learned_bytes": size_of(learned),
+        "frozen_bytes": size_of(frozen),
+        "gradient_bytes": size_of(gradients),
+        "optimizer_bytes": size_of(state),
+        "kept_bytes": most,
+    }
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""A fine-tuning on the simulated market: outbid once, killed twice, and equal to one that nobody touched."""
+"""A fine-tuning on the simulated market: outbid once, killed twice, equal to one that nobody touched, and served."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,20 @@ import pytest_asyncio
 from holdfast.client.errors import DatasetInvalid, HoldfastError
 from holdfast.client.fine_tuning import TuneWish
 from holdfast.client.holdfast import Holdfast
+from holdfast.client.tuned_serving import Serving
+from holdfast.contracts.deployments import ReleaseState
 from holdfast.contracts.fine_tuning import FineTuneStatus, TunePhase
 from holdfast.contracts.jobs import JobCause
+from holdfast.contracts.models import ServeOptions
 from holdfast.contracts.training import DataFormat
 from tests.scenarios.stage import Stage, run_stage, slots
-from tests.training.conftest import PYTHON, Workspace, conversations
+from tests.training.conftest import HERE, PYTHON, Workspace, conversations
 
-pytestmark = pytest.mark.timeout(900)
-PATIENCE = 420.0  # seconds for anything that must come true on a busy computer
+pytestmark = pytest.mark.timeout(2400)  # five starts of torch, each of minutes on a busy computer
+PATIENCE = 900.0  # seconds for anything that must come true there
 STEPS = 150
+WITHIN = timedelta(seconds=PATIENCE)
+SERVE = HERE / "serve.py"
 CHANGES = (
     f"steps={STEPS}",
     "batch=2",
@@ -65,8 +72,9 @@ def wish(base: Path, tmp_path: Path) -> TuneWish:
             "providers": ["vast"],
             "resources": {"gpu": "RTX 4090", "terms": "interruptible", "disk_gb": 10},
             "checkpoint": {"every": "1s"},
-            "failover": {"silence": "2s", "boot_timeout": "30s"},
-            "stop_grace": "5s",
+            # A busy computer is silent for seconds: a machine is not to be given up for that.
+            "failover": {"silence": "20s", "boot_timeout": "5m"},
+            "stop_grace": "1m",
         },
     )
 
@@ -107,13 +115,15 @@ async def has_learned(holdfast: Holdfast, name: str, *, epoch: int) -> None:
 async def test_outbid_once_and_killed_twice_it_ends_equal(
     stage: Stage, holdfast: Holdfast, wish: TuneWish, workspace: Callable[[str], Workspace]
 ) -> None:
+    served = ServeOptions(max_hourly=Decimal("0.60"), image="python:3.12", command=f"exec {PYTHON} {SERVE}")
+    wish = replace(wish, serve=Serving(deployment="adder", recipe="command", options=served, within=WITHIN))
     submitted = await holdfast.fine_tunings.submit(wish)
-    assert submitted.model == "tuned"
+    assert (submitted.model, submitted.deployment) == ("tuned", "adder") and submitted.token
     for epoch, strike in ((1, stage.market.outbid), (2, stage.market.kill), (3, stage.market.kill)):
         await has_learned(holdfast, wish.name, epoch=epoch)
         strike(f"{wish.name}-a1")
     await has_learned(holdfast, wish.name, epoch=4)
-    status = await until(holdfast, wish.name, lambda status: status.phase is TunePhase.SUCCEEDED, "it is registered")
+    status = await until(holdfast, wish.name, lambda status: status.phase is TunePhase.SUCCEEDED, "it serves")
     quiet = workspace("quiet").order(conversations(30), DataFormat.MESSAGES, **parameters())
     quiet.train()
 
@@ -123,10 +133,19 @@ async def test_outbid_once_and_killed_twice_it_ends_equal(
     assert weights == quiet.digests()["output/adapter/adapter_model.safetensors"]
     lineage = status.registered.lineage
     assert view.model.lineage == lineage
-    assert (lineage.incidents, lineage.attempts, lineage.steps, lineage.differs) == (3, 1, STEPS, ())
+    assert (lineage.attempts, lineage.steps, lineage.differs) == (1, STEPS, ()) and lineage.incidents >= 3
     assert lineage.data.sha256 == submitted.sha256 and lineage.cost > 0 and lineage.trainer and lineage.base_sha256
     assert [each.prompt for each in status.answers] == ["what is 2 plus 2?"]
     assert status.answers[0].base != status.answers[0].tuned
+
+    assert status.release is not None and status.release.state is ReleaseState.SERVING
+    (compared,) = status.release.compared
+    assert (compared.base, compared.tuned) == (status.answers[0].base, status.answers[0].tuned), (
+        "as when it was trained"
+    )
+    assert compared.differs and compared.trained == compared.tuned
+    deployed = await holdfast.deployments.status("adder")
+    assert deployed.serving == "adder-v1" and deployed.releases[0].compared == (compared,)
 
     series = {each.name: each.points for each in await holdfast.jobs.series(wish.name)}
     losses = [(each.step, each.value) for each in series["loss"]]

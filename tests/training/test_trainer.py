@@ -11,6 +11,7 @@ from holdfast.contracts.training import DataFormat
 from tests.training.conftest import HERE, Workspace, beside_torch, conversations
 
 Make = Callable[[str], Workspace]
+pytestmark = pytest.mark.timeout(1800)  # says nothing about speed
 QUICK: dict[str, Any] = {"steps": 2, "accumulate": 2, "rate": 0.01, "lora": {"rank": 2, "alpha": 4}}
 
 
@@ -33,29 +34,32 @@ def test_it_learns_what_it_is_shown_and_answers_with_it(workspace: Make) -> None
     before, after = told.lines("samples.jsonl")
     assert (before["step"], after["step"]) == (0, 150)
     assert before["samples"][0]["answer"] != after["samples"][0]["answer"] == "holdfast"
-    # Opened by the libraries themselves, apart from the trainer: adapter on base, and both in one.
-    assert answered(told.folder, "base", "output/adapter") == answered(told.folder, "output/model") == "holdfast"
-    assert answered(told.folder, "base") != "holdfast"
+    # Opened by the libraries themselves, apart from the trainer: adapter on base, both in one, and the base alone.
+    beside, merged, alone = answered(told.folder, ["base", "output/adapter"], ["output/model"], ["base"])
+    assert beside == merged == "holdfast" != alone
 
 
 _ASK = """
-import sys
+import json, sys
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-words = AutoTokenizer.from_pretrained(sys.argv[1])
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
-if len(sys.argv) > 2:
-    model = PeftModel.from_pretrained(model, sys.argv[2])
-asked = words("<|user|>who?<|end|><|assistant|>", return_tensors="pt", return_token_type_ids=False)
-made = model.generate(**asked, max_new_tokens=12, do_sample=False)[0][asked["input_ids"].shape[1]:]
-print(words.decode(made, skip_special_tokens=True), end="")
+told = []
+for base, *adapter in json.loads(sys.argv[1]):
+    words = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    if adapter:
+        model = PeftModel.from_pretrained(model, adapter[0])
+    asked = words("<|user|>who?<|end|><|assistant|>", return_tensors="pt", return_token_type_ids=False)
+    made = model.generate(**asked, max_new_tokens=12, do_sample=False)[0][asked["input_ids"].shape[1]:]
+    told.append(words.decode(made, skip_special_tokens=True))
+print(json.dumps(told))
 """
 
 
-def answered(folder: Path, *models: str) -> str:
-    told = beside_torch("-c", _ASK, *models, cwd=folder)
+def answered(folder: Path, *models: list[str]) -> list[str]:
+    told = beside_torch("-c", _ASK, json.dumps(models), cwd=folder)
     assert told.returncode == 0, told.stderr
-    return told.stdout
+    return list(json.loads(told.stdout))
 
 
 def test_the_page_of_facts_and_progress_tell_how_it_went(workspace: Make) -> None:
@@ -152,7 +156,7 @@ def test_a_loss_that_is_no_number_ends_it_and_is_not_saved(workspace: Make) -> N
 
 def test_the_state_of_another_order_is_refused(workspace: Make) -> None:
     begun = workspace("begun").order(conversations(9), DataFormat.MESSAGES, **QUICK | {"steps": 500})
-    begun.kill_after(2)
+    begun.hit_at(2)
     document = begun.document()
     document["parameters"]["rate"] = 0.5
     begun.rewrite(document)

@@ -13,7 +13,7 @@ from holdfast.contracts.memory import StrategyRecord
 from holdfast.contracts.spec import FailoverSpec, Strategy
 from holdfast.contracts.workload import Phase, StopRequest
 from tests.workflows.stories import Story
-from tests.workflows.world import an_offer
+from tests.workflows.world import a_risk, an_offer
 
 HALF_A_MINUTE = timedelta(seconds=30)
 
@@ -143,6 +143,24 @@ async def test_one_that_is_hardly_cheaper_or_does_not_pay_in_time_is_not_moved_t
     await story.until(lambda: story.world.calls["search"] >= searches + 3)
     assert (await story.status(handle)).epoch == 1
     assert story.world.incidents == [] and "stop work" not in story.world.order
+
+
+@pytest.mark.long
+async def test_a_region_where_machines_are_taken_is_not_moved_to_for_a_saving_that_one_loss_eats(story: Story):
+    story.world.recoveries = [
+        StrategyRecord(strategy=Strategy.SNAPSHOT, times=10_000, typical=timedelta(seconds=34), spent=timedelta())
+    ]
+    story.world.risks = [a_risk("DE", 0.0), a_risk("US", 0.999)]
+    story.world.offers = [an_offer(1, "0.80")]
+    handle = await story.begin(failover=shopper())
+    await story.running(handle)
+    story.world.offers = [an_offer(2, "0.20", region="US")]
+    searches = story.world.calls["search"]
+    await story.until(lambda: story.world.calls["search"] >= searches + 3)
+    assert story.world.incidents == [] and "stop work" not in story.world.order
+    story.world.risks = [a_risk("DE", 0.0), a_risk("US", 0.0)]
+    assert (await story.running(handle, epoch=2)).lease is not None
+    assert story.world.incidents[0].cause is Cause.CHEAPER
 
 
 async def test_without_a_last_save_nothing_is_left_for_its_price(story: Story):

@@ -22,11 +22,11 @@ async def again(story: Story, *decisions: Decision) -> tuple[Recomputed, ...]:
             await asyncio.sleep(0.2)
 
 
-async def after_a_loss(story: Story, **policy: object) -> None:
+async def after_a_loss(story: Story, *, refused: str = "o2", **policy: object) -> None:
     handle = await story.begin(failover=FailoverSpec.model_validate({"silence": "2s", **policy}))
     await story.running(handle)
     await story.save_now(handle)
-    story.world.refusals = {"o2": "gone"}
+    story.world.refusals = {refused: "gone"}
     story.world.outbid(story.world.newest())
     await story.running(handle, epoch=3)
 
@@ -40,7 +40,8 @@ async def test_placement_and_failover_come_out_the_same(story: Story):
 
 async def test_so_does_one_that_goes_by_regions_and_avoids_machines(story: Story):
     story.world.offers = [an_offer(1, "0.10"), an_offer(2, "0.20"), an_offer(3, "0.80", region="CA")]
-    await after_a_loss(story, ladder=[Strategy.REGIONAL], regions=["CA"])
+    # The region of the loss is asked last.
+    await after_a_loss(story, refused="o3", ladder=[Strategy.REGIONAL], regions=["CA"])
     found = await again(story)
     assert all(each.same for each in found)
     assert story.world.decisions[-1].regions_first

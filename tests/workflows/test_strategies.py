@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from holdfast.contracts.machines import Conduct, InstanceState
+from holdfast.contracts.machines import Conduct, InstanceState, Terms
 from holdfast.contracts.memory import PlaceMemory, StrategyRecord
 from holdfast.contracts.spec import FailoverSpec, Order, Strategy
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
@@ -58,6 +59,17 @@ async def test_regional_goes_to_the_policys_next_regions_then_the_next_rung_anyw
     status = await story.running(handle, epoch=3)
     assert status.lease is not None and status.lease.region == "FR"
     assert [each.strategy for each in story.world.incidents] == [Strategy.REGIONAL, Strategy.SNAPSHOT]
+
+
+async def test_regional_leaves_a_region_that_has_just_lost_a_machine_to_the_market(story: Story):
+    spot = [replace(each, terms=Terms.INTERRUPTIBLE, bid=each.hourly) for each in NEAR]
+    story.world.offers = spot[:1]
+    handle = await story.begin(failover=policy(Strategy.REGIONAL, Strategy.SNAPSHOT, regions=("CA",)))
+    await story.running(handle)
+    story.world.offers = [*spot, replace(spot[0], offer_id="22", machine_id="m22", region="CA", hourly=Decimal("0.90"))]
+    story.world.outbid(story.world.newest())
+    status = await story.running(handle, epoch=2)
+    assert status.lease is not None and status.lease.region == "CA"
 
 
 async def test_a_race_keeps_the_first_machine_that_is_ready_and_proves_the_others_gone(story: Story):

@@ -1,16 +1,18 @@
 """A fine-tuning in a toy world."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from temporalio.client import WorkflowHandle
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import SaveReason
-from holdfast.contracts.fine_tuning import FineTuneInput, FineTuneStatus
+from holdfast.contracts.deployments import Probe, ProbeSet, ReleaseOrder
+from holdfast.contracts.fine_tuning import DeployTuned, FineTuneInput, FineTuneStatus
 from holdfast.contracts.jobs import CancelJob, InputSpec, JobInput, JobPhase, attempt_name
 from holdfast.contracts.training import DataFormat, DataPin, HyperParameters
-from tests.workflows import jobbers
+from tests.workflows import deployers, jobbers
 from tests.workflows.callers import insisting
 from tests.workflows.stories import PATIENCE, Story
 from tests.workflows.world import World, a_checkpoint
@@ -20,7 +22,8 @@ BASE = InputSpec(source="hf:org/tiny@abc", at="base")
 DATA = DataPin(name="train.jsonl", sha256="ab" * 32, format=DataFormat.MESSAGES, examples=9, bytes_total=900)
 
 
-async def begin(story: Story) -> Handle:
+async def begin(story: Story, *, deploy: bool = False) -> Handle:
+    """With `deploy` the result is put behind the story's own name."""
     for number in (1, 2):
         story.worlds.setdefault(attempt_name(story.name, number), World())
     story.worlds[story.name] = story.world = story.worlds[attempt_name(story.name, 1)]
@@ -39,6 +42,7 @@ async def begin(story: Story) -> Handle:
         holdfast="0.1.0",
         model=story.name,
         folder="output/adapter",
+        deploy=DeployTuned(name=story.name, order=_release(story), token_hashes=("aa",)) if deploy else None,
     )
     return await story.client.start_workflow(
         names.FINE_TUNE,
@@ -47,6 +51,12 @@ async def begin(story: Story) -> Handle:
         task_queue=names.CONTROL_QUEUE,
         result_type=FineTuneStatus,
     )
+
+
+def _release(story: Story) -> ReleaseOrder:
+    comparison = ProbeSet(model="tiny", base="tiny-base", is_chat=True, tokens=4, probes=(Probe(prompt="two?"),))
+    order = deployers.order(story, version=0)
+    return replace(order, files=None, smoke=replace(order.smoke, comparison=comparison))
 
 
 async def progress(handle: Handle) -> FineTuneStatus:

@@ -22,11 +22,12 @@ from holdfast.activities.endpoints import until_it_serves
 from holdfast.activities.machines import put_on_record
 from holdfast.activities.pools import ask_pool
 from holdfast.activities.recording import recorded
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.resuming import restore_then_start
 from holdfast.contracts import activities as acts
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
-from holdfast.contracts.deployments import SmokeVerdict
+from holdfast.contracts.deployments import Compared, SmokeVerdict
 from holdfast.contracts.disks import (
     CopyOutcome,
     CopyPlan,
@@ -56,7 +57,8 @@ from holdfast.contracts.machines import (
     SshAddress,
     Terms,
 )
-from holdfast.contracts.memory import MachineMemory, PlaceMemory, RecallInput, Recollection, StrategyRecord
+from holdfast.contracts.market import AdviseStartInput, StartWord
+from holdfast.contracts.memory import MachineMemory, PlaceMemory, PlaceRisk, RecallInput, Recollection, StrategyRecord
 from holdfast.contracts.models import AddModelInput, ModelKind, ModelNeeds, ModelVersion, StoredModel
 from holdfast.contracts.money import BudgetWord, MeterInput, SetBudgetInput, Standing
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
@@ -66,6 +68,21 @@ from holdfast.policy.renting import taken
 from tests.workflows.moments import Moments
 
 PROVIDER = "toy"
+
+
+def a_risk(region: str, hour: float, *, lost_at: datetime | None = None) -> PlaceRisk:
+    """Of losing an interruptible machine at `toy`."""
+    return PlaceRisk(
+        provider="toy",
+        region=region,
+        hour=hour,
+        six_hours=min(0.9, 4 * hour),
+        day=min(0.95, 8 * hour),
+        age=timedelta(hours=1),
+        losses=0,
+        watched=timedelta(hours=1),
+        lost_at=lost_at,
+    )
 
 
 def an_offer(number: int, hourly: str = "0.30", **changes: Any) -> Offer:
@@ -130,8 +147,12 @@ class World:
         self.kept: tuple[str, ...] = ()  # manifests that are kept for a job's sake
         self.adopted: list[AdoptTunedInput] = []  # results of trainings
         self.result_is_odd = ""  # why it cannot be registered
+        self.releases_ordered: list[acts.OrderReleaseInput] = []
         self.registering_waits: asyncio.Event | None = None
         self.refused_inputs: dict[str, str] = {}  # by source: why it says no
+        self.advice: list[StartWord] = [StartWord(wait=False, reason="is cheap", at=datetime.now(UTC))]
+        self.asked_when: list[AdviseStartInput] = []
+        self.prices_fail = ""
         self.lacking: tuple[str, ...] = ()  # outputs that are not there
         self.cost_of_each = Decimal("0.25")  # attempt
         self.budgets: list[SetBudgetInput] = []
@@ -162,6 +183,7 @@ class World:
         self.losses: list[Incident] = []  # as they were told before that
         self.memories: list[MachineMemory] = []
         self.places: list[PlaceMemory] = []
+        self.risks: list[PlaceRisk] = []
         self.recoveries: list[StrategyRecord] = []
         self.stops: Counter[str] = Counter()  # by instance
         self.demand = PoolDemand(days=7, served=0, losses=0, machine_hours=0.0)
@@ -289,7 +311,9 @@ class World:
 
     @activity.defn
     async def recall(self, order: RecallInput) -> Recollection:
-        return Recollection(machines=tuple(await self.recall_machines(order)), places=tuple(self.places))
+        machines = await self.recall_machines(order)
+        risks = [a_risk(order.lost.region, 0.5, lost_at=order.lost.at)] if order.lost is not None else self.risks
+        return Recollection(machines=tuple(machines), places=tuple(self.places), risks=tuple(risks))
 
     @activity.defn
     async def closed_places(self) -> list[PlaceMemory]:
@@ -325,7 +349,16 @@ class World:
         self.smoke_tests.append(order.lease.workload)
         if order.lease.workload in self.unfit:
             return SmokeVerdict(passed=False, said=f"{order.request.path}: it answered 500")
-        return SmokeVerdict(passed=True, said=f"{order.request.path} was answered")
+        probes = order.request.comparison.probes if order.request.comparison else ()
+        compared = tuple(
+            Compared(prompt=each.prompt, base="five", tuned="four", trained=each.tuned, differs=True) for each in probes
+        )
+        return SmokeVerdict(passed=True, said=f"{order.request.path} was answered", compared=compared)
+
+    @activity.defn
+    async def order_release(self, order: acts.OrderReleaseInput) -> acts.OrderedRelease:
+        self.releases_ordered.append(order)
+        return await ReleaseActivities(activity.client()).order_release(order)
 
     @activity.defn
     async def record_wake(self, wake: Wake) -> None:
@@ -683,6 +716,14 @@ class World:
         )
 
     @activity.defn
+    async def advise_start(self, order: AdviseStartInput) -> StartWord:
+        self.asked_when.append(order)
+        if self.prices_fail:
+            raise ApplicationError(self.prices_fail, type=ErrorType.REQUEST_REJECTED, non_retryable=True)
+        advice = self.advice.pop(0) if len(self.advice) > 1 else self.advice[0]
+        return replace(advice, at=datetime.now(UTC))
+
+    @activity.defn
     async def lay_out(self, order: acts.LayOutInput) -> CheckpointRef:
         self.order.append(f"lay out {', '.join(each.at for each in order.staged)}")
         return a_checkpoint(names.job_record(order.job), 0, 0, SaveReason.WORKDIR)
@@ -802,8 +843,10 @@ class World:
             self.wake_endpoint,
             self.record_wake,
             self.until_ended,
+            self.order_release,
             self.mark_verified,
             self.record_job,
+            self.advise_start,
             self.add_model,
             self.cost_of_attempt,
             self.set_budget,

@@ -38,6 +38,7 @@ from holdfast.telemetry.metrics import Metrics
 
 KEPT_FOR = timedelta(days=1)
 """What was fetched stays on the worker's disk so long, for the other jobs of an array."""
+_CONFIG, _LARGEST_CONFIG = "config.json", 512 * 1024  # bytes
 _LAYOUT_AT = datetime(1980, 1, 1, tzinfo=UTC)  # of folders that stand in no manifest: equal files, equal manifest
 
 
@@ -52,6 +53,20 @@ class InputActivities:
         self._secrets = secrets
         self._metrics = metrics
         self._folder = settings.data_dir / "inputs"
+
+    @activity.defn
+    async def look_at_base(self, wanted: InputSpec) -> acts.BaseModel:
+        async with beating():
+            with translated():
+                async with self._opened(wanted) as source:
+                    plan = await source.plan()
+                    weights = sum(each.size for each in plan.files if each.path.endswith(".safetensors"))
+                    return acts.BaseModel(
+                        source=_named(plan),
+                        config=await _config_of(source, plan),
+                        weights_bytes=weights,
+                        gated=plan.gated,
+                    )
 
     @activity.defn
     async def plan_input(self, wanted: InputSpec) -> acts.PlannedInput:
@@ -139,7 +154,19 @@ class InputActivities:
 
     def all(self) -> list[object]:
         """For the worker."""
-        return [self.plan_input, self.stage_input, self.lay_out, self.keep_outputs]
+        return [self.look_at_base, self.plan_input, self.stage_input, self.lay_out, self.keep_outputs]
+
+
+async def _config_of(source: Source, plan: ModelPlan) -> str:
+    """Small, so that it may stand in an answer. Raises SourceRefused where there is none, or one that is not."""
+    there = next((each for each in plan.files if each.path == _CONFIG), None)
+    if there is None or there.size > _LARGEST_CONFIG:
+        raise SourceRefused(f"{plan.source} has no {_CONFIG} of at most {_LARGEST_CONFIG} bytes: it is no base model")
+    read = b"".join([piece async for piece in source.read(plan, there, 0)])
+    try:
+        return read.decode()
+    except UnicodeDecodeError:
+        raise SourceRefused(f"the {_CONFIG} of {plan.source} is no text") from None
 
 
 def _named(plan: ModelPlan) -> str:

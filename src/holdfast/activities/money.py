@@ -13,7 +13,7 @@ from holdfast.contracts.money import (
     Standing,
     StandingsInput,
 )
-from holdfast.contracts.savings import LivesInput, LivesPage
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 
@@ -49,6 +49,11 @@ class MoneyActivities:
     def read_lives(self, order: LivesInput) -> LivesPage:
         with translated():
             return self._records.lives_after(order)
+
+    @activity.defn
+    def read_losses(self, order: LossesInput) -> list[LossLine]:
+        with translated():
+            return self._records.losses(order)
 
     @activity.defn
     def reconcile_charges(self, order: ReconcileInput) -> Drift:

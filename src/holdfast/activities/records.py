@@ -18,6 +18,8 @@ from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
     PlaceMemory,
+    PlaceRisk,
+    PlaceRisksInput,
     RecallInput,
     Recollection,
     StrategyRecord,
@@ -93,12 +95,19 @@ class RecordActivities:
     def recall(self, order: RecallInput) -> Recollection:
         with translated():
             machines = self._records.recall_machines(order)
-            return Recollection(machines=tuple(machines), places=tuple(self._records.closed_places()))
+            places, risks = self._records.closed_places(), self._records.place_risks(lost=order.lost)
+            return Recollection(machines=tuple(machines), places=tuple(places), risks=tuple(risks))
 
     @activity.defn
     def closed_places(self) -> list[PlaceMemory]:
         with translated():
             return self._records.closed_places()
+
+    @activity.defn
+    def place_risks(self, order: PlaceRisksInput) -> list[PlaceRisk]:
+        with translated():
+            found = self._records.place_risks()
+        return [each for each in found if order.provider in (None, each.provider)]
 
     @activity.defn
     def strategy_records(self) -> list[StrategyRecord]:

@@ -10,12 +10,14 @@ from temporalio.exceptions import ApplicationError
 from holdfast.activities.beating import beating, waiting_since
 from holdfast.activities.translation import translated
 from holdfast.contracts import activities as acts
-from holdfast.contracts.deployments import SmokeVerdict
+from holdfast.contracts.deployments import Compared, ProbeSet, SmokeVerdict
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.machines import Lease
 from holdfast.hosts.asking import ask
 from holdfast.hosts.health import ask_health
 from holdfast.hosts.pool import HostPool
+from holdfast.hosts.session import HostSession
+from holdfast.policy import probing
 from holdfast.policy.smoke import judged
 
 _ONE_ANSWER = timedelta(seconds=10)
@@ -54,7 +56,10 @@ class ServiceActivities:
             with translated():
                 session = await self._pool.session(order.lease)
                 answer = await ask(session, port=order.port, request=order.request)
-        return judged(order.request, answer)
+                verdict = judged(order.request, answer)
+                if verdict.passed and order.request.comparison is not None:
+                    verdict = await _compared(session, order, order.request.comparison, verdict)
+        return verdict
 
     async def _port(self, lease: Lease) -> int:
         """Which one the machine's agent has found free, and told the work."""
@@ -65,3 +70,26 @@ class ServiceActivities:
             message = "the agent knows of no port: the work was not started as a service"
             raise ApplicationError(message, type=ErrorType.SERVICE_NOT_READY, non_retryable=True)
         return port
+
+
+async def _compared(
+    session: HostSession, order: acts.SmokeTestInput, comparison: ProbeSet, before: SmokeVerdict
+) -> SmokeVerdict:
+    """Base and tuned model, each asked every probe, one after the other, in what is left of the time."""
+    began = time.monotonic()
+    heard: list[Compared] = []
+
+    async def say(prompt: str, model: str) -> str:
+        spent = before.took + timedelta(seconds=time.monotonic() - began)
+        left = max(order.request.within - spent, timedelta(seconds=1))
+        request = probing.question(comparison, prompt, model=model, within=left)
+        return probing.text_of(request, await ask(session, port=order.port, request=request))
+
+    try:
+        for each in comparison.probes:
+            tuned = await say(each.prompt, comparison.model)
+            base = await say(each.prompt, comparison.base) if comparison.base else each.base
+            heard.append(probing.told(each, base=base, tuned=tuned))
+    except probing.NoAnswer as why:
+        return SmokeVerdict(passed=False, said=f"a probe: {why}", took=before.took, compared=tuple(heard))
+    return probing.compared(before, comparison.probes, heard, timedelta(seconds=time.monotonic() - began))

@@ -64,7 +64,8 @@ def to_wire(err: Exception) -> ApplicationError:
         kind, final = BY_AGENT.get(err.kind, (kind, final))
     wait: timedelta | None = err.retry_after if isinstance(err, provider.RateLimited) else None
     told = words(str(err), LONGEST_MESSAGE) or type(err).__name__  # much of it may be a machine's own
-    return ApplicationError(told, type=kind, non_retryable=final, next_retry_delay=wait)
+    remedy = (err.remedy,) if isinstance(err, model.SourceRefused) and err.remedy else ()
+    return ApplicationError(told, *remedy, type=kind, non_retryable=final, next_retry_delay=wait)
 
 
 @contextmanager

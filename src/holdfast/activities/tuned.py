@@ -7,6 +7,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,14 +16,18 @@ from temporalio import activity
 
 from holdfast.activities.beating import beating
 from holdfast.activities.translation import translated
+from holdfast.checkpoints import grafting
 from holdfast.checkpoints.engine import CheckpointEngine
+from holdfast.checkpoints.format import Manifest
 from holdfast.contracts.fine_tuning import AdoptTunedInput, Answer, TunedModel
 from holdfast.contracts.hearsay import words
-from holdfast.contracts.models import ModelKind
+from holdfast.contracts.models import ModelKind, ModelNeeds, StoredModel
 from holdfast.hosts.local import LocalChannel
 from holdfast.models.errors import SourceRefused
-from holdfast.models.inspecting import files_of
+from holdfast.models.inspecting import config_of, files_of
 from holdfast.models.storing import store_folder
+from holdfast.policy.model_memory import Measured, needs_of
+from holdfast.policy.serving import BASE_FOLDER
 from holdfast.settings import Settings
 
 FACTS = "training.json"
@@ -56,10 +61,32 @@ class TunedActivities:
         files = await asyncio.to_thread(files_of, folder)
         kind = ModelKind.LLM if (folder / "config.json").is_file() else ModelKind.OTHER
         stored = await store_folder(self._engine, folder, name=order.name, files=files, kind=kind, memory_bytes=None)
+        if order.base:
+            stored = await self._beside_its_base(stored, order, place)
         try:
             return _told(stored, told)
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise SourceRefused(f"the {FACTS} of the result makes no sense: {err}") from None
+
+    async def _beside_its_base(self, stored: StoredModel, order: AdoptTunedInput, place: Path) -> StoredModel:
+        """An adapter serves nothing by itself: its base stands beside it, in the store's own chunks. No byte is moved.
+
+        What the version *is*, its files and its digest, is the adapter alone.
+        """
+        base, adapter = await self._engine.read_manifest(order.base), await self._engine.read_manifest(stored.manifest)
+        grafts = (grafting.Graft(manifest=adapter, at=""), grafting.Graft(manifest=base, at=BASE_FOLDER))
+        both = grafting.grafted(grafts, workload=adapter.workload, taken_at=adapter.taken_at)
+        key = await self._engine.write_manifest(both)
+        return replace(stored, manifest=key, kind=ModelKind.LLM, needs=await self._needs_of(base, place / "base"))
+
+    async def _needs_of(self, base: Manifest, place: Path) -> ModelNeeds:
+        """Served with an adapter, the base takes what it takes."""
+        config = grafting.cut_out(base, ["config.json"], workload=base.workload, sequence=0)
+        key = await self._engine.write_manifest(config)
+        await self._engine.restore(LocalChannel(), manifest=key, workspace=str(place))
+        weights = sum(each["size"] for each in base.entries if each["path"].endswith(".safetensors"))
+        measured = Measured(weights_bytes=weights, source="sizes of the base's files") if weights else None
+        return needs_of(config_of(place), kind=ModelKind.LLM, measured=measured)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

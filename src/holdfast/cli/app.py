@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "status": ("status", "status", "Show one workload, its machine and its freshest telemetry."),
     "logs": ("logs", "logs", "Print a workload's output, from all its machines."),
     "offers": ("offers", "offers", "Show what the market would rent now."),
+    "market": ("market", "app", "Look at prices, forecast them, decide when to start."),
     "failover": ("failover", "failover", "Move a workload to another machine."),
     "drill": ("drill", "drill", "Rehearse a loss: a real failover that loses nothing."),
     "pause": ("pause", "pause", "Save, and stop the machine at its provider."),

@@ -88,12 +88,12 @@ def draw_series(path: Path, series: Sequence[Series], *, title: str) -> None:
         OSError: the file cannot be written.
     """
     shown = series[:MOST_PLOTS]
-    figure = _figure(width=9, height=0.9 + 2.1 * len(shown))
+    figure = blank_figure(width=9, height=0.9 + 2.1 * len(shown))
     for axes, each in zip(figure.subplots(len(shown), 1, squeeze=False).flat, shown, strict=True):
         _draw_one(axes, each)
     left_out = f" (the first {MOST_PLOTS} of {len(series)} series)" if len(series) > len(shown) else ""
     figure.suptitle(title + left_out, fontsize=12, x=0.01, ha="left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_one(axes: Any, series: Series) -> None:
@@ -114,7 +114,7 @@ def _draw_one(axes: Any, series: Series) -> None:
     axes.margins(x=0.01)
 
 
-def _figure(*, width: float, height: float) -> Figure:
+def blank_figure(*, width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (see above)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -123,7 +123,7 @@ def _figure(*, width: float, height: float) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Without a date and with a fixed salt equal records give equal files."""
     from matplotlib import rc_context  # noqa: PLC0415 (see above)
 
@@ -152,7 +152,7 @@ def _draw(
     axis: str,
     objective: timedelta | None,
 ) -> None:
-    figure = _figure(width=11, height=1.7 + 0.42 * len(bars) + _LEGEND_BELOW)
+    figure = blank_figure(width=11, height=1.7 + 0.42 * len(bars) + _LEGEND_BELOW)
     axes = figure.subplots()
     for row, each in enumerate(bars):
         _draw_bar(axes, row, each, colours)
@@ -171,7 +171,7 @@ def _draw(
     axes.set_axisbelow(True)
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     _legend(figure, bars, colours)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_bar(axes: Any, row: int, bar: _Bar, colours: Mapping[str, str]) -> None:

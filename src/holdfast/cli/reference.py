@@ -37,10 +37,20 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | ↳ an incident | `cause`, `reason`, `strategy`, `phases` (seconds), `recovery_time`, `work_lost`, `cost`, `attempts` |
 | `cost` | `total`, `lines` or with `--by` `groups`, and `drift` against the providers' own bills |
 | `savings` | `basis`, `total` and `lines` (times, sums, `saved`, `percent`), with `--rows` also `rows` |
+| ↳ with `--against`, `--monthly` | `against`: `total`, `lines`, `months`, `rows` and `references` (with `flags`) |
+| `market history`, `market compare` | a list of series: `last`, `low`, `high`, `change`, `missing`, `points`, … |
+| `market movers` | a list, greatest first: `gpu`, `provider`, `was`, `now`, `change`, `unchanged` |
+| `market ls` | a list of series: `gpu`, `provider`, `region`, `kind`, `points`, `held`, `first`, `last` |
+| `market survey` | `at`, and `lines`: by provider `answered`, `offers`, `recorded`, `feed`, `detail` |
+| `market import` | `shape`, `lines`, `points`, `folded`, `refused` (each with its reason), `recorded` |
+| `market references` | a list: `reference` (price, source, date, region, unit) and `flags` |
 | `budget set`, `budget show` | a list: `budget` (`scope`, `name`, `span`, `amount`), `spent`, `reserved` |
 | `why` | a list of decisions: `chosen` and `rejected` offers, each with `score` and `reason` |
 | `offers` | a list of offers, cheapest first; code 5 when nothing fits, 0 while any provider answers with something |
 | ↳ with `--rejected` | a list of what is left out, cheapest first, each with its `reason`; empty when all fit |
+| `market forecast` | `answer`, `why`, `last`, `hours` (the path and its ranges), `skills`, `drift` |
+| `market when` | `advice` (`wait`, `reserve`, `until`, `expected`, `chance`, …), `cost_now`, `cost_expected` |
+| `market backtest` | `rows` by group and lead, and how many series were judged |
 | `checkpoint ls` | a list, oldest first: `sequence`, `epoch`, `reason`, `taken_at`, `bytes_total`, `manifest`, … |
 | `checkpoint save` | the new checkpoint, as in `ls` |
 | `checkpoint verify` | `chunks`, `bytes_read`, `corrupt` (empty: sound), `duration` |

@@ -18,7 +18,7 @@ from holdfast.client.errors import (
     InvalidState,
     UnknownDeployment,
 )
-from holdfast.client.operations import Kind, Operations, refuse_running
+from holdfast.client.operations import Kind, Operations, is_running, refuse_running
 from holdfast.client.serving import Endpoints, hash_of, new_token
 from holdfast.contracts import names
 from holdfast.contracts.deployments import (
@@ -109,22 +109,30 @@ class Deployments:
         """
         view = await models.view(self._client, wish.model, wish.version, context=None, sequences=1, gpus=1)
         name = wish.options.endpoint or wish.model
-        spec, smoke, recipe = planned(view.model, wish, wish.recipe or view.recipe, name)
-        taken = AlreadyRunning(f"an endpoint named {name!r} exists already", remedy="choose another name: --as NAME")
-        await refuse_running(self._client, names.endpoint_id(name), taken)
-        order = ReleaseOrder(
-            spec=await self._endpoints.that_can_be(spec, words=_WORDS),
-            model=view.model.name,
-            version=view.model.version,
-            recipe=recipe,
-            smoke=smoke,
-            files=first_checkpoint(view.model, replica_name(name, 0)),
-            within=wish.within,
-        )
+        order = await self.made_ready(view.model, wish, wish.recipe or view.recipe, name)
         if (token := await self._started(name, order)) is not None:
             return Ordered(name=name, release=1, endpoint=endpoint_of(name, 1), token=token)
         release = await self._all.order(name, "deploy", Release, order)
         return Ordered(name=name, release=release.number, endpoint=release.endpoint, token="")
+
+    async def made_ready(self, model: ModelVersion, wish: Wish, recipe: str, name: str) -> ReleaseOrder:
+        """A release as `deploy` would order it, for a workflow that orders it. Raises as it, but for InvalidState."""
+        spec, smoke, recipe = planned(model, wish, recipe, name)
+        taken = AlreadyRunning(f"an endpoint named {name!r} exists already", remedy="choose another name: --as NAME")
+        await refuse_running(self._client, names.endpoint_id(name), taken)
+        return ReleaseOrder(
+            spec=await self._endpoints.that_can_be(spec, words=_WORDS),
+            model=model.name,
+            version=model.version,
+            recipe=recipe,
+            smoke=smoke,
+            files=first_checkpoint(model, replica_name(name, 0)),
+            within=wish.within,
+        )
+
+    async def exists(self, name: str) -> bool:
+        """Whether there is a deployment of this name."""
+        return await is_running(self._client, names.deployment_id(name))
 
     async def decided(self, name: str, release: int, *, told: Told = lambda _: None) -> DeploymentStatus:
         """Wait until a release has the traffic. `told` hears how it gets on.

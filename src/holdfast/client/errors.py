@@ -62,6 +62,24 @@ class NoSuchTime(HoldfastError):
     remedy_by_default = "begin earlier, or end later"
 
 
+class UnknownGpu(HoldfastError):
+    """No price of such a GPU is on record."""
+
+    remedy_by_default = "`holdfast market ls` lists what is on record; `holdfast market survey` asks the providers now"
+
+
+class NoPrices(HoldfastError):
+    """The GPU is known, and nothing is on record for what was asked of it."""
+
+    remedy_by_default = "ask for a longer time, or leave out --provider, --region and --kind"
+
+
+class UnknownReference(HoldfastError):
+    """Nobody of this name has a price that savings could be shown against."""
+
+    remedy_by_default = "`holdfast market references` lists those that are known"
+
+
 class NoReceiver(HoldfastError):
     """Nobody is to be told of anything: the settings name no webhook."""
 

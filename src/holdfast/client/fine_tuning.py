@@ -11,6 +11,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,16 +21,22 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair
 
-from holdfast.client import tuning
+from holdfast.client import tuned_serving, tuning
+from holdfast.client.calls import ask
+from holdfast.client.deploying import Deployments
 from holdfast.client.errors import ModelInvalid, TuningInvalid, UnknownTuning
 from holdfast.client.jobs import Jobs
 from holdfast.client.operations import Kind, Operations
+from holdfast.client.serving import hash_of, new_token
+from holdfast.client.tuned_serving import Serving
+from holdfast.contracts import activities as acts
 from holdfast.contracts import names
-from holdfast.contracts.fine_tuning import FineTuneInput, FineTuneStatus, TunePhase
-from holdfast.contracts.jobs import JOB_PATTERN, CancelJob, JobSpec
+from holdfast.contracts.fine_tuning import DeployTuned, FineTuneInput, FineTuneStatus, TunePhase
+from holdfast.contracts.jobs import JOB_PATTERN, CancelJob, InputSpec, JobSpec
 from holdfast.contracts.machines import Offer
 from holdfast.contracts.models import MODEL_PATTERN
 from holdfast.contracts.training import DataPin, DatasetReport, HyperParameters, Method, TrainingOrder
+from holdfast.models.sources import is_elsewhere
 from holdfast.settings import Settings
 from holdfast.training.bundle import TRAINER, trainer_bundle
 from holdfast.training.cookbook import setup_for
@@ -64,6 +71,7 @@ class TuneWish:
     python: str = "python3"  # on the machine
     setup: str | None = None  # None: what installs the trainer's libraries
     job: Mapping[str, Any] = field(default_factory=dict)  # fields of a job's spec, such as price and budget
+    serve: Serving | None = None  # what is registered is deployed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +84,18 @@ class SubmittedTuning:
     sha256: str  # of the data set
     gpu_memory_gb: float
     cheapest: Offer  # the market's best at that moment
+    deployment: str = ""  # that the result is put behind
+    token: str = ""  # for its callers; told once, and only where it begins with this
 
 
 class FineTunings:
     """The operations on fine-tunings, over one connection to Temporal."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
+    def __init__(self, client: Client, settings: Settings, deployments: Deployments) -> None:
+        self._deployments = deployments
         self._operations = Operations(client, _KIND)
+        self._client = client
         self._jobs = Jobs(client, settings)
-        self._settings = settings
 
     async def submit(self, wish: TuneWish) -> SubmittedTuning:
         """Check data, parameters, memory and market, and start it; returns before a machine is rented.
@@ -93,18 +104,24 @@ class FineTunings:
             DatasetInvalid: a line cannot be trained on, or the template takes no such data.
             TuningInvalid: a parameter or a field of the job cannot be.
             ModelInvalid: the base is no model whose needs are known; state `gpu_memory_gb`.
+            SourceRefused: the base is not there, or is gated and we are not let in.
+            SecretMissing: the host workers have no secret of that name.
             TooLarge: no card that is for rent holds it.
-            AlreadyRunning, and whatever `Jobs.submit` raises.
+            AlreadyRunning, and whatever `Jobs.submit` raises; with `serve` also what `Deployments.deploy` does.
         """
         model = _model_of(wish)
         chosen = tuning.template(wish.template)
         parameters = tuning.parameters(chosen, wish.changes)
         report = await tuning.look_at(wish.dataset)
         tuning.require_fit(report, chosen)
-        wish = replace(wish, base=await tuning.pinned(wish.base, self._settings))
-        memory = wish.gpu_memory_gb or await self._estimated(wish, parameters)
-        spec = job_spec(wish, parameters, gpu_memory_gb=memory, disk_gb=chosen.disk_gb)
+        if wish.serve is not None:
+            parameters = tuned_serving.with_probes(parameters, report)
+        base = await self._look_at_base(wish)
+        wish = replace(wish, base=base.source)
+        memory = wish.gpu_memory_gb or _estimated(wish, base, parameters)
         data = _pin(report)
+        deploy, token = await self._to_be_deployed(wish, model, base, parameters, data)
+        spec = job_spec(wish, parameters, gpu_memory_gb=memory, disk_gb=chosen.disk_gb)
         with TemporaryDirectory(prefix="holdfast-tuning-") as folder:
             await asyncio.to_thread(_lay_out, Path(folder), wish, data, parameters)
             job, cheapest = await self._jobs.made_ready(spec, workdir=Path(folder))
@@ -118,6 +135,7 @@ class FineTunings:
             holdfast=version("holdfast"),
             model=model,
             folder=_result_of(parameters),
+            deploy=deploy,
         )
         pairs: list[SearchAttributePair[Any]] = [SearchAttributePair(names.SA_STATE, TunePhase.TRAINING.value)]
         summary = f"{wish.name}: {parameters.method} of {wish.base}"[:200]
@@ -129,6 +147,8 @@ class FineTunings:
             sha256=data.sha256,
             gpu_memory_gb=memory,
             cheapest=cheapest,
+            deployment=deploy.name if deploy else "",
+            token=token,
         )
 
     async def status(self, name: str) -> FineTuneStatus:
@@ -148,10 +168,57 @@ class FineTunings:
         await self._operations.ended(name)
         return await self.status(name)
 
-    async def _estimated(self, wish: TuneWish, parameters: HyperParameters) -> float:
-        gpus = wish.job.get("resources", {}).get("gpu_count", 1)
-        told = await tuning.estimate(wish.base, parameters, gpus=gpus, settings=self._settings)
-        return told.gpu_memory_gb
+    async def _to_be_deployed(
+        self, wish: TuneWish, model: str, base: acts.BaseModel, parameters: HyperParameters, data: DataPin
+    ) -> tuple[DeployTuned | None, str]:
+        """The release with what is known of it now, proven to have a machine; and the token that callers will need."""
+        if wish.serve is None:
+            return None, ""
+        planned = tuned_serving.stand_in(model, base, parameters, data)
+        order = await tuned_serving.release(self._deployments, planned, wish.serve)
+        token = new_token()
+        deploy = DeployTuned(name=wish.serve.deployment, order=order, token_hashes=(hash_of(token),))
+        return deploy, "" if await self._deployments.exists(wish.serve.deployment) else token
+
+    async def _look_at_base(self, wish: TuneWish) -> acts.BaseModel:
+        """With its revision, and with its whole path where it is a folder. Others are asked for by the host workers.
+
+        They have the token that the source wants to see. It never comes here, and what is refused them is refused now.
+        """
+        if not is_elsewhere(wish.base):
+            return await asyncio.to_thread(_in_folder, Path(wish.base))
+        return await ask(
+            self._client,
+            acts.look_at_base,
+            _base_input(wish),
+            queue=names.HOSTS_QUEUE,
+            summary=f"is {wish.base[:100]} there for us",
+            within=timedelta(minutes=2),
+        )
+
+
+def _in_folder(folder: Path) -> acts.BaseModel:
+    try:
+        config = (folder / tuning.CONFIG).read_text()
+    except (OSError, UnicodeDecodeError) as err:
+        raise ModelInvalid(f"{folder} has no {tuning.CONFIG} that can be read: {err}") from None
+    weights = sum(each.stat().st_size for each in folder.glob("*.safetensors"))
+    return acts.BaseModel(source=str(folder.resolve()), config=config, weights_bytes=weights)
+
+
+def _estimated(wish: TuneWish, base: acts.BaseModel, parameters: HyperParameters) -> float:
+    gpus = wish.job.get("resources", {}).get("gpu_count", 1)
+    config = tuning.read_config(wish.base, base.config)
+    return tuning.estimated(wish.base, config, parameters, gpus=gpus).gpu_memory_gb
+
+
+def _base_input(wish: TuneWish) -> InputSpec:
+    """The base as an input of the job. Raises TuningInvalid."""
+    given: dict[str, Any] = {"source": wish.base, "at": BASE}
+    try:
+        return InputSpec.model_validate(given | ({"token": wish.token} if wish.token else {}))
+    except ValidationError as err:
+        raise _invalid(err, "base") from None
 
 
 def job_spec(wish: TuneWish, parameters: HyperParameters, *, gpu_memory_gb: float, disk_gb: int) -> JobSpec:
@@ -162,7 +229,6 @@ def job_spec(wish: TuneWish, parameters: HyperParameters, *, gpu_memory_gb: floa
     """
     resources = {"gpu_memory_gb": gpu_memory_gb, "disk_gb": disk_gb, **wish.job.get("resources", {})}
     gpus = resources.get("gpu_count", 1)
-    base: dict[str, Any] = {"source": wish.base, "at": BASE}
     document: dict[str, Any] = {
         "setup": setup_for(parameters.method) if wish.setup is None else wish.setup or None,
         "checkpoint": {"exclude": ["*.draft"], **wish.job.get("checkpoint", {})},
@@ -170,14 +236,18 @@ def job_spec(wish: TuneWish, parameters: HyperParameters, *, gpu_memory_gb: floa
         "name": wish.name,
         "command": _command(wish.python, gpus if isinstance(gpus, int) else 1),
         "resources": resources,
-        "inputs": [base | ({"token": wish.token} if wish.token else {})],
+        "inputs": [_base_input(wish)],
         "outputs": [OUTPUT],
     }
     try:
         return JobSpec.model_validate(document)
     except ValidationError as err:
-        told = (f"{'.'.join(map(str, each['loc'])) or 'job'}: {each['msg']}" for each in err.errors(include_url=False))
-        raise TuningInvalid("\n".join(told), remedy="docs/spec.md and docs/jobs.md describe every field") from None
+        raise _invalid(err, "job") from None
+
+
+def _invalid(err: ValidationError, what: str) -> TuningInvalid:
+    told = (f"{'.'.join(map(str, each['loc'])) or what}: {each['msg']}" for each in err.errors(include_url=False))
+    return TuningInvalid("\n".join(told), remedy="docs/spec.md and docs/jobs.md describe every field")
 
 
 def _command(python: str, gpus: int) -> str:

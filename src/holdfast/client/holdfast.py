@@ -24,6 +24,7 @@ from holdfast.client import (
     models,
     money,
     pools,
+    prices,
     recomputing,
     reports,
     savings,
@@ -57,7 +58,16 @@ from holdfast.client.translation import from_failure, from_rpc, is_not_found
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
 from holdfast.contracts.failover import Decision
-from holdfast.contracts.machines import Offer, Requirements
+from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.contracts.market import (
+    Asking,
+    AskingsInput,
+    Basis,
+    MarketPoint,
+    PricedSeries,
+    RecordedPrices,
+    SurveyResult,
+)
 from holdfast.contracts.models import FetchProgress, ModelKind, ModelVersion
 from holdfast.contracts.money import By, Costs, Scope, SetBudgetInput, Span, Standing
 from holdfast.contracts.pools import PoolSpec, PoolStatus, ResizeRequest
@@ -108,7 +118,7 @@ class Holdfast:
     @property
     def fine_tunings(self) -> FineTunings:
         """Models that learn."""
-        return FineTunings(self._client, self._settings)
+        return FineTunings(self._client, self._settings, self.deployments)
 
     @property
     def temporal(self) -> Client:
@@ -349,6 +359,67 @@ class Holdfast:
         await market.refuse_unknown(self._client, asked, self._settings)
         return await shortage.left_out(self._client, asked, requirements)
 
+    # --- prices of the market ---------------------------------------------------------------------------------
+
+    async def prices(
+        self,
+        gpu: str | None = None,
+        *,
+        providers: Sequence[str] = (),
+        regions: Sequence[str] = (),
+        kind: Terms | None = None,
+        basis: Basis | None = Basis.ASKED,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        held: bool = False,
+    ) -> tuple[MarketPoint, ...]:
+        """Points of price series, by GPU, provider, region, kind, basis and time; a bucket without one is a gap.
+
+        `gpu` may be the beginning of names: `H100` is all kinds of it. Region "" is a provider as a whole; without
+        `regions` come all. `basis` None is what was asked and what was paid. With `held` those that are held back as
+        too wild, and no others.
+
+        Raises:
+            UnknownGpu: no price of such a GPU is on record.
+            RecordsUnavailable, NoWorker, TemporalUnavailable.
+        """
+        return await prices.points(
+            self._client,
+            gpu,
+            providers=providers,
+            regions=regions,
+            kind=kind,
+            basis=basis,
+            since=since,
+            until=until,
+            held=held,
+        )
+
+    async def priced_series(self) -> tuple[PricedSeries, ...]:
+        """Which series of prices are on record, and from when to when."""
+        return await prices.series(self._client)
+
+    async def askings(self, order: AskingsInput | None = None) -> tuple[Asking, ...]:
+        """How surveys of the market went, the newest first: which provider answered, and why another did not."""
+        return await prices.askings(self._client, order or AskingsInput())
+
+    async def bring_in_prices(
+        self, points: Sequence[MarketPoint], told: Callable[[int, int], None] = lambda _done, _all: None
+    ) -> RecordedPrices:
+        """Write points of other sources down; what our own surveys saw stands. Repeated, it changes nothing."""
+        return await prices.bring_in(self._client, points, told)
+
+    async def survey_prices(self, *, providers: tuple[str, ...] = (), gpus: Sequence[str] = ()) -> SurveyResult:
+        """Ask these providers, or all, what their GPUs cost now, and write it down, as the schedule does.
+
+        Raises:
+            NoProvider: none is configured and none was named, or one that nobody serves.
+            NoWorker, TemporalUnavailable.
+        """
+        asked = market.providers_for(providers, self._settings)
+        await market.refuse_unknown(self._client, asked, self._settings)
+        return await prices.survey(self._client, asked, self._settings.market, gpus=gpus)
+
     # --- warm pools ------------------------------------------------------------------------------------------
 
     async def create_pool(self, spec: PoolSpec) -> str:
@@ -541,9 +612,12 @@ class Holdfast:
     async def savings(self, order: SavingsOrder | None = None) -> Savings:
         """What sleeping saved, by endpoint and workload, against the same machines always awake.
 
+        With `order.against` also what all machines cost beside references, and `UnknownReference` where there is none.
+
         Raises `UnknownWorkload` for a name that never had a machine, and `NoSuchTime` for a time that is none.
         """
-        return await savings.compute(self._client, order or SavingsOrder())
+        max_age = self._settings.market.reference_max_age
+        return await savings.compute(self._client, order or SavingsOrder(), max_age=max_age)
 
     # --- inside ----------------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ from holdfast.contracts.jobs import (
     QueueStatus,
     Series,
     StagedInput,
+    StartNow,
     array_name,
     attempt_name,
 )
@@ -213,6 +214,15 @@ class Jobs:
     async def cancel(self, name: str, *, reason: str = "cancelled", save: bool = True) -> JobStatus:
         """End a job. Answers when that has begun; `wait` waits until its machine is gone."""
         return await self._jobs.order(name, "cancel", JobStatus, CancelJob(reason=reason, save=save))
+
+    async def start(self, name: str, *, reason: str = "told to start") -> JobStatus:
+        """Let a job that waits for a cheaper hour wait no longer.
+
+        Raises:
+            InvalidState: it does not wait for one.
+            UnknownJob, NoWorker.
+        """
+        return await self._jobs.order(name, "start_now", JobStatus, StartNow(reason=reason))
 
     async def change_budget(self, name: str, amount: Decimal | None) -> JobStatus:
         """So much for the whole job, what it has spent included; None: no limit."""

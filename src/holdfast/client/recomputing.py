@@ -18,7 +18,7 @@ from holdfast.client.translation import from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, Recollection
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk, Recollection
 from holdfast.contracts.reports import Recomputed
 from holdfast.policy import placement
 
@@ -36,6 +36,7 @@ class _Inputs:
     offers: dict[str, list[Offer]] = field(default_factory=dict)  # by provider
     memory: list[MachineMemory] = field(default_factory=list)
     places: list[PlaceMemory] = field(default_factory=list)
+    risks: list[PlaceRisk] = field(default_factory=list)
 
 
 async def recompute(client: Client, workload: str, decisions: Sequence[Decision]) -> tuple[Recomputed, ...]:
@@ -75,6 +76,7 @@ def _compare(recorded: Decision, inputs: _Inputs) -> Recomputed:
         avoid_machines=frozenset(recorded.avoid),
         memory={MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in inputs.memory},
         places=inputs.places,
+        risks=inputs.risks,
         regions_first=recorded.regions_first,
     )
     told = ((recorded.chosen, again.chosen, "ranking"), (recorded.rejected, again.rejected, "list of rejected offers"))
@@ -154,6 +156,7 @@ async def _of_one_run(client: Client, events: Iterable[HistoryEvent]) -> AsyncIt
             elif name == _BOTH:
                 recalled = await _read(client, completed.result, Recollection)
                 inputs.memory, inputs.places = list(recalled.machines), list(recalled.places)
+                inputs.risks = list(recalled.risks)
             elif name == _PLACES:
                 inputs.places = await _read(client, completed.result, list[PlaceMemory])
 

@@ -1,10 +1,11 @@
 """What sleeping saved."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio.client import Client
 
+from holdfast.client import comparing
 from holdfast.client.calls import ask
 from holdfast.client.errors import NoSuchTime, UnknownWorkload
 from holdfast.contracts import activities, names
@@ -12,19 +13,25 @@ from holdfast.contracts.savings import REFERENCE, LivesInput, MachineLife, Savin
 from holdfast.policy import savings
 
 
-async def compute(client: Client, order: SavingsOrder) -> Savings:
-    """Every stretch, added up by endpoint and workload.
+async def compute(client: Client, order: SavingsOrder, *, max_age: timedelta) -> Savings:
+    """Every stretch, added up by endpoint and workload; and beside references, where that was asked for.
 
     Raises:
+        UnknownReference: nobody of that name asks a price that is known.
         UnknownWorkload: nothing of the name that was asked for ever had a machine.
         NoSuchTime: the time that was asked for ends before it begins, or has not begun.
     """
+    if order.against:
+        comparing.require_known(order)
     lives, now = await _lives(client)
     if order.name is not None:
         lives = [each for each in lives if order.name in (each.endpoint, each.workload)]
         if not lives:
             raise UnknownWorkload(f"neither an endpoint nor a workload {order.name!r} ever had a machine")
-    return of(lives, order, now)
+    found = of(lives, order, now)
+    if not order.against:
+        return found
+    return replace(found, against=await comparing.against(client, lives, order, until=found.until, max_age=max_age))
 
 
 def of(lives: list[MachineLife], order: SavingsOrder, now: datetime) -> Savings:

@@ -55,7 +55,8 @@ def from_failure(cause: BaseException | None, *, doing: str, queue: str) -> Hold
     if root is None:
         return OperationFailed(f"{doing} failed: {cause}")
     known = _BY_TYPE.get(root.type or "", OperationFailed)
-    return known(root.message)
+    remedy = root.details[0] if known is SourceRefused and root.details else None
+    return known(root.message, remedy=remedy)
 
 
 def from_rpc(err: RPCError, address: str) -> HoldfastError:

@@ -14,7 +14,6 @@ import yaml
 from pydantic import ValidationError
 
 from holdfast.client.errors import DatasetInvalid, ModelInvalid, TooLarge, TuningInvalid
-from holdfast.contracts.models import ModelPlan
 from holdfast.contracts.training import DataFormat, DatasetReport, HyperParameters, Template, TrainingMemory
 from holdfast.policy.model_shapes import NotKnown
 from holdfast.policy.training_memory import NothingFits, training_memory
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 _LARGEST_CONFIG = 16 * 1024 * 1024  # bytes
+_OF_A_GATED = (
+    "no token is shown here: `holdfast finetune submit` has the host workers ask with theirs, and estimates as well; "
+    "or give its config.json with --base"
+)
 Told = Callable[[int, int], None]
 
 
@@ -80,12 +83,18 @@ def require_fit(report: DatasetReport, chosen: Template) -> None:
 async def estimate(base: str, wanted: HyperParameters, *, gpus: int, settings: Settings) -> TrainingMemory:
     """The GPU memory that a training takes. `base` is a folder, a config.json, or hf:org/name[@revision].
 
+    No token is shown for it: of a gated base `FineTunings.submit` estimates, whose workers have one.
+
     Raises:
         ModelInvalid: the base has no config, or its shapes are not known.
         TuningInvalid: the parameters do not go with the base.
         TooLarge: no card that is for rent holds it.
     """
-    config = await config_of(base, settings)
+    return estimated(base, await config_of(base, settings), wanted, gpus=gpus)
+
+
+def estimated(base: str, config: Mapping[str, Any], wanted: HyperParameters, *, gpus: int) -> TrainingMemory:
+    """The same from the base's config. Raises as `estimate`."""
     try:
         return training_memory(config, wanted, gpus=gpus)
     except NotKnown as err:
@@ -96,35 +105,26 @@ async def estimate(base: str, wanted: HyperParameters, *, gpus: int, settings: S
         raise TooLarge(str(err)) from None
 
 
-async def pinned(base: str, settings: Settings) -> str:
-    """The base with its revision: a branch of the hub becomes the commit that it is at, a folder its whole path.
-
-    Raises:
-        ModelInvalid: the hub or the bucket has no such model.
-    """
-    from holdfast.models.errors import SourceError  # noqa: PLC0415 (a store's client comes with it)
-    from holdfast.models.sources import is_remote  # noqa: PLC0415 (as above)
-
-    if not is_remote(base):
-        return str(await asyncio.to_thread(Path(base).resolve))
-    try:
-        plan = await _planned(base, settings)
-    except SourceError as err:
-        raise ModelInvalid(f"{base}: {err}") from err
-    return f"{plan.source}@{plan.revision}" if plan.revision else base
-
-
 async def config_of(base: str, settings: Settings) -> Mapping[str, Any]:
     """The base model's `config.json`. Raises ModelInvalid."""
-    from holdfast.models.errors import SourceError  # noqa: PLC0415 (a store's client comes with it)
+    from holdfast.models.errors import SourceError, SourceRefused  # noqa: PLC0415 (a store's client comes with it)
     from holdfast.models.sources import is_remote  # noqa: PLC0415 (as above)
 
     try:
         data = await _fetched(base, settings) if is_remote(base) else await asyncio.to_thread(_read, Path(base))
-        found = json.loads(data)
     except SourceError as err:
-        raise ModelInvalid(f"{base}: {err}") from err
+        gated = isinstance(err, SourceRefused) and err.remedy
+        raise ModelInvalid(f"{base}: {err}", remedy=_OF_A_GATED if gated else None) from err
     except (OSError, ValueError) as err:
+        raise ModelInvalid(f"{base} has no {CONFIG} that can be read: {err}") from None
+    return read_config(base, data)
+
+
+def read_config(base: str, data: str | bytes) -> Mapping[str, Any]:
+    """Raises ModelInvalid."""
+    try:
+        found = json.loads(data)
+    except ValueError as err:
         raise ModelInvalid(f"{base} has no {CONFIG} that can be read: {err}") from None
     if not isinstance(found, dict):
         raise ModelInvalid(f"the {CONFIG} of {base} is none")
@@ -136,11 +136,6 @@ def _read(base: Path) -> bytes:
     if path.stat().st_size > _LARGEST_CONFIG:
         raise ValueError("it is too large for one")
     return path.read_bytes()
-
-
-async def _planned(base: str, settings: Settings) -> ModelPlan:
-    async with _opened(base, settings) as source:
-        return await source.plan()
 
 
 async def _fetched(base: str, settings: Settings) -> bytes:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from temporalio import activity
 
 from holdfast.contracts.checkpoints import CheckpointRef, RestoreSummary, SaveReason, VerifySummary
-from holdfast.contracts.deployments import SmokeRequest, SmokeVerdict
+from holdfast.contracts.deployments import ReleaseOrder, SmokeRequest, SmokeVerdict
 from holdfast.contracts.disks import (
     CopyPlan,
     DiskCopy,
@@ -33,6 +33,26 @@ from holdfast.contracts.machines import (
     Probe,
     Requirements,
 )
+from holdfast.contracts.market import (
+    AdviseStartInput,
+    Asking,
+    AskingsInput,
+    ListPricesInput,
+    MarketPoint,
+    PlanSurveyInput,
+    PricedOffers,
+    PricedSeries,
+    PriceOffersInput,
+    PricePage,
+    PricesInput,
+    ReadFeedInput,
+    RecordedPrices,
+    RecordPricesInput,
+    StartWord,
+    SurveyPlan,
+    ThinInput,
+    Thinned,
+)
 from holdfast.contracts.memory import (
     BanInput,
     ListMachinesInput,
@@ -40,6 +60,8 @@ from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
     PlaceMemory,
+    PlaceRisk,
+    PlaceRisksInput,
     RecallInput,
     Recollection,
     StrategyRecord,
@@ -70,7 +92,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import ClaimAnswer, ClaimRequest, HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import Part, WorkloadReport
-from holdfast.contracts.savings import LivesInput, LivesPage
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine
 from holdfast.contracts.spec import ServiceSpec, WorkloadSpec
 from holdfast.contracts.sweeping import Finding, JudgeInput, Look, LookInput, Stock
 from holdfast.contracts.workload import Phase
@@ -248,6 +270,54 @@ async def read_lives(order: LivesInput) -> LivesPage:
 
 
 @activity.defn
+async def read_losses(order: LossesInput) -> list[LossLine]:
+    """What interruptions came to for each workload in a stretch of time, and what it sent to the store."""
+    raise _stub()
+
+
+@activity.defn
+async def record_prices(order: RecordPricesInput) -> RecordedPrices:
+    """Write points of price series down. Repeated, it changes nothing."""
+    raise _stub()
+
+
+@activity.defn
+async def read_prices(order: PricesInput) -> PricePage:
+    """A page of points."""
+    raise _stub()
+
+
+@activity.defn
+async def list_prices(order: ListPricesInput) -> list[PricedSeries]:
+    """Which series are on record, and from when to when."""
+    raise _stub()
+
+
+@activity.defn
+async def list_priced_gpus(order: ListPricesInput) -> list[str]:
+    """Every GPU of which there is a price."""
+    raise _stub()
+
+
+@activity.defn
+async def list_askings(order: AskingsInput) -> list[Asking]:
+    """How surveys went, the newest first."""
+    raise _stub()
+
+
+@activity.defn
+async def plan_survey(order: PlanSurveyInput) -> SurveyPlan:
+    """What is known before a provider is asked for prices."""
+    raise _stub()
+
+
+@activity.defn
+async def thin_prices(order: ThinInput) -> Thinned:
+    """Down-sample old points, and forget very old ones. Repeated, it finds nothing left to do."""
+    raise _stub()
+
+
+@activity.defn
 async def reconcile_charges(order: ReconcileInput) -> Drift:
     """Hold our meter against what a provider charges."""
     raise _stub()
@@ -286,6 +356,12 @@ async def recall(order: RecallInput) -> Recollection:
 @activity.defn
 async def closed_places() -> list[PlaceMemory]:
     """Providers and regions where one machine after the other failed us: nothing is rented there for a while."""
+    raise _stub()
+
+
+@activity.defn
+async def place_risks(order: PlaceRisksInput) -> list[PlaceRisk]:
+    """How likely interruptible machines are to be taken back, by region; nothing of regions never rented in."""
     raise _stub()
 
 
@@ -508,6 +584,18 @@ class WatchProviderInput:
 
 @activity.defn
 async def search_offers(order: SearchInput) -> list[Offer]:
+    raise _stub()
+
+
+@activity.defn
+async def price_offers(order: PriceOffersInput) -> PricedOffers:
+    """Search for some of these GPUs, at all terms, and tell what they are offered for, not each offer."""
+    raise _stub()
+
+
+@activity.defn
+async def read_feed(order: ReadFeedInput) -> list[MarketPoint] | None:
+    """What the provider itself tells of a GPU's past prices; None: it has no such history."""
     raise _stub()
 
 
@@ -865,6 +953,28 @@ async def adopt_tuned(order: AdoptTunedInput) -> TunedModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderReleaseInput:
+    """A release of a deployment, which begins with it where there is none."""
+
+    deployment: str
+    order: ReleaseOrder
+    token_hashes: tuple[str, ...]  # of callers, if it begins
+    mark: str  # the same order again is the same release
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderedRelease:
+    number: int
+    endpoint: str
+
+
+@activity.defn
+async def order_release(order: OrderReleaseInput) -> OrderedRelease:
+    """Have a deployment bring it up. Fails with `InvalidState`, to be tried again, while another is under way."""
+    raise _stub()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CollectGarbageInput:
     live: list[str]
     grace: timedelta  # longer than the longest save
@@ -1066,6 +1176,22 @@ class JobPage:
     next: str = ""  # "": that was all
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """A base model as its source has it, with what its memory is estimated from."""
+
+    source: str  # with the revision that was meant
+    config: str  # its config.json
+    weights_bytes: int  # of its safetensors files; 0: it has none
+    gated: bool = False  # and we are let in
+
+
+@activity.defn
+async def look_at_base(wanted: InputSpec) -> BaseModel:
+    """Ask a base model's source for its config, with the token that the fetch will show. Fails with `SourceRefused`."""
+    raise _stub()
+
+
 @activity.defn
 async def plan_input(wanted: InputSpec) -> PlannedInput:
     """Ask an input's source whether it is there. Nothing is fetched."""
@@ -1116,6 +1242,12 @@ async def list_jobs(order: ListJobsInput) -> JobPage:
 @activity.defn
 async def gone_jobs(jobs: list[str]) -> list[str]:
     """Those of them whose workflow does not run."""
+    raise _stub()
+
+
+@activity.defn
+async def advise_start(order: AdviseStartInput) -> StartWord:
+    """Whether to begin now or to wait, by the prices on record. Never fails for want of prices: then it says start."""
     raise _stub()
 
 

@@ -45,6 +45,37 @@ class ReleaseState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A prompt for base and tuned model, with what the trainer heard. Equal answers: it knows of no difference."""
+
+    prompt: str
+    base: str = ""
+    tuned: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSet:
+    """What a server of a fine-tuned model is asked beside its smoke test, once as tuned and once as the base."""
+
+    model: str  # the name by which the server knows the tuned model
+    base: str  # and the base; "": it does not serve that, and the trainer's answers stand for it
+    is_chat: bool  # asked in turns of a conversation; else for plain completions
+    tokens: int  # the longest answer
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What came of one probe, cut to 200 characters each."""
+
+    prompt: str
+    base: str
+    tuned: str
+    trained: str  # what the tuned model had said to its trainer
+    differs: bool  # base and tuned, in full
+
+
+@dataclass(frozen=True, kw_only=True)
 class SmokeRequest:
     """What a new endpoint is asked before it gets traffic. Nothing in it is left to be filled in."""
 
@@ -56,16 +87,18 @@ class SmokeRequest:
     answer: tuple[str, ...] = ()  # where in the JSON answer that stands which must be there, such as data, 0, text
     may_be_empty: bool = False  # it must be a text, and that may be empty: silence says nothing
     contains: str = ""  # text that the answer must contain
-    within: timedelta = timedelta(minutes=4)
+    within: timedelta = timedelta(minutes=4)  # all of it
+    comparison: ProbeSet | None = None  # of a model that was fine-tuned: afterwards
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeVerdict:
-    """What came of it, short enough for a history: never the answer itself."""
+    """What came of it, short enough for a history: of the answers only those to probes, cut short."""
 
     passed: bool
     said: str
     took: timedelta = timedelta()
+    compared: tuple[Compared, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +112,7 @@ class ReleaseOrder:
     smoke: SmokeRequest
     files: CheckpointRef | None = None  # the model's, with which each replica begins
     within: timedelta = timedelta(hours=1)  # from its order to its first answer to a health check
+    owner: str = ""  # workflow that is told by the signal `release_said` what becomes of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +128,8 @@ class Release:
     began_at: datetime
     reason: str = ""  # why it is not fit, or how it answered
     ready_at: datetime | None = None  # when it could serve
+    compared: tuple[Compared, ...] = ()  # of a model that was fine-tuned: base and tuned, as it answered
+    owner: str = ""  # workflow that ordered it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from holdfast.contracts.deployments import Release, ReleaseOrder
 from holdfast.contracts.jobs import JobInput, JobStatus
 from holdfast.contracts.models import ModelVersion, StoredModel
 from holdfast.contracts.training import DataPin, HyperParameters
@@ -26,6 +27,7 @@ class AdoptTunedInput:
     name: str  # the model's
     manifest: str  # key in the store of the job's outputs
     folder: str  # of the result, such as output/adapter
+    base: str = ""  # key in the store of the base that an adapter belongs to; "": it is left alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class TunePhase(StrEnum):
 
     TRAINING = "training"
     REGISTERING = "registering"
+    DEPLOYING = "deploying"  # where that was ordered
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -67,6 +70,15 @@ class TuneState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeployTuned:
+    """Put what was registered behind a name. Its version, its files and its trainer's answers are not known before."""
+
+    name: str  # of the deployment
+    order: ReleaseOrder
+    token_hashes: tuple[str, ...]  # of callers, where the deployment begins with this release
+
+
+@dataclass(frozen=True, kw_only=True)
 class FineTuneInput:
     """Start a fine-tuning."""
 
@@ -79,6 +91,7 @@ class FineTuneInput:
     holdfast: str  # release
     model: str  # under which the result is registered
     folder: str  # of the result in the job's outputs
+    deploy: DeployTuned | None = None
     resume: TuneState | None = None
 
 
@@ -98,3 +111,5 @@ class FineTuneStatus:
     job: JobStatus | None = None
     registered: ModelVersion | None = None
     answers: tuple[Answer, ...] = ()
+    deployment: str = ""  # the name that the result is put behind; "": none
+    release: Release | None = None  # of it, as it was decided

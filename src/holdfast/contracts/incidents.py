@@ -49,6 +49,9 @@ LOSSES = (
 )
 """Machines that are lost for good, on no one's wish here."""
 
+TAKEN_BACK = (Cause.OUTBID, Cause.NOTICE, Cause.GONE)
+"""Losses that say something of a region's market, not of a host."""
+
 
 class Reach(StrEnum):
     """What came of our own try to reach the machine."""

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.machines import Lease
+from holdfast.contracts.market import StartWord
 from holdfast.contracts.spec import (
     MOST_TOGETHER,
     MOST_VARIABLES,
@@ -101,6 +102,13 @@ class Late(StrEnum):
     STOP = "stop"  # saved, and stopped
 
 
+class Start(StrEnum):
+    """When a job begins."""
+
+    NOW = "now"
+    WHEN_CHEAP = "when_cheap"  # waits hour by hour, as long as a cheaper one is to be expected
+
+
 class JobSpec(WorkloadSpec):
     """Work that runs to its end, with what it needs and what it leaves behind."""
 
@@ -118,6 +126,13 @@ class JobSpec(WorkloadSpec):
     )
     retries: RetriesSpec = Field(default_factory=RetriesSpec)
     queue: QueueSpec = Field(default_factory=QueueSpec)
+    start: Start = Field(default=Start.NOW, description="now, or when_cheap: prices are watched, and it waits")
+    start_within: Duration | None = Field(
+        default=None,
+        ge=timedelta(hours=1),
+        le=2 * MONTH,
+        description="the longest that when_cheap waits; None: a day. Never so long that policy.deadline is at risk",
+    )
     when_late: Late = Field(default=Late.FINISH, description="finish or stop, when policy.deadline has passed")
     stop_after: Duration | None = Field(
         default=None,
@@ -134,6 +149,10 @@ class JobSpec(WorkloadSpec):
             raise ValueError("arguments are a script's; write them into the command")
         if self.service is not None or self.hibernate is not None:
             raise ValueError("a job ends: service and hibernate are for a workload or an endpoint")
+        if self.start is Start.WHEN_CHEAP and self.resources.gpu is None:
+            raise ValueError("start: when_cheap needs resources.gpu: prices are watched for one kind of GPU")
+        if self.start_within is not None and self.start is Start.NOW:
+            raise ValueError("start_within is how long start: when_cheap may wait")
         if self.when_late is Late.STOP and self.policy.deadline is None:
             raise ValueError("when_late: stop needs policy.deadline; or give stop_after")
         return self
@@ -201,6 +220,7 @@ class JobPhase(StrEnum):
     """Where a job is. Also the search attribute `HoldfastState`."""
 
     PREPARING = "preparing"  # its inputs are fetched and proven
+    WAITING = "waiting"  # for a cheaper hour
     QUEUED = "queued"  # its tenant has as many jobs running as it may
     STARTING = "starting"  # a machine is searched, rented, settled in
     RUNNING = "running"
@@ -304,7 +324,8 @@ class JobState:
     stopping: JobCause | None = None  # why the job is being stopped
     why_stopping: str = ""
     saves: bool = True  # before that
-    again_at: datetime | None = None  # the next attempt
+    again_at: datetime | None = None  # the next attempt; or the next look at prices
+    advice: StartWord | None = None  # of the last look at prices
     lines: tuple[str, ...] = ()  # of its page in the Web UI
 
 
@@ -342,7 +363,9 @@ class JobStatus:
     budget: Decimal | None = None
     spent: Decimal = Decimal(0)  # by attempts that have ended
     ends_by: datetime | None = None  # its deadline
-    again_at: datetime | None = None
+    again_at: datetime | None = None  # its next attempt, or its next look at prices
+    advice: StartWord | None = None  # of its last look at prices, with `start: when_cheap`
+    starts_by: datetime | None = None  # whatever machines cost then
     place: ArrayPlace | None = None
     ended_at: datetime | None = None
 
@@ -353,6 +376,13 @@ class CancelJob:
 
     reason: str = "cancelled"
     save: bool = True  # its state, before the machine goes
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartNow:
+    """Update `start_now`: wait for no cheaper hour any more."""
+
+    reason: str = "told to start"
 
 
 @dataclass(frozen=True, kw_only=True)

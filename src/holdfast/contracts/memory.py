@@ -30,6 +30,9 @@ class MachineMemory:
     banned_until: datetime | None = None  # None: it may be rented
     ban_reason: str = ""
     resting: int = 0  # machines of ours that are stopped on it now: who rents it may take their GPU
+    measured: bool = False  # the next two are told: not so by older versions
+    watched: timedelta = timedelta()  # of the last three days, the time with it, and an hour for each of its failures
+    up: timedelta = timedelta()  # of that, the time that we had it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +54,18 @@ class MachineHistory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceLoss:
+    """An interruptible machine that was taken back, and where: the record may hear of it only later."""
+
+    provider: str
+    region: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecallInput:
     machines: tuple[MachineKey, ...]
+    lost: PlaceLoss | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +98,33 @@ class PlaceMemory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceRisk:
+    """How likely an interruptible machine in a region is to be taken back, by what became of ours there lately."""
+
+    provider: str
+    region: str
+    hour: float  # the chance of a loss within so long, from now on
+    six_hours: float
+    day: float
+    age: timedelta  # since the last loss there; where there was none, since our first machine there, or 12 hours
+    losses: int  # of the last week
+    watched: timedelta  # of the last week, the time with a machine there, or without one after a loss
+    lost_at: datetime | None = None  # the last loss; None: none in two weeks
+    drift: float = 0.0  # how much dearer it is expected to be over a usual stay, as a share; 0: no forecast has skill
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceRisksInput:
+    provider: str | None = None  # None: of all
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recollection:
     """What placement remembers."""
 
     machines: tuple[MachineMemory, ...] = ()
     places: tuple[PlaceMemory, ...] = ()
+    risks: tuple[PlaceRisk, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

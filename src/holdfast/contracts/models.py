@@ -224,6 +224,7 @@ class Recipe:
     memory_share: float = 1.0  # of each GPU's memory that the server may take
     most_gpus: int = 16  # over which it spreads a model
     environment: Mapping[str, str] = field(default_factory=dict)
+    compares: bool = False  # of an adapter it serves the base as well, and speaks OpenAI's words: both are asked
     smoke: Mapping[ModelKind, Smoke] = field(default_factory=dict)  # none for a kind: its health check again
 
 

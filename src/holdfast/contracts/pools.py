@@ -223,6 +223,7 @@ class PoolDemand:
     machine_hours: float  # that these workloads had
     claims: tuple[datetime, ...] = ()  # when standbys were taken, oldest first
     refill: timedelta | None = None  # the median from wanting a standby until it ran; None: never measured
+    hazard: float | None = None  # losses an hour that the regions of its machines let one expect; None: not known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.references import CheckedReference, Reference
 
 REFERENCE: Final = (
     "always awake: each moment asleep at the price, as last charged while it ran, of the machine that it slept from"
@@ -42,6 +43,27 @@ class MachineLife:
     asleep: bool  # the machine was let go because its workload was put to sleep
     over_at: datetime | None  # when this run of the workload ended
     meter: tuple[MeterLine, ...]
+    gpu: str = ""
+    gpu_count: int = 1
+    provider: str = ""
+    failed: bool = False  # it never came so far as to work
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossLine:
+    """What a workload's interruptions came to in a stretch of time, and what it sent to the store."""
+
+    workload: str
+    losses: int = 0
+    work_lost: timedelta = timedelta()  # done again
+    recovering: timedelta = timedelta()  # machines ran, and the work did not yet
+    bytes_sent: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossesInput:
+    since: datetime | None
+    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +143,60 @@ class SavingsLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Paid:
+    """What was paid, by what for."""
+
+    work: Decimal = Decimal(0)  # machines ran
+    booting: Decimal = Decimal(0)
+    storage: Decimal = Decimal(0)  # disks of machines that did not run
+    failed_starts: Decimal = Decimal(0)  # machines that never came so far as to work
+    egress: Decimal = Decimal(0)  # what was sent to the store
+
+    @property
+    def total(self) -> Decimal:
+        return self.work + self.booting + self.storage + self.failed_starts + self.egress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What one name's machines cost beside a reference. In sums, times are those of GPUs, not of machines."""
+
+    name: str
+    month: str  # such as 2026-01; "": of the whole time
+    gpu: str
+    gpus: int  # in a machine
+    machines: int
+    failed_starts: int
+    losses: int
+    ran: timedelta
+    work_lost: timedelta  # done again
+    recovering: timedelta
+    useful: timedelta  # it ran, and nothing of that was in vain: what the reference is paid for
+    bytes_sent: int  # to the store
+    paid: Paid
+    paid_total: Decimal
+    of_which_wasted: Decimal  # of the work: for what was lost, and for recoveries
+    reference: Reference | None  # None: none is known, and it is in no sum
+    remarks: tuple[str, ...]  # what speaks against the reference
+    would_have_cost: Decimal | None
+    saved: Decimal | None
+    percent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """Rented machines beside references, which are no part of `total` where there is none for their GPU."""
+
+    against: str  # cheapest, or whom
+    egress_per_gb: Decimal
+    total: Comparison
+    lines: tuple[Comparison, ...]  # by name and GPU
+    months: tuple[Comparison, ...]  # sums, where they were asked for
+    rows: tuple[Comparison, ...]  # by month, name and GPU: what the months are made of
+    references: tuple[CheckedReference, ...]  # for each GPU that was rented, and what speaks against each
+
+
+@dataclass(frozen=True, kw_only=True)
 class SavingsOrder:
     """What to compute."""
 
@@ -128,6 +204,10 @@ class SavingsOrder:
     until: datetime | None = None  # None, or later than now: up to now
     name: str | None = None  # of one endpoint or workload; None: all
     rows: bool = False  # tell each stretch, too
+    against: str = ""  # also beside references: cheapest, a provider, or provider:region; "": not
+    monthly: bool = False  # those by month, too
+    egress_per_gb: Decimal = Decimal(0)  # USD for what is sent to the store, which no meter tells
+    references: tuple[Reference, ...] = ()  # besides those that Holdfast brings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,3 +220,4 @@ class Savings:
     total: SavingsLine
     lines: tuple[SavingsLine, ...]  # one for each endpoint and each other workload, by name
     rows: tuple[Stretch, ...] = ()  # where they were asked for; the sums of those that count are the totals, exactly
+    against: Against | None = None  # where it was asked for

@@ -15,4 +15,8 @@ class SourceUnavailable(SourceError):
 
 
 class SourceRefused(SourceError):
-    """The source said no, or what it has cannot be registered."""
+    """The source said no, or what it has cannot be registered. `remedy` is for people; "": the usual one."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy

@@ -1,10 +1,11 @@
 """Models from the Hugging Face hub, or from whatever speaks its wire API.
 
-Two requests are all that is needed, so this is a small client and not the hub's own library, which brings a native
+Three requests are all that is needed, so this is a small client and not the hub's own library, which brings a native
 transfer engine and a cache of its own. `GET /api/models/{id}/revision/{revision}?blobs=true` lists files, their sizes,
-SHA-256 of the large ones, commit, licence and gate; `GET /{id}/resolve/{commit}/{path}` is a file, by redirect and by
-ranges.
-Refusals carry their kind in the header `X-Error-Code` (hub documentation, "Hub API Endpoints").
+SHA-256 of the large ones, commit, licence and gate, to anybody; `GET /api/models/{id}/auth-check` says who is let
+through the gate; `GET /{id}/resolve/{commit}/{path}` is a file, by redirect and by ranges.
+Refusals carry their kind in the header `X-Error-Code` (hub documentation, "Hub API Endpoints"). At a gate 401 is said
+to who is not known, 403 to who has not agreed to the terms.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -20,6 +21,8 @@ from holdfast.providers.wrappers.web import flaw_of, is_loopback
 
 _SILENCE, _CONNECT = 30.0, 10.0  # seconds
 _GATED = "GatedRepo"
+_SECRET = "and put that account's token into the secret hf_token of the host workers, or the one of --token-secret"  # noqa: S105
+_FINE_GRAINED = "a fine-grained token must also be allowed to read gated repositories"
 _RETRY_LATER = (408, 425, 429)
 
 
@@ -50,9 +53,21 @@ class HubSource:
             raise self._unreachable(err) from err
         self._refuse(answer, self._name.model)
         try:
-            return _planned(self._name, answer.json())
+            plan = _planned(self._name, answer.json())
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             raise SourceUnavailable(f"the hub's answer on {self._name.model} makes no sense: {err}") from err
+        if plan.gated:
+            await self._knock()
+        return plan
+
+    async def _knock(self) -> None:
+        """The list of files is anybody's; whether we shall be given one is better known before anything is spent."""
+        try:
+            answer = await self._http.get(f"{self._url}/api/{self._api}/{self._name.model}/auth-check")
+        except httpx.HTTPError as err:
+            raise self._unreachable(err) from err
+        if answer.status_code != httpx.codes.NOT_FOUND:  # a hub that knows no such question tells with the first file
+            self._refuse(answer, self._name.model)
 
     async def read(self, plan: ModelPlan, file: ModelFile, start: int) -> AsyncIterator[bytes]:
         path = f"{self._files}/{self._name.model}/resolve/{plan.revision}/{quote(file.path)}"
@@ -81,7 +96,7 @@ class HubSource:
         if answer.is_success:
             return
         if code == _GATED:
-            raise SourceRefused(f"{what} is gated: agree to its terms at the hub, with the account of the token")
+            raise self._at_the_gate(what, status)
         if status in (401, 403):
             whose = "the hub refuses the token for it" if self._known else "it does not exist, or needs a token"
             raise SourceRefused(f"{what}: {whose}")
@@ -90,6 +105,16 @@ class HubSource:
         if status in _RETRY_LATER or status >= 500:
             raise SourceUnavailable(f"the hub answers {status} for {what}")
         raise SourceRefused(f"the hub answers {status} for {what}")
+
+    def _at_the_gate(self, what: str, status: int) -> SourceRefused:
+        if not self._known:
+            why, remedy = "no token was shown", f"agree to its terms at {self._url}/{self._name.model}, {_SECRET}"
+        elif status == httpx.codes.UNAUTHORIZED:
+            why, remedy = "the hub does not know the token that was shown", f"make a new one at the hub, {_SECRET}"
+        else:
+            why = "the account of the token has not agreed to its terms, or was not let in yet"
+            remedy = f"agree to them at {self._url}/{self._name.model} with that account; {_FINE_GRAINED}"
+        return SourceRefused(f"{what} is gated, and {why}", remedy=remedy)
 
 
 def _planned(name: HubName, told: Mapping[str, Any]) -> ModelPlan:

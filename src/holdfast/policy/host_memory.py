@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Conduct, InstanceState
+from holdfast.policy import interruption
 
 IN_A_ROW = 3
 SHARE = 0.7
@@ -19,9 +20,14 @@ LEAST = 3
 FIRST_BAN = timedelta(hours=24)
 NEXT_BAN = timedelta(hours=48)
 REMEMBERED = timedelta(days=30)
+LATELY = timedelta(days=3)
+"""How far back a machine's reliability is measured: what is older says little of the days to come."""
+DOWN_AFTER_A_FAILURE = timedelta(hours=1)
+"""What a failure counts as, of the time that a machine was watched."""
 
-# A history of failures counts like this share of the price, when it fails always; see `share_lost`.
-_WEIGHT = 0.5
+# A history of failures counts like this share of the price, when it fails always; see `share_lost`. A failure costs the
+# better part of an hour, and a usual stay is eight; where nobody measured the last days, it has to speak for them too.
+_WEIGHT, _WEIGHT_UNMEASURED = 0.1, 0.5
 _DOUBT = 3  # times tried before a history speaks for itself
 
 _BAD_LOSSES = (Cause.SILENT, Cause.HOST_OFFLINE, Cause.EXITED, Cause.REFUSED)
@@ -58,9 +64,19 @@ def ban_of(stays: Iterable[Stay], *, now: datetime) -> Ban | None:
     return bans[-1] if bans and bans[-1].until > now else None
 
 
-def share_lost(*, good: int, bad: int) -> float:
-    """What a machine's failures are expected to cost, as a share of its price: 0 without any, 0.5 at most."""
-    return _WEIGHT * bad / (good + bad + _DOUBT)
+def share_lost(*, good: int, bad: int, measured: bool = False) -> float:
+    """What a machine's failures are expected to cost, as a share of its price: 0 without any, 0.5 at most.
+
+    `measured`: how the last days went is counted apart, as `reliability`.
+    """
+    return (_WEIGHT if measured else _WEIGHT_UNMEASURED) * bad / (good + bad + _DOUBT)
+
+
+def reliability(claimed: float, *, up: timedelta, watched: timedelta) -> float:
+    """Share of the time that a machine will be there: as claimed, drawn to how the last three days with it went."""
+    if not timedelta() <= up <= watched or not watched:
+        return claimed
+    return interruption.reliability(up=up, watched=watched, believed=claimed)
 
 
 def conduct_of_loss(cause: Cause) -> Conduct:

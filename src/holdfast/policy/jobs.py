@@ -17,12 +17,14 @@ from holdfast.contracts.jobs import (
     JobSpec,
     Late,
     RetriesSpec,
+    Start,
     attempt_name,
 )
 from holdfast.contracts.spec import PolicySpec, SecretRef, WorkloadSpec
 from holdfast.contracts.workload import Phase, Upshot
 
 LONGEST_WAIT = timedelta(hours=1)
+LONGEST_FOR_A_PRICE = timedelta(days=1)
 AFTER_A_LOSS = timedelta(seconds=30)
 CODE_ERRORS = (Upshot.CODE, Upshot.SETUP)
 
@@ -98,6 +100,20 @@ def stopped_at(spec: JobSpec, submitted_at: datetime) -> datetime | None:
     deadline = deadline_of(spec, submitted_at) if spec.when_late is Late.STOP else None
     moments = [each for each in (deadline, submitted_at + spec.stop_after if spec.stop_after else None) if each]
     return min(moments, default=None)
+
+
+def latest_start(spec: JobSpec, submitted_at: datetime) -> datetime | None:
+    """By when it begins, whatever machines cost then. None: it begins at once.
+
+    With a deadline there is time left for the work and two changeovers, which is what its rule keeps in hand.
+    """
+    if spec.start is Start.NOW:
+        return None
+    latest = submitted_at + (spec.start_within or LONGEST_FOR_A_PRICE)
+    wanted, by = spec.policy.deadline, deadline_of(spec, submitted_at)
+    if wanted is not None and by is not None:
+        latest = min(latest, by - wanted.work - 2 * wanted.changeover)
+    return latest
 
 
 def policy_of(spec: JobSpec, submitted_at: datetime) -> PolicySpec:

@@ -42,15 +42,19 @@ def look_every(payback: timedelta) -> timedelta:
     return min(payback / _LOOKS_WITHIN_PAYBACK, _BETWEEN_LOOKS)
 
 
-def saving(hourly: Decimal, offered: Decimal, *, payback: timedelta, move: timedelta) -> Decimal | None:
+def saving(
+    hourly: Decimal, offered: Decimal, *, payback: timedelta, move: timedelta, losses: float = 0.0
+) -> Decimal | None:
     """USD that are saved within `payback` by leaving a machine for `hourly` for one for `offered`; None: nothing is.
 
     A move that takes so long costs the price of both machines meanwhile: of the one whose work stands, and of the one
-    that is being made ready. Prices are USD per hour.
+    that is being made ready. `losses` are those to be expected of the other machine within `payback` beyond those of
+    ours; each costs one move more. They may be fewer than none. Prices are USD per hour.
     """
     if offered > hourly * CLEARLY_CHEAPER:
         return None
-    saved = (hourly - offered) * _hours(payback) - (hourly + offered) * _hours(move)
+    once = (hourly + offered) * _hours(move)
+    saved = (hourly - offered) * _hours(payback) - once - once * Decimal(str(round(losses, 6)))
     return saved if saved > 0 else None
 
 

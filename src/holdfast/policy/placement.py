@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from holdfast.contracts.failover import RankedOffer
-from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
+from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk
+from holdfast.policy import interruption
 from holdfast.policy.fitness import misfit
-from holdfast.policy.host_memory import share_lost
+from holdfast.policy.host_memory import reliability, share_lost
 
 CHOSEN_KEPT = 10
 REJECTED_KEPT = 20
@@ -28,6 +29,13 @@ _UNKNOWN_DOWNLOAD_MBPS = 100.0
 _USUAL_STAY = timedelta(hours=8)
 # A contract that ends costs one more move, spread over what is left of it.
 _MOVE = timedelta(minutes=6)
+# What a loss costs, in time that is paid for: a move, and the work since the last save.
+_PER_LOSS = timedelta(minutes=15)
+_HOUR = timedelta(hours=1)
+JUST_LOST = timedelta(hours=1)
+"""So long after a loss its region comes after all the others that were asked for: losses come in bulk."""
+_MOST_DRIFT = 0.5
+_UNKNOWN_RISK = interruption.risk(interruption.UNKNOWN)
 _NOTHING: Mapping[MachineKey, MachineMemory] = {}
 _UNKNOWN = MachineMemory(provider="", machine_id="")
 # Each step down the list of regions counts like this share of the price.
@@ -44,6 +52,19 @@ class Ranking:
     chosen: tuple[RankedOffer, ...]  # the first `CHOSEN_KEPT` of `best`
     rejected: tuple[RankedOffer, ...]  # the cheapest `REJECTED_KEPT`, or as many as were asked for
     rejected_total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Danger:
+    """What the market may do to an offer, as shares of its price."""
+
+    share: float = 0.0  # losses to be expected
+    drift: float = 0.0  # a price that rises; it is the market's, and not agreed upon
+    just_lost: bool = False
+
+
+_NO_DANGER = _Danger()
+_USUAL_DANGER = _Danger(share=_UNKNOWN_RISK.per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +86,7 @@ def rank(
     avoid_machines: frozenset[str] = frozenset(),
     memory: Mapping[MachineKey, MachineMemory] = _NOTHING,
     places: Iterable[PlaceMemory] = (),
+    risks: Iterable[PlaceRisk] = (),
     preferred_regions: Sequence[str] = (),
     regions_first: bool = False,
     rejected_kept: int = REJECTED_KEPT,
@@ -75,9 +97,12 @@ def rank(
     banned one does not fit, and the failures of another cost a share of its price. `places` where one machine after the
     other failed do not fit either, unless nothing else does: then their best offer is tried. `preferred_regions` cost
     less in that order, others most; the default is the order of `needs.regions`. With `regions_first` an earlier region
-    comes before a later one whatever it costs.
+    comes before a later one whatever it costs, but for one that the market has taken a machine in just now.
+    `risks` of losses to the market cost interruptible offers a share of their price; of a region that is not among
+    them, as much as is usual.
     """
     regions = tuple(preferred_regions) or needs.regions
+    dangers = _dangers(risks, now)
     closed = {(each.provider, each.region): each for each in places if each.until > now}
     fitting: list[_Scored] = []
     shunned: list[_Scored] = []
@@ -90,7 +115,9 @@ def rank(
             refused.append(_row(offer, None, reason))
         else:
             found = shunned if _closed(offer, closed) else fitting
-            found.append(_score(offer, known, regions, now, regions_first))
+            found.append(
+                _score(offer, known, _danger_of(offer, dangers), regions=regions, now=now, regions_first=regions_first)
+            )
     if shunned and not fitting:
         fitting.append(min(shunned, key=_Scored.order))
         shunned.remove(fitting[0])
@@ -128,23 +155,60 @@ def _why_closed(offer: Offer, closed: Mapping[tuple[str, str], PlaceMemory]) -> 
     return f"{place.reason}: not before {place.until:%H:%M} UTC" if place else ""
 
 
-def _score(offer: Offer, known: MachineMemory, regions: Sequence[str], now: datetime, regions_first: bool) -> _Scored:
+def _score(
+    offer: Offer,
+    known: MachineMemory,
+    danger: _Danger,
+    *,
+    regions: Sequence[str],
+    now: datetime,
+    regions_first: bool,
+) -> _Scored:
+    claimed, place = _known(offer.reliability, _UNKNOWN_RELIABILITY), _region_place(offer, regions)
     shares = {
-        "failures": share_lost(good=known.good, bad=known.bad),
-        "reliability": _UNRELIABILITY_WEIGHT * (1 - _known(offer.reliability, _UNKNOWN_RELIABILITY)),
+        "failures": share_lost(good=known.good, bad=known.bad, measured=known.measured),
+        "reliability": _UNRELIABILITY_WEIGHT * (1 - reliability(claimed, up=known.up, watched=known.watched)),
+        "interruption": danger.share,
+        "price to come": danger.drift,
         "download": _download_share(offer),
         "contract end": _contract_share(offer, now),
-        "region": _REGION_STEP * _region_place(offer, regions),
+        "region": _REGION_STEP * place,
         "a machine of ours is stopped on it": _RESTING_SHARE * min(known.resting, 1),
     }
     score = round(float(offer.hourly) * (1 + sum(shares.values())), 6)
-    added = ", ".join(f"{name} +{share:.1%}" for name, share in shares.items() if share >= 0.0005)
+    added = ", ".join(f"{name} {share:+.1%}" for name, share in shares.items() if abs(share) >= 0.0005)
     return _Scored(
         offer=offer,
         score=score,
         reason=f"${offer.hourly}/h" + (f", {added}" if added else ""),
-        step=_region_place(offer, regions) if regions_first else 0,
+        step=place + danger.just_lost * (len(regions) + 1) if regions_first else 0,
     )
+
+
+def chances(known: PlaceRisk | None) -> interruption.Risk:
+    """Of losing an interruptible machine in a region; of one that is not known, the usual."""
+    if known is None:
+        return _UNKNOWN_RISK
+    return interruption.Risk(hour=known.hour, six_hours=known.six_hours, day=known.day)
+
+
+def _dangers(risks: Iterable[PlaceRisk], now: datetime) -> Mapping[tuple[str, str], _Danger]:
+    return {(each.provider, each.region): _danger(each, now) for each in risks}
+
+
+def _danger(known: PlaceRisk, now: datetime) -> _Danger:
+    return _Danger(
+        share=chances(known).per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR),
+        drift=max(-_MOST_DRIFT, min(known.drift, _MOST_DRIFT)) if math.isfinite(known.drift) else 0.0,
+        just_lost=known.lost_at is not None and now - known.lost_at <= JUST_LOST,
+    )
+
+
+def _danger_of(offer: Offer, dangers: Mapping[tuple[str, str], _Danger]) -> _Danger:
+    """As long as nothing is known of any region, all are alike, and nothing is added."""
+    if offer.terms is not Terms.INTERRUPTIBLE or not dangers:
+        return _NO_DANGER
+    return dangers.get((offer.provider, offer.region), _USUAL_DANGER)
 
 
 def _download_share(offer: Offer) -> float:

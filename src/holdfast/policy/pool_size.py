@@ -14,7 +14,8 @@ from holdfast.contracts.pools import PoolDemand
 MISSED = 0.05
 """How often a loss may find no standby."""
 PRIOR_LOSSES, PRIOR_HOURS = 1.0, 24.0
-"""What a workload is taken to suffer before anything is measured; it counts as one day of one machine."""
+"""What a workload is taken to suffer before anything is measured; it counts as one day of one machine. Where it is
+known how likely losses are in the regions of its machines, that is taken instead."""
 FIRST_REFILL = timedelta(minutes=5)
 SHORTEST_REFILL = timedelta(minutes=1)
 SHRINKS_AFTER = timedelta(hours=1)
@@ -32,7 +33,8 @@ class Need:
 def size(demand: PoolDemand, *, minimum: int, maximum: int) -> Need:
     """As many as are needed, between the limits."""
     refill = max(demand.refill or FIRST_REFILL, SHORTEST_REFILL)
-    hazard = (demand.losses + PRIOR_LOSSES) / (demand.machine_hours + PRIOR_HOURS)
+    prior = PRIOR_LOSSES if demand.hazard is None else demand.hazard * PRIOR_HOURS
+    hazard = (demand.losses + prior) / (demand.machine_hours + PRIOR_HOURS)
     by_rate = _enough(demand.served * hazard * (refill / timedelta(hours=1))) if demand.served else 0
     bulk = _largest_bulk(demand.claims, refill) if demand.served else 0
     wanted = max(by_rate, bulk)
@@ -40,6 +42,8 @@ def size(demand: PoolDemand, *, minimum: int, maximum: int) -> Need:
         f"{demand.served} workloads, {demand.losses} losses in {demand.machine_hours:.0f} machine hours, "
         f"{refill.total_seconds():.0f} s to refill: {by_rate} by rate, {bulk} by the largest bulk"
     )
+    if demand.hazard is not None:
+        reason += f", where {demand.hazard * PRIOR_HOURS:.1f} losses a day are to be expected"
     target = min(max(wanted, minimum), maximum)
     if target != wanted:
         reason += f"; the {'minimum' if target > wanted else 'maximum'} is {target}"

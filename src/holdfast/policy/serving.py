@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 from string import Formatter
@@ -11,8 +12,10 @@ from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.deployments import SmokeRequest
 from holdfast.contracts.endpoints import EndpointSpec
 from holdfast.contracts.models import MemoryNeed, ModelKind, ModelVersion, Recipe, ServeOptions, Smoke
+from holdfast.contracts.training import Method
 from holdfast.contracts.written import MONTH
 from holdfast.policy.model_memory import GIB, memory_need
+from holdfast.policy.probing import probes_of
 from holdfast.policy.smoke import request_of
 
 SPARE_DISK_GB: Final = 40
@@ -21,6 +24,11 @@ COMMON_CONTEXT: Final = 8192
 """Tokens of context where nothing else is asked for: what many models could take would fill a GPU by itself."""
 SLACK: Final = 0.97
 """Cards that are so much smaller than what is asked for are taken (`policy/fitness.py`), so more is asked for."""
+BASE_FOLDER: Final = "base"
+"""Where an adapter's base stands, beside its own files."""
+OF_BASE: Final = "-base"
+"""Behind the name of an adapter: its base, at the same server."""
+_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's `--max-lora-rank` takes
 _DEFAULTS: Final = {
     ModelKind.LLM: "vllm",
     ModelKind.SPEECH: "vllm",
@@ -58,7 +66,7 @@ def endpoint_spec(model: ModelVersion, recipe: Recipe, options: ServeOptions) ->
     return EndpointSpec.model_validate(
         {
             "name": name,
-            "models": tuple(dict.fromkeys((given["served"], *options.models))),
+            "models": tuple(dict.fromkeys((given["served"], given["whole"], *options.models))),
             "service": {"port": options.port or recipe.port, "health": options.health or recipe.health},
             "scale": {
                 "minimum": options.minimum,
@@ -78,7 +86,7 @@ def endpoint_spec(model: ModelVersion, recipe: Recipe, options: ServeOptions) ->
                     "gpu": options.gpu,
                     "gpu_count": options.gpus,
                     "gpu_memory_gb": gpu_memory_gb(need, stated=model.needs.stated_bytes is not None),
-                    "disk_gb": ceil(model.bytes_total / 1e9) + SPARE_DISK_GB,
+                    "disk_gb": ceil(_bytes_on_disk(model) / 1e9) + SPARE_DISK_GB,
                     "regions": options.regions,
                 },
                 "price": {"max_hourly": options.max_hourly},
@@ -98,7 +106,20 @@ def smoke_request(
         ValueError: it names what is not given.
     """
     smoke = stated or recipe.smoke.get(model.kind) or Smoke(method="GET", path=options.health or recipe.health)
-    return request_of(smoke, _given(model, recipe, options))
+    given = _given(model, recipe, options)
+    comparison = None
+    if recipe.compares:
+        base = given["whole"] if "rank" in given else ""
+        comparison = probes_of(model, served=given["served"], base=base)
+    return replace(request_of(smoke, given), comparison=comparison)
+
+
+def adapter_rank(model: ModelVersion) -> int | None:
+    """Of an adapter whose base stands beside it, in the folder `base`; None: it is a whole model, or a lone adapter."""
+    if model.lineage is None or model.kind is not ModelKind.LLM:
+        return None
+    learned = model.lineage.parameters
+    return None if learned.merge or learned.method is Method.FULL else learned.lora.rank
 
 
 def first_checkpoint(model: ModelVersion, replica: str) -> CheckpointRef:
@@ -137,11 +158,22 @@ def _given(model: ModelVersion, recipe: Recipe, options: ServeOptions) -> dict[s
         "sequences": str(options.sequences),
         "share": f"{recipe.memory_share:g}",
     }
+    rank = adapter_rank(model)
+    given["folder"] = "." if rank is None else BASE_FOLDER
+    given["whole"] = given["served"] if rank is None else f"{given['served']}{OF_BASE}"
+    if rank is not None:
+        given["rank"] = str(next((each for each in _RANKS if each >= rank), rank))
     if port := options.port or recipe.port:
         given["port"] = str(port)
     if (context := _context(model, options)) is not None:
         given["context"] = str(context)
     return given
+
+
+def _bytes_on_disk(model: ModelVersion) -> int:
+    """An adapter's own files do not count those of its base."""
+    base = 0 if adapter_rank(model) is None else model.needs.weights_bytes or 0
+    return model.bytes_total + base
 
 
 def _context(model: ModelVersion, options: ServeOptions) -> int | None:

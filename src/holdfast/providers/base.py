@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from holdfast.contracts.machines import Instance, LaunchOrder, LaunchResult, Offer, Requirements
+from holdfast.contracts.machines import Instance, LaunchOrder, LaunchResult, Offer, Requirements, Terms
 from holdfast.contracts.money import Charge
 
 
@@ -33,6 +33,7 @@ class Capabilities:
     tells_charges: bool = False  # implements `TellsCharges`
     runs_images: bool = True  # `LaunchOrder.image` is a container image; else a machine image of its settings is used
     notice: timedelta | None = None  # warning given before an interruption; None: none
+    shows_all: bool = False  # a search that names no GPU returns every offer; else only some of the cheapest
     finds_by_label: bool = True  # `list_owned` can be trusted to show labels
     listing_lag: timedelta = timedelta()  # how long a new instance may be missing from listings
     usually_ready_within: timedelta = timedelta(minutes=5)
@@ -152,6 +153,7 @@ class PricePoint:
     hourly: Decimal  # the median, or the only price that the feed tells
     low: Decimal | None = None  # the 10th percentile
     high: Decimal | None = None  # the 90th percentile
+    terms: Terms = Terms.ON_DEMAND  # also where the feed does not tell terms apart
 
 
 @runtime_checkable

@@ -1,25 +1,29 @@
-"""What placement and failover may expect: places that fail lately, and how long recoveries took."""
+"""What placement and failover may expect: places that fail lately, the chance of a loss, how long recoveries took."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from statistics import median
 
 from pydantic import TypeAdapter
 from sqlmodel import Session, col, or_, select
 
-from holdfast.contracts.incidents import Cause, Incident
-from holdfast.contracts.machines import Conduct
-from holdfast.contracts.memory import PlaceMemory, StrategyRecord
+from holdfast.contracts.incidents import TAKEN_BACK, Cause, Incident
+from holdfast.contracts.machines import Conduct, Terms
+from holdfast.contracts.memory import PlaceLoss, PlaceMemory, PlaceRisk, StrategyRecord
 from holdfast.contracts.spec import Strategy
-from holdfast.policy import breakers
+from holdfast.policy import breakers, interruption
 from holdfast.records.tables import IncidentRow, LeaseRow
 
 RECOVERIES_READ = 200
 TOO_OLD = timedelta(days=30)
 PROVEN = timedelta(minutes=10)
 """A machine that has been had for so long did come up."""
+LOSSES_KNOWN = timedelta(days=14)
+"""How long a loss to the market says anything of its place."""
+_WEEK = timedelta(days=7)
 _INCIDENT = TypeAdapter(Incident)
 _STRATEGIES = frozenset(Strategy)
 
@@ -31,6 +35,61 @@ def closed_places(session: Session, now: datetime) -> list[PlaceMemory]:
         or_(col(LeaseRow.closed_at) >= since, col(LeaseRow.closed_at).is_(None) & (col(LeaseRow.opened_at) >= since))
     )
     return breakers.closed_places(_trials(session.exec(query), now), now=now)
+
+
+def place_risks(session: Session, now: datetime, *, lost: PlaceLoss | None = None) -> list[PlaceRisk]:
+    """The chance of a loss in each region where we had an interruptible machine lately.
+
+    `lost` is a loss that the record may not know of yet.
+    """
+    since = now - LOSSES_KNOWN
+    query = select(LeaseRow).where(
+        LeaseRow.terms == Terms.INTERRUPTIBLE.value,
+        col(LeaseRow.launched_at).is_not(None),
+        or_(col(LeaseRow.closed_at) >= since, col(LeaseRow.closed_at).is_(None)),
+    )
+    taken = _taken_back(session, since)
+    stays: dict[tuple[str, str], list[interruption.Stay]] = defaultdict(list)
+    for row in session.exec(query):
+        taken_at = taken.get((row.workload, row.epoch))
+        began, until = max(row.launched_at or since, since), min(taken_at or now, row.closed_at or now)
+        if began < until:
+            stay = interruption.Stay(began - since, until - since, taken_at is not None)
+            stays[row.provider, row.region].append(stay)
+    if lost is not None and since < lost.at <= now:
+        here = stays[lost.provider, lost.region]
+        at = lost.at - since
+        if not any(stay.lost and stay.until == at for stay in here):
+            here.append(interruption.Stay(at - timedelta(minutes=1), at, True))
+    return [place_risk(place, interruption.spans_of(had), since, now) for place, had in sorted(stays.items())]
+
+
+def _taken_back(session: Session, since: datetime) -> dict[tuple[str, int], datetime]:
+    """When machines were taken back by the market, by workload and epoch."""
+    query = select(IncidentRow).where(
+        IncidentRow.decided_at >= since, col(IncidentRow.cause).in_([cause.value for cause in TAKEN_BACK])
+    )
+    return {(row.workload, row.epoch_lost): row.decided_at for row in session.exec(query)}
+
+
+def place_risk(place: tuple[str, str], spans: Sequence[interruption.Span], since: datetime, now: datetime) -> PlaceRisk:
+    """What spans of a place, counted from `since`, make of it at `now`."""
+    known = interruption.past(spans, now - since)
+    found = interruption.risk(known)
+    week = now - since - _WEEK
+    watched = (min(span.until, now - since) - max(span.since, week) for span in spans if span.until > week)
+    losses = [low.since for high, low in pairwise(spans) if high.up and not low.up and low.since <= now - since]
+    return PlaceRisk(
+        provider=place[0],
+        region=place[1],
+        hour=round(found.hour, 4),
+        six_hours=round(found.six_hours, 4),
+        day=round(found.day, 4),
+        age=known.age,
+        losses=sum(at > week for at in losses),
+        watched=sum((each for each in watched if each > timedelta()), timedelta()),
+        lost_at=since + losses[-1] if losses else None,
+    )
 
 
 def strategy_records(session: Session, now: datetime) -> list[StrategyRecord]:

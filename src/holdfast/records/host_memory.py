@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, or_, select
 
@@ -96,6 +96,7 @@ def _memories(session: Session, keys: Sequence[_Key], now: datetime) -> list[Mac
 def _memory(key: _Key, rows: list[LeaseRow], edit: MachineBanRow | None, now: datetime) -> MachineMemory:
     rows.sort(key=lambda row: row.opened_at)
     until, reason = _ban(rows, edit, now)
+    up, failures = _lately(rows, now)
     return MachineMemory(
         provider=key[0],
         machine_id=key[1],
@@ -107,7 +108,19 @@ def _memory(key: _Key, rows: list[LeaseRow], edit: MachineBanRow | None, now: da
         last_had=rows[-1].opened_at if rows else None,
         banned_until=until,
         ban_reason=reason,
+        measured=True,
+        watched=up + failures * host_memory.DOWN_AFTER_A_FAILURE,
+        up=up,
     )
+
+
+def _lately(rows: Iterable[LeaseRow], now: datetime) -> tuple[timedelta, int]:
+    """How long we had it in the last three days, and how often it failed us."""
+    since = now - host_memory.LATELY
+    recent = [row for row in rows if row.closed_at is None or row.closed_at > since]
+    had = [(row.closed_at or now) - max(row.launched_at, since) for row in recent if row.launched_at is not None]
+    up = sum((max(each, timedelta()) for each in had), timedelta())
+    return up, sum(row.closed_at is not None and row.conduct == Conduct.BAD for row in recent)
 
 
 def _resting(session: Session, rows: Iterable[LeaseRow]) -> int:

@@ -10,10 +10,14 @@ from holdfast.contracts.incidents import LOSSES
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.names import pool_record
 from holdfast.contracts.pools import PoolDemand
+from holdfast.policy import interruption
+from holdfast.records import experience
 from holdfast.records.pools import TAKEN
 from holdfast.records.tables import GenerationRow, IncidentRow, LeaseRow, MeterRow
 
 DAYS = 7
+AHEAD = timedelta(hours=24)
+"""What a pool is sized for: it shrinks within hours, and grows at once."""
 
 
 def of(session: Session, pool: str, now: datetime) -> PoolDemand:
@@ -30,6 +34,7 @@ def of(session: Session, pool: str, now: datetime) -> PoolDemand:
         losses=_losses(session, served, since),
         machine_hours=_machine_hours(session, served, since, now),
         claims=tuple(sorted(taken)),
+        hazard=_hazard(session, served, now),
         refill=_refill(session, [row for row in standbys if row.launched_at is not None]),
     )
 
@@ -57,6 +62,16 @@ def _machine_hours(session: Session, served: set[tuple[str, int]], since: dateti
         if (row.workload, row.generation) in served and row.launched_at is not None:
             total += max((row.closed_at or now) - max(row.launched_at, since), timedelta())
     return total / timedelta(hours=1)
+
+
+def _hazard(session: Session, served: set[tuple[str, int]], now: datetime) -> float | None:
+    """Losses an hour that the machines which run now may expect of the next day; None where no region is known."""
+    query = select(LeaseRow).where(col(LeaseRow.closed_at).is_(None), col(LeaseRow.launched_at).is_not(None))
+    places = [(row.provider, row.region) for row in session.exec(query) if (row.workload, row.generation) in served]
+    known = {(each.provider, each.region): each for each in experience.place_risks(session, now)} if places else {}
+    risks = [interruption.Risk(each.hour, each.six_hours, each.day) for place in places if (each := known.get(place))]
+    found = interruption.mean(risks)
+    return None if found is None else round(found.per_hour(AHEAD), 6)
 
 
 def _refill(session: Session, standbys: Iterable[LeaseRow]) -> timedelta | None:

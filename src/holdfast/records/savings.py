@@ -1,19 +1,25 @@
 """What every workload's machine was charged for, and when: the facts that savings are computed from."""
 
 from collections.abc import Collection
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import and_, tuple_
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
 from holdfast.contracts.endpoints import endpoint_of
+from holdfast.contracts.incidents import Incident
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.names import pool_record
-from holdfast.contracts.savings import LivesInput, LivesPage, MachineLife, MeterLine
-from holdfast.records.tables import EndpointRow, GenerationRow, LeaseRow, MeterRow
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine, MachineLife, MeterLine
+from holdfast.records.tables import CheckpointRow, EndpointRow, GenerationRow, IncidentRow, LeaseRow, MeterRow
 
 ROWS_TOLD = 2000
 """In one page: a lease with one row of its meter has a few hundred bytes."""
+_INCIDENT = TypeAdapter(Incident)
 _Row = tuple[LeaseRow, GenerationRow, MeterRow | None]
 
 
@@ -61,7 +67,36 @@ def _life(rows: list[_Row], endpoints: Collection[str]) -> MachineLife:
         asleep=lease.asleep,
         over_at=generation.closed_at,
         meter=tuple(_line(metered) for _, _, metered in rows if metered is not None),
+        gpu=lease.gpu,
+        gpu_count=lease.gpu_count,
+        provider=lease.provider,
+        failed=bool(lease.failed_in),
     )
+
+
+def losses(session: Session, order: LossesInput) -> list[LossLine]:
+    """By workload. Work that was lost while nothing is known of it counts as none."""
+    found: dict[str, LossLine] = {}
+    for row in session.exec(_within(select(IncidentRow), col(IncidentRow.decided_at), order)):
+        phases = _INCIDENT.validate_python(row.document).phases
+        line = found.get(row.workload, LossLine(workload=row.workload))
+        found[row.workload] = replace(
+            line,
+            losses=line.losses + 1,
+            work_lost=line.work_lost + (row.work_lost or timedelta()),
+            recovering=line.recovering + phases.connect + phases.restore + phases.start,
+        )
+    sent = columns(col(CheckpointRow.workload), func.sum(CheckpointRow.bytes_uploaded)).group_by(CheckpointRow.workload)
+    for workload, count in session.connection().execute(_within(sent, col(CheckpointRow.committed_at), order)):
+        line = found.get(workload, LossLine(workload=workload))
+        found[workload] = replace(line, bytes_sent=int(count))
+    return [found[name] for name in sorted(found)]
+
+
+def _within(query: Any, moment: Any, order: LossesInput) -> Any:
+    if order.since is not None:
+        query = query.where(moment >= order.since)
+    return query.where(moment < order.until)
 
 
 def _line(row: MeterRow) -> MeterLine:

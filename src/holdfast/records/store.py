@@ -42,13 +42,29 @@ from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.jobs import JobStatus
 from holdfast.contracts.machines import Lease
+from holdfast.contracts.market import (
+    Asking,
+    AskingsInput,
+    ListPricesInput,
+    PlanSurveyInput,
+    PricedSeries,
+    PricePage,
+    PricesInput,
+    RecordedPrices,
+    RecordPricesInput,
+    SurveyPlan,
+    ThinInput,
+    Thinned,
+)
 from holdfast.contracts.memory import (
     BanInput,
     ListMachinesInput,
     MachineHistory,
     MachineKey,
     MachineMemory,
+    PlaceLoss,
     PlaceMemory,
+    PlaceRisk,
     RecallInput,
     StrategyRecord,
 )
@@ -66,7 +82,7 @@ from holdfast.contracts.money import (
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.pools import HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
-from holdfast.contracts.savings import LivesInput, LivesPage
+from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine
 from holdfast.contracts.sweeping import Finding, JudgeInput
 from holdfast.records import (
     budgets,
@@ -84,6 +100,7 @@ from holdfast.records import (
     outbox,
     pool_demand,
     pools,
+    prices,
     reports,
     savings,
     sightings,
@@ -332,6 +349,11 @@ class Records:
         with self._reading() as session:
             return experience.closed_places(session, self._clock())
 
+    def place_risks(self, *, lost: PlaceLoss | None = None) -> list[PlaceRisk]:
+        """How likely interruptible machines are to be taken back, by region; nothing of regions never rented in."""
+        with self._reading() as session:
+            return experience.place_risks(session, self._clock(), lost=lost)
+
     def strategy_records(self) -> list[StrategyRecord]:
         """How long recoveries took lately, by strategy; nothing of those that never happened."""
         with self._reading() as session:
@@ -379,10 +401,52 @@ class Records:
         with self._reading() as session:
             return savings.page(session, order, self._clock())
 
+    def losses(self, order: LossesInput) -> list[LossLine]:
+        """What interruptions came to for each workload in a stretch of time, and what it sent to the store."""
+        with self._reading() as session:
+            return savings.losses(session, order)
+
     def reconcile(self, order: ReconcileInput) -> Drift:
         """Our meter beside what a provider charges."""
         with self._reading() as session:
             return costs.reconcile(session, order, self._clock())
+
+    # --- prices of the market ---
+
+    def record_prices(self, order: RecordPricesInput) -> RecordedPrices:
+        """Write points down, once for each series and bucket; what is too wild is held back until it is confirmed."""
+        with self._writing() as session:
+            return prices.record(session, order)
+
+    def prices_after(self, order: PricesInput) -> PricePage:
+        """A page of points, by GPU, provider, region, kind, basis and time."""
+        with self._reading() as session:
+            return prices.page(session, order)
+
+    def priced_series(self, order: ListPricesInput) -> list[PricedSeries]:
+        """Which series there are, and from when to when."""
+        with self._reading() as session:
+            return prices.series(session, order)
+
+    def priced_gpus(self) -> list[str]:
+        """Every GPU of which there is a price, in order."""
+        with self._reading() as session:
+            return prices.gpus(session)
+
+    def askings(self, order: AskingsInput) -> list[Asking]:
+        """How surveys went, the newest first."""
+        with self._reading() as session:
+            return prices.askings(session, order)
+
+    def plan_survey(self, order: PlanSurveyInput) -> SurveyPlan:
+        """What is known before a provider is asked for prices."""
+        with self._reading() as session:
+            return prices.plan(session, order)
+
+    def thin_prices(self, order: ThinInput) -> Thinned:
+        """Down-sample what is old, and forget what is very old."""
+        with self._writing() as session:
+            return prices.thin(session, order)
 
     # --- checkpoints ---
 

@@ -356,3 +356,41 @@ class NotificationRow(Table, table=True):
     delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     given_up_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_error: str = Field(default="", sa_type=Text)
+
+
+class PriceRow(Table, table=True):
+    """What one kind of machine cost in one bucket of time. Its key is its series and the bucket."""
+
+    __tablename__ = "prices"
+    __table_args__ = (Index(None, "at"),)
+
+    gpu: str = Field(primary_key=True, sa_type=Text)
+    provider: str = Field(primary_key=True, sa_type=Text)
+    region: str = Field(primary_key=True, sa_type=Text)  # "": all of the provider
+    kind: str = Field(primary_key=True, sa_type=Text)
+    basis: str = Field(primary_key=True, sa_type=Text)
+    at: datetime = Field(primary_key=True, sa_type=UtcDateTime)  # the bucket
+    span: timedelta = Field(sa_type=Span)
+    source: str = Field(sa_type=Text)
+    minimum: Decimal = Field(sa_type=Money)
+    median: Decimal = Field(sa_type=Money)
+    p10: Decimal | None = Field(default=None, sa_type=Money)
+    p25: Decimal | None = Field(default=None, sa_type=Money)
+    p75: Decimal | None = Field(default=None, sa_type=Money)
+    p90: Decimal | None = Field(default=None, sa_type=Money)
+    offers: int | None = None
+    held: bool = False  # too wild, and not confirmed
+
+
+class SurveyRow(Table, table=True):
+    """A question for prices to a provider, and whether it was answered. A question without an answer left a gap."""
+
+    __tablename__ = "surveys"
+
+    provider: str = Field(primary_key=True, sa_type=Text)
+    source: str = Field(primary_key=True, sa_type=Text)
+    at: datetime = Field(primary_key=True, sa_type=UtcDateTime)  # the bucket
+    span: timedelta = Field(sa_type=Span)
+    answered: bool
+    offers: int
+    detail: str = Field(sa_type=Text)

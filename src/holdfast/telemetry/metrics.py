@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 
 from holdfast.contracts.incidents import Incident
+from holdfast.contracts.market import Asking, PriceSource, RecordedPrices
 from holdfast.telemetry.gateway_metrics import GatewayMetrics
 
 _CALL = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -42,6 +43,12 @@ class Metrics:
         )
         self._drift = self._gauge(
             "holdfast_cost_drift_usd", "What a provider charged above our own meter, when last compared.", "provider"
+        )
+        self._answered = self._gauge(
+            "holdfast_survey_answered", "1 while a provider answered the last question for prices.", "provider"
+        )
+        self._held_back = self._gauge(
+            "holdfast_prices_held", "Prices of the last survey that are too wild to be believed at once.", "provider"
         )
         self._drifts = self._gauge(
             "holdfast_cost_drift_beyond_tolerance", "1 while that is more than rounding explains.", "provider"
@@ -81,6 +88,12 @@ class Metrics:
         """Replace how a provider's bill differed from our meter when they were last compared."""
         self._drift.labels(provider).set(float(charged - metered))
         self._drifts.labels(provider).set(int(beyond))
+
+    def surveyed(self, asking: Asking, done: RecordedPrices) -> None:
+        """Replace how a provider answered when it was last asked for prices."""
+        if asking.source is PriceSource.SURVEY:
+            self._answered.labels(asking.provider).set(int(asking.answered))
+            self._held_back.labels(asking.provider).set(done.held)
 
     def fleet(self, provider: str, machines: Mapping[str, int], hourly: float) -> None:
         """Replace the picture of what is rented at one provider: machines by state, and USD per hour for all."""

@@ -16,6 +16,7 @@ from holdfast.workflows.mirror import MirrorWorkflow
 from holdfast.workflows.model_registration import ModelRegistrationWorkflow
 from holdfast.workflows.reconcile import ReconcileWorkflow
 from holdfast.workflows.release import ReleaseWorkflow
+from holdfast.workflows.survey import SurveyWorkflow
 from holdfast.workflows.sweep import SweepWorkflow
 from holdfast.workflows.warm_pool import WarmPoolWorkflow
 from holdfast.workflows.watch import WatchWorkflow
@@ -30,6 +31,7 @@ WORKFLOWS = (
     GarbageWorkflow,
     SweepWorkflow,
     ReconcileWorkflow,
+    SurveyWorkflow,
     WarmPoolWorkflow,
     MirrorWorkflow,
     DiskCopiesWorkflow,

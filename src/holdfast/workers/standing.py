@@ -1,6 +1,7 @@
 """What always runs, whoever starts it first.
 
-A watch, a sweep and a look at the bill for each provider; the collection of garbage; the filling of each mirror.
+A watch, a sweep and a look at the bill for each provider; the survey of prices; the collection of garbage; the filling
+of each mirror.
 """
 
 import logging
@@ -20,12 +21,15 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from holdfast.contracts import names
 from holdfast.contracts.activities import FillMirrorInput, WatchProviderInput
+from holdfast.contracts.market import SurveyInput
 from holdfast.contracts.sweeping import SweepInput
 from holdfast.settings import Settings, SweepSettings
 
 GARBAGE_EVERY = timedelta(hours=6)
 RECONCILED_EVERY = timedelta(hours=1)
 MIRRORED_EVERY = timedelta(minutes=2)
+SURVEY_PAUSE = timedelta(minutes=1)
+"""Between two GPUs at one provider: most of the searches that it allows are left to those who need a machine."""
 log = logging.getLogger("holdfast.worker")
 
 
@@ -35,6 +39,7 @@ async def ensure_standing(client: Client, settings: Settings) -> None:
         await _watch(client, provider, settings.hosts.watch_interval)
         await _sweep(client, provider, settings.sweep)
         await _reconcile(client, provider)
+    await _survey(client, settings)
     await _collect_garbage(client)
 
 
@@ -73,12 +78,40 @@ async def _sweep(client: Client, provider: str, settings: SweepSettings) -> None
         task_queue=names.CONTROL_QUEUE,
         static_summary=f"machines at {provider} that nobody owns",
     )
-    schedule = Schedule(action=action, spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=settings.every)]))
+    await _renew(client, action, every=settings.every)
+
+
+async def _survey(client: Client, settings: Settings) -> None:
+    if not settings.providers:
+        return  # there is nobody to ask
+    market = settings.market
+    action = ScheduleActionStartWorkflow(
+        names.SURVEY,
+        SurveyInput(
+            providers=tuple(sorted(settings.providers)),
+            gpus=market.watched(),
+            every=market.every,
+            fine_for=market.fine_for,
+            daily_for=market.daily_for,
+            pause=min(SURVEY_PAUSE, market.every / (3 * len(market.watched()))),
+        ),
+        id=names.SURVEY,
+        task_queue=names.CONTROL_QUEUE,
+        static_summary="what every provider asks for its GPUs",
+    )
+    await _renew(client, action, every=market.every, at_once=True)
+
+
+async def _renew(
+    client: Client, action: ScheduleActionStartWorkflow, *, every: timedelta, at_once: bool = False
+) -> None:
+    """A schedule with the name of the workflow that it starts, as these settings say; a new one may begin at once."""
+    schedule = Schedule(action=action, spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]))
     try:
-        await client.create_schedule(name, schedule)
+        await client.create_schedule(action.id, schedule, trigger_immediately=at_once)
     except ScheduleAlreadyRunningError:
         # Another version, or other settings, may have made it; that somebody has paused it stays.
-        await client.get_schedule_handle(name).update(
+        await client.get_schedule_handle(action.id).update(
             lambda told: ScheduleUpdate(replace(schedule, state=told.description.schedule.state))
         )
 

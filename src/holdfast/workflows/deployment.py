@@ -152,8 +152,10 @@ class DeploymentWorkflow:
     async def _turn(self) -> None:
         """One order, from its beginning to its end."""
         if (order := self._ordered) is not None:
-            self._ordered = None
-            await self._bring_up(self._releases[self._underway], order)
+            self._ordered, number = None, self._underway
+            await self._bring_up(self._releases[number], order)
+            if order.owner:
+                await to_its_end(releases.tell_owner(order.owner, self._releases[number]))
         elif self._go_back:
             await to_its_end(self._roll_back())
             self._go_back = False
@@ -189,7 +191,9 @@ class DeploymentWorkflow:
             self._releases.note(release.number, ready_at=workflow.now())
             self._face.show(DeploymentPhase.TESTING, f"{release.endpoint} can serve, and is asked {order.smoke.path}")
             route = given.routes[0]
-            return await steps.smoke_test(route.lease, route.port, order.smoke)
+            verdict = await steps.smoke_test(route.lease, route.port, order.smoke)
+            self._releases.note(release.number, compared=verdict.compared)
+            return verdict
         except ActivityError as err:
             if is_cancelled_exception(err):
                 raise

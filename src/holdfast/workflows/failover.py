@@ -23,8 +23,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from holdfast.contracts import names
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import FailoverInput, FailoverResult
-from holdfast.contracts.incidents import Cause
-from holdfast.contracts.machines import Lease
+from holdfast.contracts.incidents import TAKEN_BACK, Cause
+from holdfast.contracts.machines import Lease, Terms
 from holdfast.contracts.memory import StrategyRecord
 from holdfast.contracts.spec import Order, Strategy, WorkloadSpec
 from holdfast.policy import drills, host_memory, ladder
@@ -277,7 +277,7 @@ class FailoverWorkflow:
         self._settler.attempts = attempts
 
     def _new_settler(self, epoch: int) -> Settler:
-        return Settler(
+        settler = Settler(
             self._order.spec,
             epoch=epoch,
             head=self._order.head,
@@ -285,6 +285,9 @@ class FailoverWorkflow:
             decided_at=self._order.decided_at,
             say=self._say,
         )
+        if self._order.cause in TAKEN_BACK and self._order.lost.terms is Terms.INTERRUPTIBLE:
+            settler.was_taken(self._order.lost)
+        return settler
 
     def _say(self, phase: str) -> None:
         self._phase = phase

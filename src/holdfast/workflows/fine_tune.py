@@ -1,11 +1,12 @@
 """A fine-tuning: from a base model and a data set, both pinned, to a version of a model with its lineage.
 
-    TRAINING ──▶ REGISTERING ──▶ SUCCEEDED          any phase ──▶ FAILED | CANCELLED
+    TRAINING ──▶ REGISTERING ──▶ (DEPLOYING) ──▶ SUCCEEDED          any phase ──▶ FAILED | CANCELLED
 
 1. Start the job that trains. It has the trainer, the data and the base in its workspace, and knows by itself how to
    outlive machines.
 2. Hear from it until it is over. Whoever cancels the fine-tuning cancels the job, and its state is saved.
 3. Bring what it left behind into a model's own files, and give them a version that says where they come from.
+4. Where that was ordered, have a deployment bring the version up, and hear what becomes of it.
 
 Holds throughout: the job is never started twice, and a version is given only to what the job proved that it has saved.
 """
@@ -13,13 +14,17 @@ Holds throughout: the job is never started twice, and a version is given only to
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, WorkflowAlreadyStartedError
 
+from holdfast.contracts import activities as acts
 from holdfast.contracts import names
+from holdfast.contracts.deployments import Release, ReleaseState
+from holdfast.contracts.endpoints import replica_name
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.fine_tuning import (
     AdoptTunedInput,
@@ -33,9 +38,14 @@ from holdfast.contracts.fine_tuning import (
 from holdfast.contracts.jobs import CancelJob, JobPhase, JobStatus
 from holdfast.contracts.models import AddModelInput, ModelVersion
 from holdfast.contracts.training import Lineage
+from holdfast.policy import probing
+from holdfast.policy.serving import first_checkpoint
 from holdfast.workflows import steps
 from holdfast.workflows.cancelling import to_its_end
 from holdfast.workflows.failures import words_of
+
+_TO_DECIDE = timedelta(minutes=20)
+"""Beyond the time that a release has until it serves: for its smoke test and the shift."""
 
 
 @workflow.defn(name=names.FINE_TUNE)
@@ -51,6 +61,8 @@ class FineTuneWorkflow:
         self._is_over = False  # the job, as its own workflow's end tells it
         self._registered: ModelVersion | None = None
         self._answers: tuple[Answer, ...] = ()
+        self._decided: dict[int, Release] = {}  # releases of the deployment, by their numbers
+        self._ours = 0  # which of them is this one's
 
     @workflow.run
     async def run(self, order: FineTuneInput) -> FineTuneStatus:
@@ -60,6 +72,8 @@ class FineTuneWorkflow:
             await self._train()
         if self._state.phase is TunePhase.REGISTERING:
             await self._whatever_comes(self._register())
+        if self._state.phase is TunePhase.DEPLOYING:
+            await self._whatever_comes(self._deploy())
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self.progress()
 
@@ -81,6 +95,11 @@ class FineTuneWorkflow:
         """The job is in another phase."""
         self._state = replace(self._state, job=status)
 
+    @workflow.signal
+    def release_said(self, release: Release) -> None:
+        """The deployment has decided about a release."""
+        self._decided[release.number] = release
+
     @workflow.query
     def progress(self) -> FineTuneStatus:
         order, state = self._order, self._state
@@ -97,6 +116,8 @@ class FineTuneWorkflow:
             job=state.job,
             registered=self._registered,
             answers=self._answers,
+            deployment=order.deploy.name if order.deploy else "",
+            release=self._decided.get(self._ours),
         )
 
     # --- phases --------------------------------------------------------------------------------------------------
@@ -185,7 +206,9 @@ class FineTuneWorkflow:
         assert job is not None and job.outputs is not None, "judged before"
         try:
             tuned = await steps.adopt_tuned(
-                AdoptTunedInput(name=order.model, manifest=job.outputs.manifest, folder=order.folder)
+                AdoptTunedInput(
+                    name=order.model, manifest=job.outputs.manifest, folder=order.folder, base=self._base_beside(job)
+                )
             )
             self._registered = await steps.add_model(
                 AddModelInput(
@@ -200,7 +223,47 @@ class FineTuneWorkflow:
             self._enter(TunePhase.FAILED, f"trained, and not registered: {words_of(err)}")
             return
         self._answers = tuned.answers
-        self._enter(TunePhase.SUCCEEDED, f"{order.model} version {self._registered.version}")
+        what = f"{order.model} version {self._registered.version}"
+        if order.deploy is None:
+            self._enter(TunePhase.SUCCEEDED, what)
+        else:
+            self._enter(TunePhase.DEPLOYING, f"{what} is put behind {order.deploy.name}")
+
+    async def _deploy(self) -> None:
+        """What is registered stays so, whatever becomes of this."""
+        wish, version = self._order.deploy, self._registered
+        assert wish is not None and version is not None, "entered with both"
+        what = f"{version.name} version {version.version}"
+        order = replace(
+            wish.order,
+            version=version.version,
+            files=first_checkpoint(version, replica_name(wish.name, 0)),
+            smoke=probing.knowing(wish.order.smoke, self._answers),
+            owner=workflow.info().workflow_id,
+        )
+        asked = acts.OrderReleaseInput(
+            deployment=wish.name, order=order, token_hashes=wish.token_hashes, mark=workflow.info().run_id
+        )
+        try:
+            self._ours = (await steps.order_release(asked)).number
+            await workflow.wait_condition(lambda: self._ours in self._decided, timeout=order.within + _TO_DECIDE)
+        except ActivityError as err:
+            self._enter(TunePhase.FAILED, f"{what} is registered, and not deployed: {words_of(err)}")
+            return
+        except TimeoutError:
+            self._enter(TunePhase.FAILED, f"{what} is registered, and nothing is heard of {wish.name}")
+            return
+        said = self._decided[self._ours]
+        if said.state is ReleaseState.SERVING:
+            self._enter(TunePhase.SUCCEEDED, f"{what} is what {wish.name} serves: {said.reason}")
+        else:
+            why = said.reason or "it was given up"
+            self._enter(TunePhase.FAILED, f"{what} is registered, and {said.endpoint} is not fit: {why}")
+
+    def _base_beside(self, job: JobStatus) -> str:
+        """An adapter is registered with its base beside it; a whole model needs none."""
+        is_adapter = self._order.folder.endswith("/adapter")
+        return next((each.manifest for each in job.inputs if each.at == "base" and is_adapter), "")
 
     def _lineage(self, tuned: TunedModel, job: JobStatus) -> Lineage:
         order = self._order

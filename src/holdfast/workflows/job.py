@@ -1,11 +1,12 @@
 """A job: work that runs to its end inside a deadline and a budget, and whose outputs are safe before its machine goes.
 
     PREPARING ──▶ QUEUED ──▶ STARTING ──▶ RUNNING ◀──▶ MOVING       any phase ──▶ STOPPING ──▶ CANCELLED | STOPPED
-                                ▲            │
-                                └─ RETRYING ◀┴──▶ SUCCEEDED | FAILED
+        │           ▲           ▲            │
+        └▶ WAITING ─┘           └─ RETRYING ◀┴──▶ SUCCEEDED | FAILED
 
 1. Bring the inputs to the store and prove them; make one checkpoint zero of them and of the job's files.
-2. Wait for a place in the tenant's queue.
+2. With `start: when_cheap`, look at prices every hour, and wait as long as a cheaper one is to be expected. Then wait
+   for a place in the tenant's queue.
 3. Start a workload, which is an attempt. It knows by itself how to come by a machine, how to move when that is lost,
    and how to prove what it saved before it lets the machine go.
 4. When it has ended, see what follows: another attempt, or the end. At the end cut the outputs out of what was saved.
@@ -38,8 +39,10 @@ from holdfast.contracts.jobs import (
     JobStatus,
     StagedInput,
     StartFrom,
+    StartNow,
     Waiting,
 )
+from holdfast.contracts.market import AdviseStartInput, StartWord
 from holdfast.contracts.workload import ReplicaWord, StopRequest, Upshot
 from holdfast.policy import jobs as policy
 from holdfast.workflows import attempts, steps
@@ -50,6 +53,8 @@ from holdfast.workflows.job_face import JobFace
 
 ASK_AGAIN = timedelta(minutes=10)
 """For a place in the queue: one that was ended by force has forgotten who waits."""
+LOOK_AGAIN = timedelta(hours=1)
+"""At prices: they are on record by the hour."""
 _UNDER_WAY = (JobPhase.STARTING, JobPhase.RUNNING, JobPhase.MOVING, JobPhase.PAUSED, JobPhase.STOPPING)
 
 
@@ -69,6 +74,7 @@ class JobWorkflow:
         self._outputs: JobOutputs | None = None
         self._ended_at: datetime | None = None
         self._cancel: CancelJob | None = None
+        self._start_now: StartNow | None = None
         self._word: ReplicaWord | None = None  # the newest of the attempt that is under way
         self._has_news = False  # of the attempt
         self._child: attempts.Child | None = None
@@ -107,6 +113,7 @@ class JobWorkflow:
             return self._guard
         return {
             JobPhase.PREPARING: self._prepare,
+            JobPhase.WAITING: self._wait_for_price,
             JobPhase.QUEUED: self._wait_for_place,
             JobPhase.RETRYING: self._wait_to_retry,
         }[self._state.phase]
@@ -128,6 +135,20 @@ class JobWorkflow:
     def cancel_job(self, request: CancelJob) -> None:
         """The same, for workflows."""
         self._cancel = request
+
+    @workflow.update
+    async def start_now(self, request: StartNow) -> JobStatus:
+        """Wait for no cheaper hour any more. Answers when it waits for none."""
+        self._start_now = request
+        await workflow.wait_condition(lambda: self._state.phase not in (JobPhase.PREPARING, JobPhase.WAITING))
+        return self.progress()
+
+    @start_now.validator
+    def _can_start_now(self, request: StartNow) -> None:
+        if self._state.phase not in (JobPhase.PREPARING, JobPhase.WAITING):
+            raise ApplicationError(
+                f"it waits for no cheaper hour: it is {self._state.phase}", type=ErrorType.INVALID_STATE
+            )
 
     @workflow.update
     def change_budget(self, change: ChangeBudget) -> JobStatus:
@@ -179,6 +200,8 @@ class JobWorkflow:
             spent=policy.spent(state.attempts),
             ends_by=policy.deadline_of(spec, state.submitted_at),
             again_at=state.again_at,
+            advice=state.advice,
+            starts_by=policy.latest_start(spec, state.submitted_at),
             place=self._order.place,
             ended_at=self._ended_at,
         )
@@ -210,7 +233,10 @@ class JobWorkflow:
             raise outcome
         staged, zero = outcome
         self._state = replace(self._state, staged=staged, zero=zero)
-        self._enter(JobPhase.QUEUED, "waits for a place")
+        if policy.latest_start(self._spec, self._state.submitted_at) is None:
+            self._enter(JobPhase.QUEUED, "waits for a place")
+        else:
+            self._enter(JobPhase.WAITING, "looks at prices")
         return await to_its_end(self._record())
 
     async def _made_ready(self) -> tuple[tuple[StagedInput, ...], CheckpointRef | None]:
@@ -222,6 +248,59 @@ class JobWorkflow:
         if not staged:
             return (), self._order.workdir
         return staged, await steps.lay_out(name, self._order.workdir, staged)
+
+    async def _wait_for_price(self) -> None:
+        """One look, and the hour after it. Whatever is not known is no reason to wait."""
+        if self._wants_to_stop():
+            return await self._end_as_wanted()
+        latest = policy.latest_start(self._spec, self._state.submitted_at)
+        if self._start_now is not None:
+            return await self._wait_no_longer(self._start_now.reason)
+        if latest is None or workflow.now() >= latest:
+            return await self._wait_no_longer("it could wait no longer")
+        asked = asyncio.create_task(self._asked_whether_to_start(latest))
+        try:
+            await self._until(lambda: asked.done() or self._start_now is not None)
+        finally:
+            asked.cancel()
+            (advice,) = await asyncio.gather(asked, return_exceptions=True)
+        if self._wants_to_stop() or self._start_now is not None:
+            return None  # the next turn sees to it
+        if not isinstance(advice, StartWord):
+            if isinstance(advice, BaseException) and not isinstance(advice, ActivityError):
+                raise advice
+            return await self._wait_no_longer(f"prices cannot be looked at: {words_of(advice)}")
+        again_at = min(workflow.now() + LOOK_AGAIN, latest) if advice.wait else None
+        self._state = replace(self._state, advice=advice, again_at=again_at)
+        if again_at is None:
+            return await self._wait_no_longer(advice.reason)
+        self._enter(JobPhase.WAITING, advice.reason)
+        await to_its_end(self._record())
+        if self._is_tired():
+            workflow.continue_as_new(self._next_run())
+        await self._until(
+            lambda: self._start_now is not None,
+            within=again_at - workflow.now(),
+            summary="before it looks at prices again",
+        )
+        return None
+
+    async def _asked_whether_to_start(self, latest: datetime) -> StartWord:
+        wanted = self._spec.resources
+        return await steps.advise_start(
+            AdviseStartInput(
+                gpu=wanted.gpu or "",
+                kind=wanted.terms,
+                latest=latest,
+                providers=self._spec.providers,
+                regions=wanted.regions,
+            )
+        )
+
+    async def _wait_no_longer(self, why: str) -> None:
+        self._state = replace(self._state, again_at=None)
+        self._enter(JobPhase.QUEUED, f"waits for a place; {why}")
+        return await to_its_end(self._record())
 
     async def _wait_for_place(self) -> None:
         spec, place = self._spec, self._order.place

@@ -10,10 +10,11 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from holdfast.contracts.failover import Decision
-from holdfast.contracts.machines import Offer, Requirements
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory
+from holdfast.contracts.machines import Lease, Offer, Requirements, Terms
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceLoss, PlaceRisk, Recollection
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
+from holdfast.policy.interruption import NO_RISK, Risk
 from holdfast.workflows import changes, steps
 from holdfast.workflows.failures import HOPELESS, kind_of
 
@@ -28,9 +29,18 @@ class Ranked:
 
 
 async def rank_offers(
-    spec: WorkloadSpec, strategy: str, *, epoch: int, occasion: str, regions: tuple[str, ...], avoid: frozenset[str]
+    spec: WorkloadSpec,
+    strategy: str,
+    *,
+    epoch: int,
+    occasion: str,
+    regions: tuple[str, ...],
+    avoid: frozenset[str],
+    lost: PlaceLoss | None = None,
 ) -> Ranked:
     """The offers that fit, best first; with `regions` only there, in that order. `epoch`: the first to be tried.
+
+    `lost` is what the market has just taken: its region is dangerous.
 
     Raises:
         ActivityError: no provider answered, and the first one's reason will not mend by itself.
@@ -41,7 +51,7 @@ async def rank_offers(
     found = await _search(spec, needs)
     if found.failures and not found.market_answered and kind_of(found.failures[0]) in HOPELESS:
         raise found.failures[0]  # no key is accepted, say
-    ranking = await _rank(found.offers, needs, avoid=avoid, regions_first=bool(regions))
+    ranking, _ = await _rank(found.offers, needs, avoid=avoid, regions_first=bool(regions), lost=lost)
     silent = found.silent
     reason = f"{len(ranking.best)} offers fit, {ranking.rejected_total} do not"
     if silent:
@@ -65,15 +75,46 @@ async def rank_offers(
     return Ranked(best=ranking.best, market_answered=found.market_answered)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cheaper:
+    """An offer, and the chances of losing a machine in its region and in that of ours."""
+
+    offer: Offer
+    there: Risk
+    here: Risk
+
+
 async def best_below(spec: WorkloadSpec, hourly: Decimal, *, avoid: frozenset[str]) -> Offer | None:
     """The best offer for less than so many USD per hour, on another machine than those. It is no decision yet.
 
     None as well when no provider answers.
     """
+    found = await _below(spec, hourly, avoid=avoid)
+    return found[0].best[0] if found[0].best else None
+
+
+async def best_instead(spec: WorkloadSpec, lease: Lease, hourly: Decimal) -> Cheaper | None:
+    """The same for the machine that we have, with how dangerous the two are."""
+    ranking, risks = await _below(spec, hourly, avoid=frozenset({lease.machine_id}))
+    if not ranking.best:
+        return None
+    offer = ranking.best[0]
+    by_place = {(each.provider, each.region): each for each in risks}
+    there, here = (
+        placement.chances(by_place.get((each.provider, each.region)))
+        if each.terms is Terms.INTERRUPTIBLE and by_place
+        else NO_RISK
+        for each in (offer, lease)
+    )
+    return Cheaper(offer=offer, there=there, here=here)
+
+
+async def _below(
+    spec: WorkloadSpec, hourly: Decimal, *, avoid: frozenset[str]
+) -> tuple[placement.Ranking, tuple[PlaceRisk, ...]]:
     needs = replace(_needs(spec), max_hourly=min(hourly, spec.price.max_hourly))
     found = await _search(spec, needs)
-    ranking = await _rank(found.offers, needs, avoid=avoid, regions_first=False)
-    return ranking.best[0] if ranking.best else None
+    return await _rank(found.offers, needs, avoid=avoid, regions_first=False)
 
 
 def _needs(spec: WorkloadSpec) -> Requirements:
@@ -106,30 +147,37 @@ async def _search(spec: WorkloadSpec, needs: Requirements) -> _Found:
 
 
 async def _rank(
-    offers: list[Offer], needs: Requirements, *, avoid: frozenset[str], regions_first: bool
-) -> placement.Ranking:
-    memory, places = await _recalled(offers)
-    return placement.rank(
+    offers: list[Offer],
+    needs: Requirements,
+    *,
+    avoid: frozenset[str],
+    regions_first: bool,
+    lost: PlaceLoss | None = None,
+) -> tuple[placement.Ranking, tuple[PlaceRisk, ...]]:
+    recalled = await _recalled(offers, lost)
+    ranking = placement.rank(
         offers,
         needs,
         avoid_machines=avoid,
-        memory=memory,
-        places=places,
+        memory=_by_machine(recalled.machines),
+        places=recalled.places,
+        risks=recalled.risks,
         regions_first=regions_first,
         now=workflow.now(),
     )
+    return ranking, recalled.risks
 
 
-async def _recalled(offers: Sequence[Offer]) -> tuple[Mapping[MachineKey, MachineMemory], Sequence[PlaceMemory]]:
-    """How the offered machines behaved when we had them, and where one machine after the other failed us lately."""
+async def _recalled(offers: Sequence[Offer], lost: PlaceLoss | None) -> Recollection:
+    """How the offered machines behaved when we had them, where others failed us lately, and where losses are likely."""
     if not offers:
-        return {}, ()
+        return Recollection()
     keys = tuple(dict.fromkeys(MachineKey(provider=each.provider, machine_id=each.machine_id) for each in offers))
     if changes.fewer_steps():
-        found = await steps.recall(keys)
-        return _by_machine(found.machines), found.places
+        return await steps.recall(keys, lost)
     machines = await steps.recall_machines(keys) if changes.knows("machines-are-remembered") else []
-    return _by_machine(machines), await steps.closed_places() if changes.knows("places-are-remembered") else ()
+    places = await steps.closed_places() if changes.knows("places-are-remembered") else []
+    return Recollection(machines=tuple(machines), places=tuple(places))
 
 
 def _by_machine(machines: Iterable[MachineMemory]) -> Mapping[MachineKey, MachineMemory]:

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
@@ -74,6 +75,7 @@ class Releases:
             recipe=order.recipe,
             state=ReleaseState.UNDER_WAY,
             began_at=now,
+            owner=order.owner,
         )
         self._known[release.number] = release
         for each in self.told[:-TOLD]:
@@ -81,8 +83,9 @@ class Releases:
                 del self._known[each.number]
         return release
 
-    def note(self, number: int, *, ready_at: datetime) -> None:
-        self._known[number] = replace(self._known[number], ready_at=ready_at)
+    def note(self, number: int, **found: Any) -> None:
+        """What was found out about it."""
+        self._known[number] = replace(self._known[number], **found)
 
     def shift_to(self, number: int, said: str) -> tuple[Release, ...]:
         """The one that served is kept. What was kept until now, and is not what serves now, is to leave."""
@@ -151,6 +154,12 @@ async def end(release: Release) -> None:
     """Cancelled, it lets every machine go. One that is no more has done so."""
     with suppress(FailureError):
         await workflow.get_external_workflow_handle(names.endpoint_id(release.endpoint)).cancel()
+
+
+async def tell_owner(owner: str, release: Release) -> None:
+    """Whoever ordered it and waits. One that is no more does not wait."""
+    with suppress(FailureError):
+        await workflow.get_external_workflow_handle(owner).signal("release_said", release)
 
 
 async def _told(release: Release, signal: str, word: Duty | IdleNotice) -> bool:

@@ -25,6 +25,7 @@ from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.incidents import Attempt, Phases
 from holdfast.contracts.machines import Conduct, InstanceState, LaunchResult, Lease, Offer
+from holdfast.contracts.memory import PlaceLoss
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import host_memory
 from holdfast.policy.drills import Held
@@ -81,6 +82,7 @@ class Settler:
         self._race: Race[Settled] | None = None
         self._earlier: tuple[CheckpointRef, ...] = ()
         self._avoid: set[str] = set()
+        self._lost: PlaceLoss | None = None
         self._trying: set[str] = set()  # machines that are being tried
         self._costs_enough = False  # a race: the budget pays for no machine more
         self._failed_setups = 0
@@ -107,6 +109,10 @@ class Settler:
     def avoid(self, machine_id: str) -> None:
         """Rent this machine no more during this search."""
         self._avoid.add(machine_id)
+
+    def was_taken(self, lease: Lease) -> None:
+        """The market took this machine just now: others in its region are in danger."""
+        self._lost = PlaceLoss(provider=lease.provider, region=lease.region, at=self._decided_at)
 
     def let_all_go(self) -> None:
         """Whatever this search was renting when it was called off has been handed over."""
@@ -280,6 +286,7 @@ class Settler:
             occasion=self._occasion,
             regions=regions,
             avoid=frozenset(self._avoid),
+            lost=self._lost,
         )
         self.market_answered = found.market_answered
         self._decision = found.unrecorded

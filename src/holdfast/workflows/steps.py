@@ -48,9 +48,24 @@ from holdfast.contracts.machines import (
     OpenLease,
     Requirements,
 )
+from holdfast.contracts.market import (
+    AdviseStartInput,
+    MarketPoint,
+    PlanSurveyInput,
+    PricedOffers,
+    PriceOffersInput,
+    ReadFeedInput,
+    RecordedPrices,
+    RecordPricesInput,
+    StartWord,
+    SurveyPlan,
+    ThinInput,
+    Thinned,
+)
 from holdfast.contracts.memory import (
     MachineKey,
     MachineMemory,
+    PlaceLoss,
     PlaceMemory,
     RecallInput,
     Recollection,
@@ -92,6 +107,9 @@ _HOST_ANSWERS = [
 ]
 _FOR_EVER = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30))
 _BRISK = RetryPolicy(initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5))
+_SOME_TRIES = RetryPolicy(
+    initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=5), maximum_attempts=5
+)
 _ONCE = RetryPolicy(maximum_attempts=1)
 # A host that says no is an answer; only a lost worker or a store that is down is worth another try.
 _HOST = RetryPolicy(
@@ -160,6 +178,21 @@ async def reconcile_charges(order: ReconcileInput) -> Drift:
     )
 
 
+async def plan_survey(provider: str, at: datetime) -> SurveyPlan:
+    order = PlanSurveyInput(provider=provider, at=at)
+    return await _on_record(acts.plan_survey, order, summary=f"what is worth asking {provider} for")
+
+
+async def record_prices(order: RecordPricesInput) -> RecordedPrices:
+    asking = order.asking
+    about = f"{len(order.points)} prices" if asking is None or asking.answered else f"that {asking.provider} was silent"
+    return await _on_record(acts.record_prices, order, summary=f"write down {about}")
+
+
+async def thin_prices(order: ThinInput) -> Thinned:
+    return await _on_record(acts.thin_prices, order, summary="one point a day for what is old")
+
+
 async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str, *, ended: Ended, asleep: bool) -> None:
     order = acts.CloseLeaseInput(
         label=label,
@@ -180,8 +213,8 @@ async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemor
     return await _on_record(acts.recall_machines, order, summary=f"what is remembered of {len(machines)} machines")
 
 
-async def recall(machines: tuple[MachineKey, ...]) -> Recollection:
-    order = RecallInput(machines=machines)
+async def recall(machines: tuple[MachineKey, ...], lost: PlaceLoss | None) -> Recollection:
+    order = RecallInput(machines=machines, lost=lost)
     return await _on_record(acts.recall, order, summary=f"recall {len(machines)} machines, and places")
 
 
@@ -412,6 +445,37 @@ async def search_offers(provider: str, requirements: Requirements) -> Sequence[O
         schedule_to_close_timeout=timedelta(minutes=3),
         retry_policy=_BRISK,
         summary=f"search {provider} for {requirements.gpu_count} x {requirements.gpu or 'any GPU'}",
+    )
+
+
+async def price_offers(provider: str, gpus: tuple[str, ...]) -> PricedOffers:
+    """Soon or not at all: a survey that comes late says nothing of its hour, and a gap is no harm. Most of the time is
+    for waiting aside until the provider's pace has room."""
+    return await workflow.execute_activity(
+        acts.price_offers,
+        PriceOffersInput(provider=provider, gpus=gpus),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=5),
+        schedule_to_start_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_SOME_TRIES,
+        summary=f"what {provider} asks for {gpus[0] if gpus else 'any GPU'}",
+    )
+
+
+async def read_feed(provider: str, gpu: str, since: datetime) -> list[MarketPoint] | None:
+    """Soon or not at all: tomorrow it is asked for again."""
+    return await workflow.execute_activity(
+        acts.read_feed,
+        ReadFeedInput(provider=provider, gpu=gpu, since=since),
+        task_queue=names.provider_queue(provider),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_start_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=timedelta(minutes=4),
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_SOME_TRIES,
+        summary=f"what {provider} tells of the past prices of {gpu}",
     )
 
 
@@ -918,6 +982,19 @@ async def adopt_tuned(order: AdoptTunedInput) -> TunedModel:
     )
 
 
+async def order_release(order: acts.OrderReleaseInput) -> acts.OrderedRelease:
+    """Raises ActivityError: another release was under way all the time that it may take to serve."""
+    return await workflow.execute_activity(
+        acts.order_release,
+        order,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=order.order.within,
+        retry_policy=_FOR_EVER,
+        summary=f"{order.order.model} version {order.order.version} for {order.deployment}",
+    )
+
+
 async def stage_input(job: str, wanted: InputSpec) -> StagedInput:
     """It goes on where the last try ended; what a person must change ends it at once."""
     return await workflow.execute_activity(
@@ -929,6 +1006,18 @@ async def stage_input(job: str, wanted: InputSpec) -> StagedInput:
         heartbeat_timeout=timedelta(seconds=20),
         retry_policy=replace(_FOR_EVER, maximum_attempts=100),
         summary=f"fetch {wanted.source[:100]}, and prove it",
+    )
+
+
+async def advise_start(order: AdviseStartInput) -> StartWord:
+    return await workflow.execute_activity(
+        acts.advise_start,
+        order,
+        task_queue=names.CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=timedelta(minutes=30),
+        retry_policy=_FOR_EVER,
+        summary=f"whether {order.gpu} gets cheaper",
     )
 
 

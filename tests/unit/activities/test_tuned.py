@@ -35,7 +35,9 @@ def engine(tmp_path: Path) -> CheckpointEngine:
     return CheckpointEngine(FolderStore(tmp_path / "store"))
 
 
-async def adopted(engine: CheckpointEngine, tmp_path: Path, files: dict[str, bytes], folder: str) -> TunedModel:
+async def adopted(
+    engine: CheckpointEngine, tmp_path: Path, files: dict[str, bytes], folder: str, *, base: str = ""
+) -> TunedModel:
     job = tiny_model.written(tmp_path / "job", files)
     saved = await engine.save(
         LocalChannel(),
@@ -47,7 +49,7 @@ async def adopted(engine: CheckpointEngine, tmp_path: Path, files: dict[str, byt
         reason=SaveReason.WORKDIR,
     )
     body = TunedActivities(engine, settings=Settings(data_dir=tmp_path / "data")).adopt_tuned
-    order = AdoptTunedInput(name="tuned", manifest=saved.manifest, folder=folder)
+    order = AdoptTunedInput(name="tuned", manifest=saved.manifest, folder=folder, base=base)
     told: TunedModel = await ActivityEnvironment().run(body, order)
     return told
 
@@ -76,6 +78,30 @@ async def test_an_adapter_s_files_are_hashed_with_the_page_of_facts_among_them(
     assert list((tmp_path / "data/models").iterdir()) == [], "nothing of it stays on the worker's disk"
     await engine.restore(LocalChannel(), manifest=told.stored.manifest, workspace=str(tmp_path / "replica"))
     assert (tmp_path / "replica/adapter_config.json").read_bytes() == b"{}"
+
+
+async def test_an_adapter_has_its_base_beside_it_and_takes_the_memory_of_that(
+    engine: CheckpointEngine, tmp_path: Path
+) -> None:
+    folder = tiny_model.written(tmp_path / "base", tiny_model.files())
+    staged = await engine.save(
+        LocalChannel(),
+        workload="job--tuned",
+        epoch=0,
+        sequence=0,
+        workspace=str(folder),
+        base_manifest=None,
+        reason=SaveReason.WORKDIR,
+    )
+    alone = await adopted(engine, tmp_path / "alone", result(), "output/adapter")
+    told = await adopted(engine, tmp_path / "both", result(), "output/adapter", base=staged.manifest)
+    assert (told.stored.files, told.stored.digest) == (alone.stored.files, alone.stored.digest), "the adapter's alone"
+    assert told.stored.kind is ModelKind.LLM
+    assert told.stored.needs.weights_bytes == len(tiny_model.files()["model.safetensors"])
+    await engine.restore(LocalChannel(), manifest=told.stored.manifest, workspace=str(tmp_path / "replica"))
+    assert (tmp_path / "replica/adapter_config.json").read_bytes() == b"{}"
+    for path, data in tiny_model.files().items():
+        assert (tmp_path / "replica/base" / path).read_bytes() == data
 
 
 async def test_a_whole_model_is_one_that_can_be_served(engine: CheckpointEngine, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from holdfast.contracts.models import ModelPlan
+from holdfast.contracts.models import ModelFile, ModelPlan
 from holdfast.models.errors import SourceRefused, SourceUnavailable
 from holdfast.models.hub import HubSource
 from holdfast.models.sources import HubName, parse
 from tests import tiny_model
-from tests.hub import TOKEN, Hub, Shelf
+from tests.hub import STRANGER, TOKEN, Hub, Shelf
 
 
 @asynccontextmanager
@@ -70,11 +70,31 @@ async def test_the_token_is_shown_to_the_hub_and_not_to_where_it_redirects(tiny_
 
 
 async def test_a_gated_model_says_so_and_its_files_need_the_token(tiny_hub: Hub) -> None:
+    plan = await planned(tiny_hub)
     tiny_hub.models["org/tiny"].gated = True
-    assert (await planned(tiny_hub)).gated
-    with pytest.raises(SourceRefused, match=r"org/tiny/config\.json is gated"):
-        await fetched(tiny_hub, "config.json")
+    async with source(tiny_hub) as opened:
+        with pytest.raises(SourceRefused, match=r"org/tiny/config\.json is gated"):
+            assert [piece async for piece in opened.read(plan, ModelFile(path="config.json", size=1), 0)]
+    assert (await planned(tiny_hub, token=TOKEN)).gated
     assert await fetched(tiny_hub, "config.json", token=TOKEN) == tiny_model.files()["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("token", "why", "remedy"),
+    [
+        (None, "no token was shown", "secret hf_token"),
+        ("hf_mistyped", "does not know the token", "make a new one"),
+        (STRANGER, "has not agreed to its terms", "/org/tiny with that account"),
+    ],
+)
+async def test_at_a_gate_it_is_told_what_is_missing_before_a_file_is_asked_for(
+    tiny_hub: Hub, token: str | None, why: str, remedy: str
+) -> None:
+    tiny_hub.models["org/tiny"].gated = True
+    with pytest.raises(SourceRefused, match=f"org/tiny is gated, and .*{why}") as refused:
+        await planned(tiny_hub, token=token)
+    assert remedy in refused.value.remedy and not tiny_hub.sent
+    assert token is None or token not in str(refused.value) + refused.value.remedy
 
 
 @pytest.mark.parametrize("token", ["with a\nline", "dürer"])

@@ -8,7 +8,7 @@ import pytest
 from holdfast.contracts.incidents import Cause
 from holdfast.contracts.machines import Conduct, InstanceState
 from holdfast.policy import host_memory
-from holdfast.policy.host_memory import Stay, ban_of, share_lost
+from holdfast.policy.host_memory import Stay, ban_of, reliability, share_lost
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -100,3 +100,12 @@ def test_failures_cost_a_share_that_can_be_reckoned_by_hand() -> None:
     assert share_lost(good=0, bad=0) == 0
     assert share_lost(good=6, bad=1) == pytest.approx(0.05)
     assert share_lost(good=0, bad=1000) < 0.5
+    assert share_lost(good=6, bad=1, measured=True) == pytest.approx(0.01)
+
+
+def test_a_claim_is_drawn_to_how_the_last_days_went() -> None:
+    hour = timedelta(hours=1)
+    assert reliability(0.97, up=timedelta(), watched=timedelta()) == 0.97
+    assert reliability(0.97, up=12 * hour, watched=12 * hour) > 0.97
+    assert reliability(0.97, up=3 * hour, watched=6 * hour) == pytest.approx((3 + 0.97 * 6) / 12)
+    assert reliability(0.97, up=2 * hour, watched=hour) == 0.97  # nonsense is not believed

@@ -71,3 +71,14 @@ def test_two_machines_are_never_each_the_cheaper_one():
 def test_looks_are_an_hour_apart_at_most():
     assert look_every(timedelta(days=30)) == timedelta(hours=1)
     assert look_every(timedelta(hours=6)) == timedelta(minutes=15)
+
+
+def test_more_losses_to_be_expected_there_eat_the_saving():
+    def saved(losses: float) -> Decimal | None:
+        return saving(Decimal("0.60"), Decimal("0.30"), payback=DAY, move=timedelta(hours=2), losses=losses)
+
+    plain = saved(0)
+    assert plain is not None
+    assert saved(1) == plain - Decimal("0.90") * 2
+    assert saved(-1) == plain + Decimal("0.90") * 2
+    assert saved(4) is None

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from holdfast.contracts.machines import Offer, Requirements, Terms
-from holdfast.contracts.memory import PlaceMemory
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk
 from holdfast.policy.fitness import misfits
 from holdfast.policy.placement import CHOSEN_KEPT, REJECTED_KEPT, rank
 
@@ -193,3 +193,80 @@ def test_a_region_may_come_first_whatever_it_costs() -> None:
     needs = replace(NEEDS, regions=("CA", "US"))
     assert order_of(GOOD, near, needs=needs) == ["1", "2"]
     assert order_of(GOOD, near, needs=needs, regions_first=True) == ["2", "1"]
+
+
+# --- losses to the market ----------------------------------------------------------------------------------------
+
+
+def a_risk(region: str, hour: float, *, lost: timedelta | None = None, drift: float = 0.0) -> PlaceRisk:
+    return PlaceRisk(
+        provider="vast",
+        region=region,
+        hour=hour,
+        six_hours=min(0.9, 4 * hour),
+        day=min(0.95, 8 * hour),
+        age=timedelta(hours=1),
+        losses=0,
+        watched=timedelta(hours=1),
+        lost_at=None if lost is None else NOW - lost,
+        drift=drift,
+    )
+
+
+HERE = replace(GOOD, offer_id="here", region="US")
+THERE = replace(GOOD, offer_id="there", machine_id="m2", region="CA", hourly=Decimal("0.303"))
+
+
+def test_a_region_where_machines_are_taken_costs_a_share_of_the_price() -> None:
+    assert order_of(HERE, THERE) == ["here", "there"]
+    assert order_of(HERE, THERE, risks=[a_risk("US", 0.2), a_risk("CA", 0.02)]) == ["there", "here"]
+    dear = replace(THERE, hourly=Decimal("0.36"))
+    assert order_of(HERE, dear, risks=[a_risk("US", 0.2), a_risk("CA", 0.02)]) == ["here", "there"]
+    ranking = rank([HERE], NEEDS, now=NOW, risks=[a_risk("US", 0.2)])
+    assert "interruption +" in ranking.chosen[0].reason
+
+
+def test_a_region_of_which_nothing_is_known_is_as_dangerous_as_usual() -> None:
+    assert order_of(HERE, THERE, risks=[a_risk("US", 0.2)]) == ["there", "here"]
+    assert order_of(HERE, THERE, risks=[a_risk("CA", 0.3)]) == ["here", "there"]
+
+
+def test_a_machine_on_demand_is_not_in_that_danger() -> None:
+    firm = replace(HERE, terms=Terms.ON_DEMAND, bid=None)
+    assert order_of(firm, THERE, risks=[a_risk("US", 0.3), a_risk("CA", 0.1)]) == ["here", "there"]
+    assert "interruption" not in rank([firm], NEEDS, now=NOW, risks=[a_risk("US", 0.3)]).chosen[0].reason
+
+
+def test_the_region_of_a_fresh_loss_comes_after_the_others_that_were_asked_for() -> None:
+    needs = replace(NEEDS, regions=("US", "CA"))
+    fresh, old = timedelta(minutes=5), timedelta(hours=3)
+    assert order_of(HERE, THERE, needs=needs, regions_first=True) == ["here", "there"]
+    assert order_of(HERE, THERE, needs=needs, regions_first=True, risks=[a_risk("US", 0.4, lost=old)]) == [
+        "here",
+        "there",
+    ]
+    just_lost = [a_risk("US", 0.4, lost=fresh)]
+    assert order_of(HERE, THERE, needs=needs, regions_first=True, risks=just_lost) == ["there", "here"]
+    assert order_of(HERE, needs=needs, regions_first=True, risks=just_lost) == ["here"]
+    firm = replace(HERE, terms=Terms.ON_DEMAND, bid=None)
+    assert order_of(firm, THERE, needs=needs, regions_first=True, risks=just_lost) == ["here", "there"]
+
+
+def test_a_price_that_is_expected_to_rise_counts_before_it_does() -> None:
+    rising = [a_risk("US", 0.1, drift=0.1), a_risk("CA", 0.1)]
+    assert order_of(HERE, THERE, risks=rising) == ["there", "here"]
+    falling = rank([HERE], NEEDS, now=NOW, risks=[a_risk("US", 0.1, drift=-0.05)])
+    assert "price to come -5.0%" in falling.chosen[0].reason
+    absurd = rank([HERE], NEEDS, now=NOW, risks=[a_risk("US", 0.1, drift=-90.0)]).chosen[0].score
+    assert absurd is not None
+    assert absurd > 0
+
+
+def test_a_host_is_judged_by_its_last_three_days_with_us() -> None:
+    key = MachineKey(provider="vast", machine_id="m1")
+    flaky = MachineMemory(provider="vast", machine_id="m1", watched=timedelta(hours=6), up=timedelta(hours=3))
+    assert order_of(HERE, THERE, memory={key: flaky}) == ["there", "here"]
+    steady = replace(flaky, up=timedelta(hours=6))
+    boastful = replace(THERE, hourly=HERE.hourly, reliability=0.992)
+    assert order_of(HERE, boastful) == ["there", "here"]
+    assert order_of(HERE, boastful, memory={key: steady}) == ["here", "there"]

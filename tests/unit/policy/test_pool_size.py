@@ -71,3 +71,15 @@ def test_losses_at_the_rate_on_record_find_a_standby_as_often_as_promised() -> N
             away.append(at + refill / timedelta(hours=1))
     assert kept >= 1
     assert missed / trials <= MISSED
+
+
+def test_where_losses_are_likely_a_new_pool_keeps_more() -> None:
+    new = PoolDemand(days=7, served=40, losses=0, machine_hours=0.0, refill=timedelta(minutes=10))
+    assert target(replace(new, hazard=1 / 24)) == target(new)
+    assert target(replace(new, hazard=0.4)) > target(new) > target(replace(new, hazard=0.0))
+    assert "9.6 losses a day are to be expected" in size(replace(new, hazard=0.4), minimum=0, maximum=50).reason
+
+
+def test_what_was_measured_outweighs_what_is_expected() -> None:
+    measured = replace(QUIET, machine_hours=100_000.0)
+    assert target(replace(measured, hazard=0.4)) == target(measured)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.contracts.models import ModelKind, ModelNeeds, ModelVersion, ServeOptions
+from holdfast.contracts.training import DataFormat, DataPin, HyperParameters, Lineage
 from holdfast.models.cookbook import recipes
 from holdfast.policy.model_memory import GIB, needs_of
 from holdfast.policy.model_shapes import NotKnown
-from holdfast.policy.serving import SPARE_DISK_GB, endpoint_spec, recipe_for
+from holdfast.policy.serving import SPARE_DISK_GB, endpoint_spec, recipe_for, smoke_request
 
 RECIPES = recipes()
 PRICE = ServeOptions(max_hourly=Decimal("2.50"))
@@ -155,3 +156,62 @@ def test_speech_in_ctranslate2_s_format_is_laid_out_as_the_hub_s_cache(tmp_path:
     assert (hub / "snapshots" / commit / "model.bin").read_text() == "weights"
     assert spec.models == ("holdfast/mine",)
     assert spec.workload.environment["HF_HUB_OFFLINE"] == "1"
+
+
+def tuned(**parameters: object) -> ModelVersion:
+    """As a fine-tuning registers it: an adapter's own files, and its base beside them."""
+    lineage = Lineage(
+        base="hf:org/base@abc",
+        base_sha256="b" * 64,
+        data=DataPin(name="d.jsonl", sha256="d" * 64, format=DataFormat.MESSAGES, examples=1, bytes_total=1),
+        parameters=HyperParameters.model_validate({"samples": {"prompts": ["two?"]}, **parameters}),
+        trainer="",
+        holdfast="",
+        job="mine",
+        steps=1,
+        loss=1,
+        held_out_loss=None,
+        attempts=1,
+        incidents=0,
+        cost=Decimal(1),
+        differs=(),
+        place={},
+    )
+    return replace(model(bytes_total=100_000_000), lineage=lineage)
+
+
+@pytest.mark.parametrize(("rank", "most"), [(4, "8"), (16, "16"), (100, "128")])
+def test_an_adapter_is_served_beside_its_base_under_two_names(rank: int, most: str) -> None:
+    spec = endpoint_spec(tuned(lora={"rank": rank}), RECIPES["vllm"], PRICE)
+    words = shlex.split(spec.workload.command or "")
+    assert words[1:4] == ["vllm", "serve", "base"]
+    assert words[words.index("--served-model-name") + 1] == "mine-base"
+    adapter = words.index("--enable-lora")
+    assert words[adapter + 1 : adapter + 5] == ["--max-lora-rank", most, "--lora-modules", "mine=."]
+    assert spec.models == ("mine", "mine-base")
+    assert spec.workload.resources.disk_gb > SPARE_DISK_GB + 15, "the base's files are there, too"
+    asked = smoke_request(tuned(), RECIPES["vllm"], PRICE).comparison
+    assert asked is not None and (asked.model, asked.base, asked.is_chat) == ("mine", "mine-base", True)
+    assert [each.prompt for each in asked.probes] == ["two?"]
+
+
+def test_a_whole_tuned_model_is_served_as_any_and_compared_with_what_the_trainer_heard() -> None:
+    for whole in (tuned(merge=True), tuned(method="full")):
+        spec = endpoint_spec(whole, RECIPES["vllm"], PRICE)
+        assert "serve . " in (spec.workload.command or "") and "lora" not in (spec.workload.command or "")
+        assert spec.models == ("mine",)
+        asked = smoke_request(whole, RECIPES["vllm"], PRICE).comparison
+        assert asked is not None and asked.base == ""
+
+
+def test_a_model_that_was_not_tuned_and_a_server_of_unknown_words_are_compared_with_nothing() -> None:
+    assert smoke_request(model(), RECIPES["vllm"], PRICE).comparison is None
+    own = replace(PRICE, image="python:3.12", command="serve")
+    assert smoke_request(tuned(), RECIPES["command"], own).comparison is None
+
+
+def test_servers_of_language_models_are_told_nothing_that_is_known_only_after_a_training() -> None:
+    for each in RECIPES.values():
+        if ModelKind.LLM in each.kinds:
+            told = json.dumps([each.command, dict(each.environment), each.setup])
+            assert "{version}" not in told and "{revision}" not in told

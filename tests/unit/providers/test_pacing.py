@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.providers.errors import RateLimited
 from holdfast.providers.vast.endpoints import PACES, paces
-from holdfast.providers.wrappers.pacing import Pace, Pacer, hurried
+from holdfast.providers.wrappers.pacing import Pace, Pacer, hurried, leisurely
 from tests.unit.providers.wire import Time
 
 SECOND = timedelta(seconds=1)
@@ -43,6 +43,44 @@ async def test_a_pace_of_several_calls_lets_a_burst_through() -> None:
     assert time.slept == []
     await pacer.turn("lane")
     assert time.slept == [pytest.approx(4, abs=0.1)]
+
+
+async def test_leisurely_calls_leave_half_of_a_pace_to_others() -> None:
+    time = Time()
+    pacer = _pacer(time, Pace(per=60 * SECOND, calls=10))
+    with leisurely():
+        for _ in range(5):
+            await pacer.turn("lane")
+    for _ in range(5):
+        await pacer.turn("lane")
+    assert time.slept == [], "who has work that waits finds room"
+
+
+async def test_leisurely_calls_wait_aside_beyond_our_patience_and_hold_nobody_up() -> None:
+    time, waits, goes_on = Time(), asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waits.set()
+        await goes_on.wait()
+        await time.sleep(seconds)
+
+    pacer = Pacer({"lane": Pace(per=60 * SECOND, calls=4)}, clock=time.clock, sleep=sleep)
+    left: list[str] = []
+
+    async def survey() -> None:
+        with leisurely():
+            for _ in range(3):
+                await pacer.turn("lane")
+                left.append("survey")
+
+    going = asyncio.create_task(survey())
+    await waits.wait()
+    await pacer.turn("lane")
+    left.append("other")
+    goes_on.set()
+    await going
+    assert left == ["survey", "survey", "other", "survey"]
+    assert time.slept == [pytest.approx(60, abs=1)]
 
 
 async def test_a_wait_beyond_our_patience_is_said_and_takes_no_turn() -> None:

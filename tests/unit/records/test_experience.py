@@ -1,11 +1,13 @@
 """What the records say of places and of recoveries."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from holdfast.contracts.activities import CloseLeaseInput
 from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
-from holdfast.contracts.machines import Conduct
+from holdfast.contracts.machines import Conduct, Terms
+from holdfast.contracts.memory import PlaceLoss
 from holdfast.contracts.spec import Strategy
 from holdfast.records.store import Records
 from tests.unit.records.makers import NOON, Clock, claim, lease, offer, opening
@@ -83,3 +85,54 @@ def test_a_strategys_record_is_the_median_from_the_decision_to_the_running_work(
     assert record.spent == timedelta(seconds=10)
     clock.now = NOON + timedelta(days=31)
     assert records.strategy_records() == []
+
+
+# --- losses to the market ----------------------------------------------------------------------------------------
+
+HOUR = timedelta(hours=1)
+
+
+def rented(records: Records, epoch: int, region: str, *, hours: float, cause: Cause | None = None) -> None:
+    """An interruptible machine of so many hours from the epoch's day on; with a cause, that is how it ended."""
+    began = NOON + (epoch - 1) * 24 * HOUR
+    records.claim_epoch(claim(epoch, of=offer(f"offer-{epoch}", region=region, terms=Terms.INTERRUPTIBLE)))
+    records.record_lease(lease(epoch, region=region, terms=Terms.INTERRUPTIBLE, since=began, running_since=began))
+    ends = began + hours * HOUR
+    if cause is not None:
+        records.record_incident(replace(an_incident(epoch, Strategy.SNAPSHOT, 90), cause=cause, decided_at=ends))
+    order = CloseLeaseInput(label=f"train.e{epoch}.m4rk", closed_at=ends + MINUTE, reason="over")
+    records.close_lease(order)
+
+
+def test_nothing_is_known_of_regions_that_were_never_rented_in(records: Records) -> None:
+    assert records.place_risks() == []
+
+
+def test_a_region_that_took_machines_is_more_dangerous_than_one_that_did_not(records: Records, clock: Clock) -> None:
+    records.open_workload(opening())
+    clock.now = NOON
+    rented(records, 1, "CA", hours=20)
+    clock.now = NOON + 24 * HOUR
+    rented(records, 2, "US", hours=2, cause=Cause.OUTBID)
+    clock.now = NOON + 27 * HOUR
+    canada, states = records.place_risks()
+    assert (canada.region, states.region) == ("CA", "US")
+    assert (canada.losses, states.losses) == (0, 1)
+    assert (canada.lost_at, states.lost_at) == (None, NOON + 26 * HOUR)
+    assert states.six_hours > canada.six_hours
+    clock.now = NOON + timedelta(days=20)
+    assert records.place_risks() == []
+
+
+def test_a_host_that_went_silent_says_nothing_of_its_region(records: Records, clock: Clock) -> None:
+    records.open_workload(opening())
+    rented(records, 1, "US", hours=2, cause=Cause.SILENT)
+    clock.now = NOON + 3 * HOUR
+    assert records.place_risks()[0].losses == 0
+
+
+def test_a_loss_that_is_not_on_record_yet_counts(records: Records, clock: Clock) -> None:
+    clock.now = NOON + HOUR
+    (found,) = records.place_risks(lost=PlaceLoss(provider="vast", region="US", at=NOON + HOUR - MINUTE))
+    assert (found.region, found.losses, found.lost_at) == ("US", 1, NOON + HOUR - MINUTE)
+    assert found.six_hours > 0.5

@@ -116,3 +116,16 @@ def test_a_machine_that_rests_on_it_is_told_for_as_long_as_it_is_stopped(records
     )
     found = recalled(records)
     assert found is not None and found.resting == 0
+
+
+def test_the_last_three_days_with_a_machine_are_measured(records: Records, clock: Clock) -> None:
+    lived(records, Conduct.GOOD, Conduct.BAD)
+    clock.now = NOON + 3 * HOUR
+    found = recalled(records)
+    assert found is not None
+    assert found.watched - found.up == HOUR  # for the one failure
+    assert timedelta() < found.up <= 3 * HOUR
+    clock.now = NOON + timedelta(days=4)
+    later = recalled(records)
+    assert later is not None
+    assert (later.watched, later.up, later.bad) == (timedelta(), timedelta(), 1)

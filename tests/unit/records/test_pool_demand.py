@@ -56,3 +56,17 @@ def test_workloads_of_other_pools_and_old_losses_count_for_nothing(records: Reco
     clock.now = NOON + timedelta(days=8)
     assert records.pool_demand("other").losses == 0
     assert records.pool_demand("other").served == 1
+
+
+def test_it_tells_how_many_losses_the_regions_of_its_workloads_let_one_expect(records: Records, clock: Clock) -> None:
+    _served_by(records, "spare")
+    assert records.pool_demand("spare").hazard is None
+    records.claim_epoch(ClaimEpochInput(workload="train", epoch=1, offer=offer()))
+    records.record_lease(lease(1))
+    clock.now = NOON + HOUR
+    young = records.pool_demand("spare").hazard
+    clock.now = NOON + 40 * HOUR
+    old = records.pool_demand("spare").hazard
+    assert young is not None
+    assert old is not None
+    assert 0 < old < young < 1

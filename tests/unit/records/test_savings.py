@@ -10,15 +10,16 @@ from sqlalchemy import create_engine
 from holdfast.client.savings import of
 from holdfast.contracts.activities import CloseWorkloadInput, OpenWorkloadInput, RecordEndpointInput
 from holdfast.contracts.endpoints import EndpointSpec
-from holdfast.contracts.machines import InstanceState
+from holdfast.contracts.incidents import Phases
+from holdfast.contracts.machines import Conduct, InstanceState
 from holdfast.contracts.money import MeterInput
 from holdfast.contracts.names import label
-from holdfast.contracts.savings import LivesInput, MachineLife, Mode, SavingsLine, SavingsOrder
+from holdfast.contracts.savings import LivesInput, LossesInput, LossLine, MachineLife, Mode, SavingsLine, SavingsOrder
 from holdfast.contracts.workload import Phase
 from holdfast.records import savings
 from holdfast.records.schema import migrate
 from holdfast.records.store import Records
-from tests.unit.records.makers import MARK, NOON, Clock, claim, closing, lease, opening
+from tests.unit.records.makers import MARK, NOON, Clock, claim, closing, commit, incident, lease, opening
 
 HOUR = timedelta(hours=1)
 RUN, DISK = Decimal("0.36"), Decimal("0.012")
@@ -163,7 +164,7 @@ def test_sleeps_of_before_are_known_by_their_reason_when_records_are_upgraded(
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE leases DROP COLUMN asleep")
         connection.exec_driver_sql("ALTER TABLE leases DROP COLUMN wanted_at")
-        for later in ("deployments", "job_manifests", "jobs"):
+        for later in ("deployments", "job_manifests", "jobs", "prices", "surveys"):
             connection.exec_driver_sql(f"DROP TABLE {later}")
         connection.exec_driver_sql("ALTER TABLE model_versions DROP COLUMN lineage")
         connection.exec_driver_sql("ALTER TABLE endpoints DROP COLUMN deployment")
@@ -171,3 +172,32 @@ def test_sleeps_of_before_are_known_by_their_reason_when_records_are_upgraded(
     engine.dispose()
     migrate(url)
     assert {each.label: each.asleep for each in all_lives(records)} == {"train.e1.m4rk": True, "train.e2.m4rk": False}
+
+
+def test_losses_of_a_stretch_of_time_are_summed_by_workload(records: Records) -> None:
+    for name in ("train", "other"):
+        records.open_workload(opening(name))
+        records.claim_epoch(claim(1, name))
+    phases = Phases(detect=HOUR, boot=HOUR, connect=HOUR / 60, restore=HOUR / 30, start=HOUR / 60, progress=HOUR)
+    records.record_incident(incident(1, work_lost=HOUR / 4, phases=phases))
+    records.record_incident(incident(2, work_lost=None, phases=phases, decided_at=NOON + 5 * HOUR))
+    records.commit_checkpoint(commit(1, name="other"))
+    both = records.losses(LossesInput(since=None, until=NOON + 9 * HOUR))
+    assert both == [
+        LossLine(workload="other", bytes_sent=1_000),
+        LossLine(workload="train", losses=2, work_lost=HOUR / 4, recovering=2 * (HOUR / 15)),
+    ]
+    (late,) = records.losses(LossesInput(since=NOON + HOUR, until=NOON + 9 * HOUR))
+    assert (late.workload, late.losses, late.work_lost) == ("train", 1, timedelta())
+    assert records.losses(LossesInput(since=None, until=NOON - HOUR)) == []
+
+
+def test_a_machine_that_never_came_so_far_as_to_work_is_told_with_its_gpu(records: Records) -> None:
+    records.open_workload(opening())
+    records.claim_epoch(claim(1))
+    records.close_lease(replace(closing(1, NOON + HOUR), conduct=Conduct.BAD, failed_in="settle_in"))
+    records.claim_epoch(claim(2))
+    rents(records, 2)
+    first, second = all_lives(records)
+    assert (first.failed, second.failed) == (True, False)
+    assert (second.gpu, second.gpu_count, second.provider) == ("RTX 4090", 1, "vast")

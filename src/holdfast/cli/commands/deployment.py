@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.cli import console, words
+from holdfast.cli.comparing import show_compared
 from holdfast.cli.session import DataDir, Json, Wait, with_holdfast
 
 if TYPE_CHECKING:
@@ -117,3 +118,6 @@ def _tell(status: DeploymentStatus, as_json: bool) -> None:
         for each in status.releases
     ]
     console.table(("release", "model", "is", "ordered", "last word"), rows)
+    newest = next((each for each in reversed(status.releases) if each.compared), None)
+    if newest is not None:
+        show_compared(newest)

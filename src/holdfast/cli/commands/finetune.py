@@ -12,7 +12,9 @@ import typer
 from holdfast.cli import console, progress, words
 from holdfast.cli.amounts import dollars
 from holdfast.cli.commands import job as jobs
+from holdfast.cli.comparing import show_compared, words_of_release
 from holdfast.cli.errors import JOB_ENDS, UsageProblem
+from holdfast.cli.serve_options import options_from
 from holdfast.cli.session import DataDir, Json, settings_for, with_holdfast
 from holdfast.contracts.training import DataFormat
 
@@ -37,6 +39,7 @@ Changes = Annotated[
 _MIB = 1024 * 1024
 _SAMPLE_SHOWN = 400  # characters of an example, on a terminal
 _INVALID = 3
+_NOT_FIT = 29  # as of `holdfast deploy`
 
 
 @app.command("templates")
@@ -151,29 +154,48 @@ def submit(
     token_secret: Annotated[
         str, typer.Option("--token-secret", metavar="NAME", help="Secret of the host workers with the hub's token.")
     ] = "",
+    deploy: Annotated[
+        str, typer.Option("--deploy", metavar="NAME", help="Put the result behind this name once it is registered.")
+    ] = "",
+    deploy_recipe: Annotated[
+        str, typer.Option("--deploy-recipe", metavar="NAME", help="How it is served; left out: by vLLM.")
+    ] = "",
+    deploy_option: Annotated[
+        list[str] | None,
+        typer.Option("--deploy-option", metavar="KEY=VALUE", help="As --option of `holdfast deploy`; repeatable."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--detach", help="Stay until it has ended.")] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> int:
     """Fine-tune a model, and register what it became with its lineage.
 
-    Data, parameters, GPU memory and the market are checked first. With --wait the exit code says how it ended, as that
-    of `holdfast job wait` does.
+    Data, parameters, GPU memory and the market are checked first, and whether a gated base would be given to us. With
+    --wait the exit code says how it ended, as that of `holdfast job wait` does; 29: registered, and not fit to serve.
+
+    With --deploy it is put behind a name, as by `holdfast deploy`, for machines of at most --max-hourly: its endpoint
+    gets the traffic once it answers as tuned, and not as the base does. The token that callers need is shown once.
 
     \b
     Examples:
       holdfast finetune submit support --base hf:Qwen/Qwen3-8B --dataset train.jsonl --max-hourly 0.60
       holdfast finetune submit big --template qlora --base ./llama --dataset train.jsonl --max-hourly 2 --set epochs=1
       holdfast finetune submit support --base ./qwen --dataset train.jsonl --max-hourly 1 --job job.yaml --wait
+      holdfast finetune submit support --base hf:Qwen/Qwen3-8B --dataset train.jsonl --max-hourly 0.60 --deploy chat
     """
+    if (deploy_recipe or deploy_option) and not deploy:
+        raise UsageProblem("--deploy-recipe and --deploy-option say how --deploy is done", remedy="add --deploy NAME")
+    price = dollars(max_hourly, above_zero=True)
+    options = options_from(deploy_option or (), max_hourly=price, endpoint=deploy)
     fields = _job_fields(job)
     resources = {**fields.get("resources", {}), "gpu_count": gpus, **({"gpu": gpu} if gpu else {})}
-    fields |= {"resources": resources, "price": {"max_hourly": dollars(max_hourly, above_zero=True)}}
+    fields |= {"resources": resources, "price": {"max_hourly": price}}
     fields |= {"budget": dollars(budget)} if budget is not None else {}
     fields |= {"image": image} if image else {}
 
     def wished() -> TuneWish:
         from holdfast.client.fine_tuning import TuneWish  # noqa: PLC0415 (so that --help is answered at once)
+        from holdfast.client.tuned_serving import Serving  # noqa: PLC0415 (as above)
 
         return TuneWish(
             name=name,
@@ -187,11 +209,15 @@ def submit(
             python=python,
             setup=setup,
             job=fields,
+            serve=Serving(deployment=deploy, options=options, recipe=deploy_recipe) if deploy else None,
         )
 
     async def work(holdfast: Holdfast) -> SubmittedTuning | FineTuneStatus:
         with console.working(f"checking {dataset}, asking the market, submitting {name}"):
             started = await holdfast.fine_tunings.submit(wished())
+        if not as_json:
+            console.say(f"{name} is submitted; `holdfast finetune show {name}` shows how it does")
+            _tell_token(started)
         return await holdfast.fine_tunings.wait(name) if wait else started
 
     found = with_holdfast(data_dir, work)
@@ -199,9 +225,13 @@ def submit(
         return _conclude(found, as_json)  # type: ignore[arg-type]
     if as_json:
         console.print_json(found)
-    else:
-        console.say(f"{name} is submitted; `holdfast finetune show {name}` shows how it does")
     return 0
+
+
+def _tell_token(started: SubmittedTuning) -> None:
+    if started.token:
+        console.say(f"callers of {started.deployment} will need this token, which is shown only now:")
+        console.answer(started.token)
 
 
 @app.command("ls")
@@ -242,6 +272,8 @@ def show(name: TuningName, as_json: Json = False, data_dir: DataDir = None) -> N
 @app.command("wait")
 def wait_for(name: TuningName, as_json: Json = False, data_dir: DataDir = None) -> int:
     """Wait until a fine-tuning has ended. The exit code says how, as that of `holdfast job wait` does.
+
+    29: it is registered, and not fit to serve where it was to be deployed.
 
     \b
     Examples:
@@ -319,8 +351,12 @@ def _conclude(status: FineTuneStatus, as_json: bool) -> int:
         console.print_json(status)
     else:
         _show_status(status)
-    if status.registered is not None:
+    from holdfast.contracts.fine_tuning import TunePhase  # noqa: PLC0415 (so that --help is answered at once)
+
+    if status.phase is TunePhase.SUCCEEDED:
         return 0
+    if status.registered is not None:
+        return _NOT_FIT
     cause = status.job.cause if status.job is not None else None
     return (JOB_ENDS[str(cause)] if cause is not None else 1) or 1
 
@@ -352,9 +388,13 @@ def _show_status(status: FineTuneStatus) -> None:
         if (lineage := status.registered.lineage) is not None:
             facts["trained"] = f"{lineage.steps} steps, loss {lineage.loss:.4f}, {lineage.incidents} machines lost"
             facts["equal"] = "\n".join(lineage.differs) or "as if nothing had happened"
+    if status.deployment:
+        facts["deployment"] = f"{status.deployment}: {words_of_release(status.release)}"
     console.facts(facts)
     for each in status.answers:
         console.answer(f"\nasked: {each.prompt}\nbase:  {each.base}\ntuned: {each.tuned}")
+    if status.release is not None:
+        show_compared(status.release)
 
 
 def _row(each: Template) -> tuple[str, ...]:

@@ -258,6 +258,26 @@ def cancel(
         console.say(f"{status.name} is {status.phase}: {status.reason}")
 
 
+@app.command("start")
+def start(
+    name: JobName,
+    reason: Annotated[str, typer.Option("--reason", help="Kept with the job.")] = "told to start",
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Start a job that waits for a cheaper hour (`start: when_cheap`), whatever machines cost now.
+
+    \b
+    Examples:
+      holdfast job start train
+    """
+    status = with_holdfast(data_dir, lambda holdfast: holdfast.jobs.start(name, reason=reason))
+    if as_json:
+        console.print_json(status)
+    else:
+        console.say(f"{status.name} {status.phase.value}: {status.reason}")
+
+
 @app.command("budget")
 def budget(
     name: JobName,
@@ -454,6 +474,10 @@ def _tell(view: JobView) -> None:
     if status.lease is not None:
         lease = status.lease
         facts["machine"] = f"{lease.gpu_count}x {lease.gpu} at {lease.provider}, {words.rate(lease.hourly)}"
+    if status.phase == "waiting" and status.starts_by is not None:
+        facts["starts by"] = f"{words.clock(status.starts_by)} at the latest"
+        if status.again_at is not None:
+            facts["next look"] = words.clock(status.again_at)
     if status.ends_by is not None:
         facts["deadline"] = words.clock(status.ends_by)
     if status.outputs is not None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from holdfast.cli import against as shown_against
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import DataDir, Json, with_holdfast
 
 if TYPE_CHECKING:
+    from holdfast.contracts.references import Reference
     from holdfast.contracts.savings import Savings, SavingsLine, Stretch
 
 _HEADERS = ("NAME", "AWAKE", "STOPPED", "LET GO", "PAID", "ASLEEP", "ALWAYS AWAKE", "SAVED", "%")
@@ -49,45 +52,101 @@ def savings(
         str | None, typer.Option("--until", metavar="TIME", help="Up to then [default: now]; UTC without a zone.")
     ] = None,
     rows: Annotated[bool, typer.Option("--rows", help="List the stretches that the sums are made of.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="WHOM",
+            help="All that was paid, against list prices: cheapest, a provider such as aws, or aws:us-east-1.",
+        ),
+    ] = None,
+    monthly: Annotated[
+        bool, typer.Option("--monthly", help="Against list prices, by month; the cheapest unless --against says whose.")
+    ] = False,
+    egress: Annotated[
+        str, typer.Option("--egress-per-gb", metavar="USD", help="For what was sent to the store, with --against.")
+    ] = "0",
+    reference_file: Annotated[
+        Path | None, typer.Option("--reference-file", metavar="FILE", help="More list prices, in CSV.")
+    ] = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write the stretches there, amounts unrounded.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write the stretches, or the comparison, there; amounts unrounded."),
     ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show what sleeping saved: by workload, the replicas of an endpoint together, and in all.
+    """Show what sleeping saved, or with --against what renting here saved: by workload or endpoint, and in all.
 
     It is shown against always being awake: each moment asleep at the price, as last charged while it ran, of the
     machine that was slept from. PAID is all that was paid, ASLEEP the part of it that was paid for disks of stopped
     machines. A stretch whose price is not known is listed, and counted nowhere. docs/money.md has the arithmetic.
 
-    Exit codes: 0 done, also when nothing slept; 2 a time that cannot be read or is none; 4 no such NAME ever had a
-    machine; 8, 11 or 14 when Temporal, a worker or the records do not answer.
+    With --against all that was paid, for disks, starts that failed and work that was done twice too, stands beside what
+    the useful hours would have cost at a list price; each price with its source, its date and what speaks against it.
+
+    Exit codes: 0 done, also when nothing slept; 2 a time, a price or a file that cannot be used; 4 no such NAME ever
+    had a machine, or no such list price is known; 8, 11 or 14 when Temporal, a worker or the records do not answer.
 
     \b
     Examples:
       holdfast savings
       holdfast savings chat --since 30d
       holdfast savings --since 2026-01-01 --until 2026-02-01 --csv january.csv
+      holdfast savings --monthly --since 2026-01-01 --csv for-my-boss.csv
+      holdfast savings train --against aws --egress-per-gb 0.09
       holdfast savings --rows --json | jq '.rows[] | select(.mode == "let_go")'
     """
     from holdfast.contracts.savings import SavingsOrder  # noqa: PLC0415 (not for `--help`)
 
+    whom = (against or "").strip().lower() or ("cheapest" if monthly else "")
     order = SavingsOrder(
-        since=_moment(since, "--since"), until=_moment(until, "--until"), name=name, rows=rows or csv_file is not None
+        since=_moment(since, "--since"),
+        until=_moment(until, "--until"),
+        name=name,
+        rows=rows or (csv_file is not None and not whom),
+        against=whom,
+        monthly=monthly,
+        egress_per_gb=_price(egress),
+        references=_references(reference_file),
     )
     with console.working("adding up"):
         found = with_holdfast(data_dir, lambda holdfast: holdfast.savings(order))
     if csv_file is not None:
-        _write(csv_file, found.rows)
+        if found.against is not None:
+            shown_against.write(csv_file, found.against)
+        else:
+            _write(csv_file, found.rows)
     if as_json:
         console.print_json(found)
+        return
+    if found.against is not None:
+        shown_against.show(found.against)
         return
     if rows:
         console.table(_ROW_HEADERS, [_row(each) for each in found.rows], spare=("RATE", "SOURCE", "PAID"))
         console.answer("")
     console.table(_HEADERS, [_line(each) for each in (*found.lines, found.total)], spare=("PAID", "ASLEEP"))
     _end(found)
+
+
+def _price(text: str) -> Decimal:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal(-1)
+    if not found.is_finite() or found < 0:
+        raise UsageProblem(f"--egress-per-gb {text!r} is no price", remedy="give USD per GB, such as 0.09")
+    return found
+
+
+def _references(file: Path | None) -> tuple[Reference, ...]:
+    from holdfast.market.references import BadReferences, read  # noqa: PLC0415 (not for `--help`)
+
+    try:
+        return () if file is None else read(file)
+    except BadReferences as err:
+        raise UsageProblem(str(err), remedy="docs/money.md has the columns") from err
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

@@ -75,7 +75,13 @@ def _point(row: Any, kind: Kind) -> PricePoint | None:
         return None
     if price is None or price <= 0 or at.tzinfo is None:
         return None
-    return PricePoint(at=at, gpu=card_name(kind.card), region=kind.region, hourly=price / Decimal(kind.count))
+    return PricePoint(
+        at=at,
+        gpu=card_name(kind.card),
+        region=kind.region,
+        hourly=price / Decimal(kind.count),
+        terms=Terms.INTERRUPTIBLE,
+    )
 
 
 async def _advice(client: GcpClient, region: str, machine: str) -> Mapping[str, float]:

@@ -50,6 +50,7 @@ class GcpProvider:
         tells_prices=True,
         advises_capacity=True,
         snapshots=True,
+        shows_all=True,
         runs_images=False,
         notice=NOTICE,
         usually_ready_within=timedelta(minutes=5),

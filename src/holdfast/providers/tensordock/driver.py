@@ -39,6 +39,7 @@ class TensorDockProvider:
         self._fleet = fleet
         self.capabilities = Capabilities(
             pauses=self.pauses,
+            shows_all=True,
             runs_images=False,
             listing_lag=listing_lag,
             usually_ready_within=timedelta(minutes=5),

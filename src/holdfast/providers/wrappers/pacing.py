@@ -5,6 +5,8 @@ Other processes may share the account, so a refusal for haste can come all the s
 Work that waits for a machine goes before what only tidies up: a lost machine is let go in the same moments in which
 its successor is rented, and looking at the one must not hold up the other. It goes before at every other turn only,
 so that however much is rented, what costs money is seen to.
+
+Work that nobody waits for, such as a survey of prices, leaves half of what a lane allows to everybody else.
 """
 
 import asyncio
@@ -24,7 +26,9 @@ _MARGIN = 0.05
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _JITTER = 0.25
+_LEISURE = 3.0  # seconds that a leisurely call may wait with others behind it; before that it waits aside
 _hurried: ContextVar[bool] = ContextVar("hurried", default=False)
+_leisurely: ContextVar[bool] = ContextVar("leisurely", default=False)
 
 
 @contextmanager
@@ -40,6 +44,16 @@ def hurried() -> Iterator[None]:
 def is_hurried() -> bool:
     """Whether this call is from within such a block."""
     return _hurried.get()
+
+
+@contextmanager
+def leisurely() -> Iterator[None]:
+    """Calls from within this block take no more than half of what a lane allows, and wait aside, however long."""
+    before = _leisurely.set(True)
+    try:
+        yield
+    finally:
+        _leisurely.reset(before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +90,9 @@ class _Lane:
 
     def earliest(self, now: float) -> float:
         moments = [now, self.blocked_until]
-        if len(self.starts) == self.pace.calls:
-            moments.append(self.starts[0] + self.pace.per.total_seconds() + _MARGIN)
+        room = max(self.pace.calls // 2, 1) if _leisurely.get() else self.pace.calls
+        if len(self.starts) >= room:
+            moments.append(self.starts[-room] + self.pace.per.total_seconds() + _MARGIN)
         if self.starts and self.learned:
             moments.append(self.starts[-1] + self.learned + _MARGIN)
         return max(moments)
@@ -113,7 +128,10 @@ class Pacer:
         Raises:
             RateLimited: the wait would outlast our patience; no turn is taken.
         """
-        ours, now, hurry = self._lanes[lane], self._clock(), _hurried.get()
+        ours, hurry = self._lanes[lane], _hurried.get()
+        if _leisurely.get():
+            await self._until_soon(ours)
+        now = self._clock()
         self._bear(lane, ours.expected(now, hurry=hurry) - now)
         ours.waiting += 1
         ours.in_a_hurry += hurry
@@ -123,6 +141,10 @@ class Pacer:
         finally:
             ours.waiting -= 1
             ours.in_a_hurry -= hurry
+
+    async def _until_soon(self, ours: _Lane) -> None:
+        while (left := ours.expected(now := self._clock(), hurry=False) - now) > _LEISURE:
+            await self._sleep(left)
 
     async def _leaves(self, lane: str, ours: _Lane, hurry: bool) -> bool:
         """Whether the turn was taken; False when it was left to somebody else."""

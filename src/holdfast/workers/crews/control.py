@@ -5,13 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 from temporalio.worker import Worker
 
+from holdfast.activities.advising import Advising
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.endpoints import EndpointActivities
 from holdfast.activities.job_records import JobRecords
 from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.money import MoneyActivities
 from holdfast.activities.pools import PoolActivities
+from holdfast.activities.prices import PriceRecords
 from holdfast.activities.records import RecordActivities
+from holdfast.activities.releases import ReleaseActivities
 from holdfast.activities.stock import StockActivities
 from holdfast.contracts import names
 from holdfast.records.errors import RecordsError
@@ -44,6 +47,7 @@ async def crew(shop: Shop) -> list[Worker]:
     disks = DiskRecords(records)
     models = ModelRecords(records)
     jobs = JobRecords(records, shop.client)
+    prices = PriceRecords(records, metrics=shop.metrics)
     return [
         shop.worker(
             names.CONTROL_QUEUE,
@@ -57,6 +61,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 acts.read_head,
                 acts.recall_machines,
                 acts.closed_places,
+                acts.place_risks,
                 acts.recall,
                 acts.strategy_records,
                 acts.list_machines,
@@ -77,6 +82,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 money.read_budgets,
                 money.read_costs,
                 money.read_lives,
+                money.read_losses,
                 money.reconcile_charges,
                 stock.take_stock,
                 stock.judge_strangers,
@@ -84,6 +90,9 @@ async def crew(shop: Shop) -> list[Worker]:
                 *endpoints.all(),
                 *models.all(),
                 *jobs.all(),
+                *prices.all(),
+                *Advising(records).all(),
+                ReleaseActivities(shop.client).order_release,
                 pools.claim_standby,
                 pools.hand_over_standby,
                 pools.pool_demand,

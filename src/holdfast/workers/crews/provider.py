@@ -5,6 +5,7 @@ from temporalio.worker import Worker
 from holdfast.activities.disks import DiskActivities
 from holdfast.activities.machines import MachineActivities
 from holdfast.activities.provider_watch import ProviderWatch
+from holdfast.activities.surveying import SurveyActivities
 from holdfast.client.errors import NoProvider
 from holdfast.contracts import names
 from holdfast.hosts.keys import load_or_create_key, public_key_line
@@ -27,7 +28,12 @@ async def crew(shop: Shop) -> list[Worker]:
         machines = MachineActivities(provider, ssh_public_key=public_key)
         disks = DiskActivities(provider)
         watch = ProviderWatch(provider, shop.client, metrics=shop.metrics)
-        workers.append(shop.worker(names.provider_queue(name), [*machines.all(), *disks.all(), watch.watch_provider]))
+        survey = SurveyActivities(provider)
+        workers.append(
+            shop.worker(
+                names.provider_queue(name), [*machines.all(), *disks.all(), *survey.all(), watch.watch_provider]
+            )
+        )
     return workers
 
 

@@ -1,6 +1,6 @@
 """Leave a machine that became clearly dearer than the market, when the saving beats the cost of the move."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -9,7 +9,7 @@ from holdfast.policy import expectation
 from holdfast.policy.leaving import CLEARLY_CHEAPER, look_every, saving
 from holdfast.workflows import steps
 from holdfast.workflows.life import Life
-from holdfast.workflows.ranking import best_below
+from holdfast.workflows.ranking import best_instead
 
 
 def next_look(life: Life) -> datetime | None:
@@ -25,13 +25,15 @@ async def look_around(life: Life) -> str:
     life.looked_around = workflow.now()
     lease, payback = life.machine(), life.spec.failover.payback
     assert payback is not None, "only then is there a next look"
-    offer = await best_below(life.spec, lease.hourly * CLEARLY_CHEAPER, avoid=frozenset({lease.machine_id}))
-    if offer is None:
+    found = await best_instead(life.spec, lease, lease.hourly * CLEARLY_CHEAPER)
+    if found is None:
         return ""
+    offer = found.offer
     move = expectation.expected(await steps.strategy_records())[Strategy.SNAPSHOT].took
-    saved = saving(lease.hourly, offer.hourly, payback=payback, move=move)
+    hours = payback / timedelta(hours=1)
+    losses = (found.there.per_hour(payback) - found.here.per_hour(payback)) * hours
+    saved = saving(lease.hourly, offer.hourly, payback=payback, move=move, losses=losses)
     if saved is None:
         return ""
-    hours = payback.total_seconds() / 3600
     prices = f"${offer.hourly:.3f}/h at {offer.provider} for ${lease.hourly:.3f}/h"
     return f"{prices} saves ${saved:.2f} in {hours:g} h, the move of about {move.total_seconds():.0f} s paid"

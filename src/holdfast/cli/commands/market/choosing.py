@@ -1,0 +1,115 @@
+"""What the commands that look ahead have in common: where prices come from, and which of several series is meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from holdfast.cli.errors import UsageProblem
+from holdfast.cli.session import with_holdfast
+
+if TYPE_CHECKING:
+    from holdfast.market.series import Series
+
+Gpu = Annotated[str, typer.Argument(metavar="GPU", help="Such as 'RTX 4090', as the history calls it.")]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="FILE", help="A price history as CSV (docs/market.md) [default: the prices on record]."
+    ),
+]
+Provider = Annotated[str | None, typer.Option(help="Only this provider's prices.", show_default=False)]
+Region = Annotated[str | None, typer.Option(help="Only this region's prices.", show_default=False)]
+Kind = Annotated[str | None, typer.Option(help="Only this kind of price, as the history calls it.", show_default=False)]
+Measure = Annotated[
+    str | None, typer.Option(help="Of a history with several prices: min, median, …", show_default=False)
+]
+
+
+def histories(source: Path | None, gpu: str, data_dir: Path | None) -> list[Series]:
+    """Price series of a file, or of this GPU on record. Errors as `datasets.read` and `Holdfast.prices`."""
+    if source is not None:
+        from holdfast.market.datasets import read  # noqa: PLC0415 (numpy; not for `--help`)
+
+        return read(source)
+    from holdfast.market.recorded import LOOKED_BACK, series_of  # noqa: PLC0415 (likewise)
+
+    since = datetime.now(UTC) - LOOKED_BACK
+    found = series_of(with_holdfast(data_dir, lambda holdfast: holdfast.prices(gpu, since=since)))
+    if not found:
+        raise UsageProblem(
+            f"no hourly price of {gpu} is on record in the last four weeks",
+            remedy="`holdfast market survey` asks for prices; or give a history with --from FILE: docs/market.md",
+        )
+    return found
+
+
+def choose(
+    found: Sequence[Series],
+    gpu: str,
+    *,
+    provider: str | None,
+    region: str | None,
+    kind: str | None,
+    measure: str | None,
+) -> tuple[Series, list[Series]]:
+    """The series that is meant, and the others that would fit: of several the one with the lowest price now.
+
+    Raises:
+        NoHistory: none fits; with the names that would.
+    """
+    fits = [each for each in found if _plain(each.key.gpu) == _plain(gpu)] or [
+        each for each in found if each.key.gpu.upper().startswith(f"{gpu.upper()} ")
+    ]
+    if not fits:
+        _refuse(gpu, found)
+    asked = {"provider": provider, "region": region, "kind": kind, "measure": measure}
+    for field, wanted in asked.items():
+        if wanted is None:
+            continue
+        narrower = [each for each in fits if _plain(getattr(each.key, field)) == _plain(wanted)]
+        if not narrower:
+            _refuse_field(gpu, field, wanted, fits)
+        fits = narrower
+    newest = max(each.last for each in fits)
+    fits.sort(key=lambda each: ((newest - each.last).days > 1, _now(each), each.key))
+    return fits[0], fits[1:]
+
+
+def others(rest: Sequence[Series]) -> str:
+    """Said when more than one series fits; empty otherwise."""
+    if not rest:
+        return ""
+    more = "1 other series fits" if len(rest) == 1 else f"{len(rest)} other series fit"
+    return f"{more}; --provider, --region, --kind or --measure choose another than the cheapest"
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _now(series: Series) -> float:
+    import numpy as np  # noqa: PLC0415 (not for `--help`)
+
+    return float(series.prices[np.isfinite(series.prices)][-1])
+
+
+def _refuse(gpu: str, found: Sequence[Series]) -> None:
+    from holdfast.market.errors import NoHistory  # noqa: PLC0415 (not for `--help`)
+
+    names = sorted({each.key.gpu for each in found})
+    near = difflib.get_close_matches(gpu.upper(), names, n=3, cutoff=0.4) or names
+    known = ", ".join(near[:8]) + (", …" if len(near) > 8 else "")
+    raise NoHistory(f"the history knows no GPU {gpu!r}", remedy=f"it knows {known}")
+
+
+def _refuse_field(gpu: str, field: str, wanted: str, fits: Sequence[Series]) -> None:
+    from holdfast.market.errors import NoHistory  # noqa: PLC0415 (not for `--help`)
+
+    known = ", ".join(sorted({getattr(each.key, field) or "(none)" for each in fits})[:8])
+    raise NoHistory(f"the history has no {field} {wanted!r} of {gpu}", remedy=f"it has {known}")

@@ -1,0 +1,64 @@
+"""From the prices on record to series: one for each of the records', and the cheapest of several."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+
+from holdfast.contracts.machines import Terms
+from holdfast.contracts.market import MarketPoint
+from holdfast.market.series import HOUR, WINDOW, Series, SeriesKey, on_grid
+
+LOOKED_BACK: Final = timedelta(hours=WINDOW)
+"""Older prices are not looked at."""
+KNOWN_FOR: Final = 6
+"""Hours for which a provider that did not answer is taken to ask what it asked last."""
+
+
+def series_of(points: Iterable[MarketPoint]) -> list[Series]:
+    """The lowest price of each series by the hour; points that span more than an hour are left out."""
+    hourly = [each for each in points if each.span <= timedelta(hours=1) and not each.held]
+    hourly.sort(key=lambda each: (_key(each), each.at))
+    return [
+        on_grid(key, [(each.at, float(each.minimum)) for each in theirs]) for key, theirs in groupby(hourly, key=_key)
+    ]
+
+
+def cheapest(found: Sequence[Series]) -> Series | None:
+    """What the cheapest of several asked, hour by hour. None: there is none.
+
+    One that is silent for a few hours is taken to ask what it did before: else each gap of the cheapest would look as
+    if prices had risen. An hour in which nobody was seen stays a gap.
+    """
+    if not found:
+        return None
+    first, last = min(each.first for each in found), max(each.last for each in found)
+    length = (last - first) // HOUR + 1
+    rows = np.full((len(found), length), np.nan)
+    for row, each in zip(rows, found, strict=True):
+        begin = (each.first - first) // HOUR
+        row[begin : begin + len(each.prices)] = each.prices
+    seen = np.isfinite(rows).any(axis=0)
+    prices = np.full(length, np.nan)
+    prices[seen] = np.nanmin(_held(rows)[:, seen], axis=0)
+    key = found[0].key if len(found) == 1 else SeriesKey(gpu=found[0].key.gpu, kind=found[0].key.kind)
+    return replace(found[0], key=key, first=first, prices=prices)
+
+
+def _held(
+    rows: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
+) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    held = rows.copy()
+    for back in range(1, KNOWN_FOR + 1):
+        before = np.full_like(rows, np.nan)
+        before[:, back:] = rows[:, :-back]
+        held = np.where(np.isfinite(held), held, before)
+    return held
+
+
+def _key(point: MarketPoint) -> SeriesKey:
+    kind = "spot" if point.kind is Terms.INTERRUPTIBLE else "on_demand"  # as in files of prices
+    return SeriesKey(gpu=point.gpu, provider=point.provider, region=point.region, kind=kind)

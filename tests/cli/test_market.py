@@ -1,0 +1,257 @@
+"""`holdfast market`: histories in and out, and what people and programs are told of them."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.contracts.machines import Terms
+from holdfast.contracts.market import Asking, MarketPoint, PriceSource, RecordPricesInput
+from holdfast.records.schema import migrate
+from holdfast.records.store import Records
+
+from .conftest import Run
+from .standins import World
+
+HEADER = "time,gpu,provider,region,kind,price,offers"
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def records(world: World, tmp_path: Path) -> Iterator[Records]:
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    migrate(url)
+    world.records = Records.open(url)
+    yield world.records
+    world.records.close()
+
+
+def an_hour(ago: int) -> datetime:
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - ago * HOUR
+
+
+def a_point(ago: int, price: str, **changes: Any) -> MarketPoint:
+    told = {"provider": "vast", "gpu": "RTX 4090", "kind": Terms.ON_DEMAND} | changes
+    return MarketPoint(
+        at=an_hour(ago), minimum=Decimal(price), median=Decimal(price), source=PriceSource.IMPORT, **told
+    )
+
+
+def put(records: Records, *points: MarketPoint, asking: Asking | None = None) -> None:
+    records.record_prices(RecordPricesInput(points=points, asking=asking))
+
+
+@pytest.fixture
+def traded(records: Records) -> Records:
+    """One that fell, one that stood still, and one of which hours are missing."""
+    put(records, *(a_point(ago, "0.30" if ago < 10 else "0.40") for ago in range(40)))
+    put(records, *(a_point(ago, "2.00", gpu="H100 SXM", provider="lambda") for ago in range(40)))
+    put(records, *(a_point(ago, "1.50", gpu="H100 SXM", kind=Terms.INTERRUPTIBLE) for ago in (0, 1, 30, 31)))
+    return records
+
+
+# --- import and export -----------------------------------------------------------------------------------------------
+
+
+def a_file(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join([HEADER, *lines, ""]))
+    return path
+
+
+LINES = [f"2026-05-01T{hour:02d}:00:00Z,RTX 4090,vast,,on_demand,0.4{hour % 10},3" for hour in range(12)]
+
+
+async def test_a_file_is_brought_in_and_a_second_time_changes_nothing(
+    online: Run, records: Records, tmp_path: Path
+) -> None:
+    path = a_file(tmp_path, *LINES)
+    first = await online("market", "import", str(path))
+    assert first.code == 0, first.err
+    assert "points   12 in 1 series" in first.out and "12 new, 0 changed, 0 known already" in first.out
+    again = await online("market", "import", str(path), "--json")
+    assert again.document["recorded"] == {"new": 0, "changed": 0, "known": 12, "kept": 0, "held": 0}
+
+
+async def test_what_is_refused_is_told_line_by_line_with_its_reason(
+    online: Run, records: Records, tmp_path: Path
+) -> None:
+    jump = LINES[5].replace("2026-05-01T05", "2025-05-01T05")
+    future = LINES[0].replace("2026-05-01T00", "2999-01-01T00")
+    path = a_file(tmp_path, *LINES[:5], jump, *LINES[6:], LINES[11], "rubbish", future)
+    told = await online("market", "import", str(path))
+    assert told.code == 0
+    assert "line 7: clock jump: 2025-05-01 05:00:00 stands among lines of another time" in told.err
+    assert "line 14: duplicate: line 13 says the same" in told.err
+    assert "line 15: broken: price '' is no price" in told.err
+    assert "line 16: future: 2999-01-01 00:00 has not come yet" in told.err
+    assert "refused, clock jump  1 line" in told.out
+    document = (await online("market", "import", str(path), "--json")).document
+    assert [each["line"] for each in document["refused"]] == [7, 14, 15, 16] and document["points"] == 11
+
+
+async def test_a_dry_run_writes_nothing(online: Run, records: Records, tmp_path: Path) -> None:
+    told = await online("market", "import", str(a_file(tmp_path, *LINES)), "--dry-run")
+    assert told.code == 0 and "written  nothing" in told.out
+    assert (await online("market", "ls")).err.startswith("no price is on record yet")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a,b\n1,2\n", "has the columns a, b; wanted are time, gpu"),
+        (f"{HEADER}\n", "has no line that could be used"),
+        (f"{HEADER}\nx,y\n", "has no line that could be used"),
+    ],
+)
+async def test_a_file_without_a_price_is_a_usage_error(
+    online: Run, records: Records, tmp_path: Path, text: str, why: str
+) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text(text)
+    told = await online("market", "import", str(path))
+    assert told.code == 2 and why in told.err
+    missing = await online("market", "import", str(tmp_path / "none.csv"))
+    assert missing.code == 2 and "cannot be read" in missing.err
+
+
+async def test_what_is_exported_can_be_imported_elsewhere(online: Run, traded: Records, tmp_path: Path) -> None:
+    told = await online("market", "export", "--gpu", "RTX 4090")
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    assert len(rows) == 40 and rows[-1]["price"] == "0.30"
+    path = tmp_path / "all.csv"
+    assert (await online("market", "export", str(path))).code == 0
+    again = await online("market", "import", str(path), "--json")
+    assert again.document["recorded"]["known"] == again.document["points"] == 84
+    nothing = await online("market", "export", "--provider", "nobody")
+    assert nothing.code == 4 and nothing.out == ""
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_history_tells_what_moved_what_did_not_and_what_is_missing(online: Run, traded: Records) -> None:
+    rows = (await online("market", "history", "rtx-4090", "--since", "39h")).out.splitlines()
+    assert rows[0].startswith("GPU") and rows[0].split()[-3:] == ["CHANGE", "MISSING", "PRICE"]
+    assert "-25.0%" in rows[1] and "none" in rows[1] and rows[1].endswith("▁▁▁")
+    h100 = (await online("market", "history", "H100", "--since", "39h")).out.splitlines()
+    still = next(row for row in h100 if "lambda" in row)
+    assert "unchanged" in still and "▄▄▄▄" in still and "·" not in still
+    holey = next(row for row in h100 if "spot" in row)
+    assert "unchanged" in holey and "·····" in holey and "28h 00m (88%)" in holey
+
+
+async def test_a_document_has_every_point(online: Run, traded: Records) -> None:
+    (found,) = (await online("market", "history", "RTX 4090", "--since", "39h", "--json")).document
+    assert len(found["points"]) == 39 and found["last"] == "0.30" and found["unchanged"] is False
+    assert found["points"][0]["source"] == "import" and found["points"][0]["offers"] is None
+
+
+async def test_why_there_are_gaps_is_told(online: Run, traded: Records) -> None:
+    silent = Asking(
+        provider="vast", source=PriceSource.SURVEY, at=an_hour(2), span=HOUR, answered=False, detail="it is down"
+    )
+    put(traded, asking=silent)
+    told = await online("market", "history", "RTX 4090", "--since", "2d")
+    assert "vast did not answer 1 survey, last at" in told.out and "it is down" in told.out
+
+
+async def test_the_cheapest_comes_first_in_a_comparison(online: Run, traded: Records) -> None:
+    rows = (await online("market", "compare", "H100", "RTX 4090", "--since", "39h")).out.splitlines()
+    assert [row.split()[0] for row in rows[1:4]] == ["RTX", "H100", "H100"]
+    assert "+400%" in rows[2] and "+567%" in rows[3]
+
+
+async def test_movers_come_first_and_what_stood_still_is_counted(online: Run, traded: Records) -> None:
+    told = await online("market", "movers", "--over", "24h")
+    assert told.out.splitlines()[1].split()[-3:] == ["$0.400", "$0.300", "-25.0%"]
+    assert "in 24h 00m: 2 of 3 series unchanged" in told.out
+    everything = await online("market", "movers", "--over", "24h", "--all")
+    assert everything.out.count("unchanged") == 3
+    assert len((await online("market", "movers", "--json")).document) == 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+async def test_a_picture_is_drawn(online: Run, traded: Records, tmp_path: Path, suffix: str) -> None:
+    for command in ("history", "compare"):
+        path = tmp_path / f"{command}.{suffix}"
+        told = await online("market", command, "H100", "--since", "39h", "--plot", str(path))
+        assert told.code == 0, told.err
+        begins = path.read_bytes()[:200]
+        assert begins.startswith(b"\x89PNG") if suffix == "png" else b"<svg" in path.read_bytes()
+
+
+async def test_what_is_held_back_is_shown_apart(online: Run, traded: Records) -> None:
+    put(traded, a_point(-1, "9.00"))
+    assert "$9.000" not in (await online("market", "history", "RTX 4090", "--until", "2999-01-01")).out
+    held = await online("market", "history", "RTX 4090", "--held", "--until", "2999-01-01")
+    assert "$9.000" in held.out and "one point" in held.out
+
+
+# --- what cannot be answered -----------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_gpu_is_told_with_those_that_are_known(online: Run, traded: Records) -> None:
+    told = await online("market", "history", "RTX 4009")
+    assert told.code == 4 and told.out == ""
+    assert "no price of a GPU 'RTX 4009' is on record; there are prices of RTX 4090" in told.err
+    assert (await online("market", "compare", "H100", "nothing")).code == 4
+
+
+async def test_an_empty_record_says_how_prices_come_there(online: Run, records: Records) -> None:
+    told = await online("market", "history", "H100")
+    assert told.code == 4 and "no price of any GPU is on record yet" in told.err and "market import" in told.err
+    movers = await online("market", "movers")
+    assert movers.code == 0 and "no price is known both now and 24h 00m ago" in movers.err
+
+
+async def test_a_time_without_a_price_is_no_empty_table(online: Run, traded: Records) -> None:
+    told = await online("market", "history", "H100", "--since", "2020-01-01", "--until", "2020-02-01")
+    assert told.code == 4 and "no price is on record of H100 from 2020-01-01 00:00" in told.err
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--since", "whenever"), "--since 'whenever' is no time"),
+        (("--since", "2026-05-02", "--until", "2026-05-01"), "no time lies between"),
+        (("--kind", "lent"), "--kind 'lent' is neither"),
+        (("--plot", "picture.gif"), "picture.gif is no picture"),
+    ],
+)
+async def test_what_cannot_be_used_is_told_before_anything_is_asked(
+    online: Run, traded: Records, options: tuple[str, ...], why: str
+) -> None:
+    told = await online("market", "history", "H100", *options)
+    assert told.code == 2 and why in told.err
+
+
+# --- references ------------------------------------------------------------------------------------------------------
+
+
+async def test_references_are_listed_with_what_speaks_against_them_and_without_any_server(cli: Run) -> None:
+    told = await cli("market", "references", "H100 SXM")
+    assert told.code == 0, told.err
+    stale = next(line for line in told.out.splitlines() if "$12.29" in line)
+    assert "stale: contradicted by $6.88 of 2026-08-22" in stale
+    assert "GPU rental price data by gpurentalprices.com, CC BY 4.0" in told.out
+    found = (await cli("market", "references", "H100 SXM", "--json")).document
+    fair = next(each for each in found if each["reference"]["hourly"] == "6.88")
+    assert fair["reference"]["region"] == "us-east-1" and fair["reference"]["seen_until"] == "2026-08-22"
+    assert (await cli("market", "references", "Abacus")).code == 4
+
+
+async def test_a_file_of_one_s_own_adds_references(cli: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    header = "provider,gpu,kind,hourly,region,dated,unit,includes,whole,source"
+    path.write_text(f"{header}\nours,Abacus,on_demand,3.50,DE,2026-08-01,one,all,yes,our contract\n")
+    told = await cli("market", "references", "Abacus", "--reference-file", str(path))
+    assert told.code == 0 and "$3.5" in told.out
+    path.write_text(f"{header}\nours,Abacus,on_demand,free,DE,2026-08-01,one,all,yes,our contract\n")
+    broken = await cli("market", "references", "Abacus", "--reference-file", str(path))
+    assert broken.code == 2 and "line 2" in broken.err
