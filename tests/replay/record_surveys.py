@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.contracts.market import SurveyInput
 from tests.replay.record import keep
@@ -21,7 +21,7 @@ async def main() -> None:
             await WorkflowEnvironment.start_local(
                 dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
                 dev_server_log_level="error",
-                data_converter=pydantic_data_converter,
+                data_converter=PAYLOADS,
                 search_attributes=list(names.SEARCH_ATTRIBUTES),
             ) as environment,
             serving(environment, Path(folder)) as exchange,
