@@ -32,7 +32,7 @@ LATELY: Final = timedelta(days=3)
 WARM_UP: Final = 24 * HOUR
 """Of each history: until then too little is known to learn from."""
 _RIDGE: Final = 10.0  # in observations of one standard deviation; chosen on the zones and weeks that STOCK learnt from
-_STEPS: Final = 50  # of Newton's method; it settles within ten
+_STEPS: Final = 50  # passes over the coordinates; it settles within ten
 _KNOTS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # hours; the hazard falls by even factors
 
 _LEAST_HOURS: Final = 50  # of running machines, to learn from
@@ -162,7 +162,7 @@ def learn(histories: Iterable[History], *, share: float = 1.0) -> Model:
 
 
 def _weights(found: Sequence[Moment], within: timedelta) -> Weights:
-    """Logistic regression, drawn to nothing by a little, by Newton's method."""
+    """Logistic regression, drawn to nothing by a little."""
     told = [(signs(each.past), lost) for each in found if (lost := each.lost_within(within)) is not None]
     came: Floats = np.array([lost for _, lost in told], dtype=np.float64)
     losses = sum(lost for _, lost in told)
@@ -177,16 +177,12 @@ def _weights(found: Sequence[Moment], within: timedelta) -> Weights:
 
 
 def _fit(table: Floats, lost: Floats) -> Floats:
-    ridge = np.diag([0.0] + [_RIDGE] * (table.shape[1] - 1))
-    found: Floats = np.zeros(table.shape[1], dtype=np.float64)
-    for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(table @ found, -30, 30)))
-        curve = table.T @ (table * (chance * (1 - chance))[:, None]) + ridge
-        step: Floats = np.linalg.solve(curve, table.T @ (lost - chance) - ridge @ found).astype(np.float64)
-        found += step
-        if float(np.abs(step).max()) < 1e-8:
-            break
-    return found
+    from statsmodels.genmod.families import Binomial  # noqa: PLC0415 (half a second, for whoever learns alone)
+    from statsmodels.genmod.generalized_linear_model import GLM  # noqa: PLC0415 (likewise)
+
+    drawn = np.array([0.0] + [_RIDGE / len(lost)] * (table.shape[1] - 1))  # the base is free
+    fitted = GLM(lost, table, family=Binomial()).fit_regularized(alpha=drawn, L1_wt=0.0, maxiter=_STEPS)
+    return np.asarray(fitted.params, dtype=np.float64)
 
 
 def _lives(history: History, until: timedelta) -> Iterator[tuple[float, bool]]:
@@ -198,20 +194,21 @@ def _lives(history: History, until: timedelta) -> Iterator[tuple[float, bool]]:
 
 def _lived(lives: Sequence[tuple[float, bool]]) -> tuple[tuple[float, float], ...]:
     """Kaplan and Meier's estimate at a few ages, as hazard summed up."""
-    ages = sorted(lives)
-    hazard, at = 0.0, 0
+    from statsmodels.duration.survfunc import SurvfuncRight  # noqa: PLC0415 (as above)
+
+    ages: Floats = np.array([age for age, _ in lives], dtype=np.float64)
+    ended = np.array([lost for _, lost in lives], dtype=np.int64)
     found: list[tuple[float, float]] = []
-    for knot in _KNOTS:
-        while at < len(ages) and ages[at][0] <= knot:
-            if ages[at][1]:
-                left = len(ages) - at
-                hazard -= math.log1p(-1 / left) if left > 1 else -1.0
-            at += 1
-        if len(ages) - at < _LEAST_LOSSES and len(found) > 1:
-            break  # the tail of a few says little; the line before goes on
-        found.append((knot, round(hazard, 4)))
+    if ended.any():
+        curve = SurvfuncRight(ages, ended)
+        for knot in _KNOTS:
+            if (ages > knot).sum() < _LEAST_LOSSES and len(found) > 1:
+                break  # the tail of a few says little; the line before goes on
+            seen = int(np.searchsorted(curve.surv_times, knot, side="right"))
+            lived = float(curve.surv_prob[seen - 1]) if seen else 1.0
+            found.append((knot, round(-math.log(max(lived, 0.5 / len(ages))), 4)))
     found = [each for each in found if each[1] > 0]
     found = [found[0], *(late for early, late in pairwise(found) if late[1] > early[1])] if found else []
     if len(found) < 2:
-        raise TooLittle(f"{sum(lost for _, lost in lives)} losses of machines whose age is known")
+        raise TooLittle(f"{int(ended.sum())} losses of machines whose age is known")
     return tuple(found)
