@@ -24,6 +24,7 @@ LONGEST: Final = 168
 """Hours of waiting that are looked at; a later deadline is decided as if it were there."""
 _LEVELS: Final = 15
 _HALF_LIFE: Final = 336.0
+_A_DOZEN: Final = 12.0
 _STAY: Final = 0.2
 """Weight of a price that stays, beside what was seen: a level that was seen once is not known to be left."""
 
@@ -164,8 +165,12 @@ def _paid(chain: _Chain, stops: list[NDArray[np.bool_]]) -> Floats:
 
 
 def _careful(chance: float, stretches: float) -> float:
-    """A chance that was learned on few stretches of this length is never stated as none: Laplace's rule."""
-    return (chance * stretches + 1) / (stretches + 2)
+    """A chance that was learned on few stretches of this length is never stated as none: Laplace's rule.
+
+    Stretches overlap, so even a short history counts as `_A_DOZEN`.
+    """
+    many = max(stretches, _A_DOZEN)
+    return (chance * many + 1) / (many + 2)
 
 
 def _range(prices: Floats, paid: Floats) -> tuple[float, float]:
