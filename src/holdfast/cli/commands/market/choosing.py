@@ -12,6 +12,7 @@ import typer
 
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import with_holdfast
+from holdfast.policy import gpu_names
 
 if TYPE_CHECKING:
     from holdfast.market.series import Series
@@ -63,9 +64,8 @@ def choose(
     Raises:
         NoHistory: none fits; with the names that would.
     """
-    fits = [each for each in found if _plain(each.key.gpu) == _plain(gpu)] or [
-        each for each in found if each.key.gpu.upper().startswith(f"{gpu.upper()} ")
-    ]
+    fits = [each for each in found if _plain(each.key.gpu) == _plain(gpu)]
+    fits = fits or [each for each in found if gpu_names.same(each.key.gpu, gpu)]
     if not fits:
         _refuse(gpu, found)
     asked = {"provider": provider, "region": region, "kind": kind, "measure": measure}
