@@ -196,6 +196,22 @@ async def test_what_is_held_back_is_shown_apart(online: Run, traded: Records) ->
 # --- what cannot be answered -----------------------------------------------------------------------------------------
 
 
+async def test_the_prices_on_record_are_forecast_and_tell_when_to_start(online: Run, traded: Records) -> None:
+    told = (await online("market", "forecast", "rtx 4090", "--hours", "24", "--json")).document
+    assert told["key"] == {"gpu": "RTX 4090", "provider": "vast", "region": "", "kind": "on_demand", "measure": "min"}
+    assert told["last"] == 0.3 and len(told["hours"]) == 24
+    wanted = ("H100", "--provider", "lambda", "--hours", "2", "--deadline", "1d", "--json")
+    advice = (await online("market", "when", *wanted)).document["advice"]
+    assert advice["key"]["gpu"] == "H100 SXM" and not advice["wait"]
+    assert (await online("market", "forecast", "nothing")).code == 4
+
+
+async def test_a_record_that_is_too_old_to_look_ahead_from_is_told(online: Run, records: Records) -> None:
+    put(records, a_point(24 * 40, "0.30"))
+    told = await online("market", "forecast", "RTX 4090")
+    assert told.code in (2, 4) and told.out == "" and "RTX 4090" in told.err
+
+
 async def test_an_unknown_gpu_is_told_with_those_that_are_known(online: Run, traded: Records) -> None:
     told = await online("market", "history", "RTX 4009")
     assert told.code == 4 and told.out == ""

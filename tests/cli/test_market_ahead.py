@@ -104,7 +104,6 @@ def test_a_deadline_may_be_a_moment(capsys: pytest.CaptureFixture[str], tmp_path
     [
         (("forecast", "H101", "--from", str(REAL)), 4, "knows no GPU 'H101'"),
         (("forecast", "H100", "--from", str(REAL), "--provider", "aws"), 4, "has no provider 'aws'"),
-        (("forecast", "H100"), 2, "no price history to look at"),
         (("forecast", "H100", "--from", "nothing.csv"), 4, "no file nothing.csv"),
         (("forecast", "H100", "--from", str(REAL), "--plot", "x.gif"), 2, "is no picture"),
         (("forecast", "H100", "--from", str(REAL), "--hours", "169"), 2, "equal to 168"),
