@@ -206,10 +206,21 @@ async def test_the_prices_on_record_are_forecast_and_tell_when_to_start(online: 
     assert (await online("market", "forecast", "nothing")).code == 4
 
 
-async def test_a_record_that_is_too_old_to_look_ahead_from_is_told(online: Run, records: Records) -> None:
-    put(records, a_point(24 * 40, "0.30"))
+async def test_prices_that_are_old_are_no_prices_of_now(online: Run, records: Records) -> None:
+    put(records, *(a_point(24 * 9 + ago, "0.30" if ago % 7 else "0.50") for ago in range(60)))
     told = await online("market", "forecast", "RTX 4090")
-    assert told.code in (2, 4) and told.out == "" and "RTX 4090" in told.err
+    assert told.code == 0 and "not enough data" in told.out and "hours old" in told.out + told.err
+    when = await online("market", "when", "RTX 4090", "--hours", "2", "--deadline", "1d")
+    assert when.code == 0 and "start now" in when.out and "hours old" in when.err
+    past = await online("market", "when", "RTX 4090", "--hours", "2", "--deadline", f"{an_hour(24 * 8):%Y-%m-%dT%H:%M}")
+    assert past.code == 2 and "are missing" in past.err
+
+
+async def test_prices_of_a_long_time_ago_say_how_old_they_are(online: Run, records: Records) -> None:
+    put(records, *(a_point(24 * 60 + ago, "0.30") for ago in range(60)))
+    told = await online("market", "forecast", "RTX 4090")
+    assert told.code == 0 and "no price was seen in the last four weeks" in told.out
+    assert (await online("market", "forecast", "RTX 4090", "--provider", "nosuch")).code == 4
 
 
 async def test_an_unknown_gpu_is_told_with_those_that_are_known(online: Run, traded: Records) -> None:

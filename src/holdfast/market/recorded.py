@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -18,12 +18,16 @@ KNOWN_FOR: Final = 6
 """Hours for which a provider that did not answer is taken to ask what it asked last."""
 
 
-def series_of(points: Iterable[MarketPoint]) -> list[Series]:
-    """The lowest price of each series by the hour; points that span more than an hour are left out."""
+def series_of(points: Iterable[MarketPoint], *, until: datetime | None = None) -> list[Series]:
+    """The lowest price of each series by the hour; points that span more than an hour are left out.
+
+    With `until` a series goes on to that hour: what nobody has looked at since its last price is a gap.
+    """
     hourly = [each for each in points if each.span <= timedelta(hours=1) and not each.held]
     hourly.sort(key=lambda each: (_key(each), each.at))
     return [
-        on_grid(key, [(each.at, float(each.minimum)) for each in theirs]) for key, theirs in groupby(hourly, key=_key)
+        _until(on_grid(key, [(each.at, float(each.minimum)) for each in theirs]), until)
+        for key, theirs in groupby(hourly, key=_key)
     ]
 
 
@@ -46,6 +50,11 @@ def cheapest(found: Sequence[Series]) -> Series | None:
     prices[seen] = np.nanmin(_held(rows)[:, seen], axis=0)
     key = found[0].key if len(found) == 1 else SeriesKey(gpu=found[0].key.gpu, kind=found[0].key.kind)
     return replace(found[0], key=key, first=first, prices=prices)
+
+
+def _until(series: Series, end: datetime | None) -> Series:
+    more = 0 if end is None else (end - series.last) // HOUR
+    return series if more <= 0 else replace(series, prices=np.concatenate([series.prices, np.full(more, np.nan)]))
 
 
 def _held(

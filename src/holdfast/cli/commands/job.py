@@ -478,6 +478,8 @@ def _tell(view: JobView) -> None:
         facts["starts by"] = f"{words.clock(status.starts_by)} at the latest"
         if status.again_at is not None:
             facts["next look"] = words.clock(status.again_at)
+    if status.advice is not None:
+        facts["price"] = f"{status.advice.reason} ({words.clock(status.advice.at)})"
     if status.ends_by is not None:
         facts["deadline"] = words.clock(status.ends_by)
     if status.outputs is not None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli.errors import UsageProblem
 from holdfast.cli.session import with_holdfast
 from holdfast.policy import gpu_names
 
@@ -32,22 +31,37 @@ Measure = Annotated[
 ]
 
 
+_FRESH = 3  # hours
+
+
 def histories(source: Path | None, gpu: str, data_dir: Path | None) -> list[Series]:
     """Price series of a file, or of this GPU on record. Errors as `datasets.read` and `Holdfast.prices`."""
     if source is not None:
         from holdfast.market.datasets import read  # noqa: PLC0415 (numpy; not for `--help`)
 
         return read(source)
+    from holdfast.market.errors import NoHistory  # noqa: PLC0415 (likewise)
     from holdfast.market.recorded import LOOKED_BACK, series_of  # noqa: PLC0415 (likewise)
 
-    since = datetime.now(UTC) - LOOKED_BACK
-    found = series_of(with_holdfast(data_dir, lambda holdfast: holdfast.prices(gpu, since=since)))
+    now = datetime.now(UTC)
+    points = with_holdfast(data_dir, lambda holdfast: holdfast.prices(gpu, since=now - LOOKED_BACK))
+    if not points:  # what is older tells at least how old it is
+        points = with_holdfast(data_dir, lambda holdfast: holdfast.prices(gpu))
+    found = series_of(points, until=now)
     if not found:
-        raise UsageProblem(
-            f"no hourly price of {gpu} is on record in the last four weeks",
-            remedy="`holdfast market survey` asks for prices; or give a history with --from FILE: docs/market.md",
+        raise NoHistory(
+            f"no hourly price of {gpu} is on record, only one a day",
+            remedy="`holdfast market survey` asks for prices now; or give a history with --from FILE: docs/market.md",
         )
     return found
+
+
+def age(series: Series, source: Path | None) -> str:
+    """Said when the prices on record are some hours old; empty otherwise."""
+    hours = (series.last - _seen_at(series)) // timedelta(hours=1)
+    if source is not None or hours <= _FRESH:
+        return ""
+    return f"the last price on record is {hours} hours old; `holdfast market survey` asks for one"
 
 
 def choose(
@@ -76,8 +90,8 @@ def choose(
         if not narrower:
             _refuse_field(gpu, field, wanted, fits)
         fits = narrower
-    newest = max(each.last for each in fits)
-    fits.sort(key=lambda each: ((newest - each.last).days > 1, _now(each), each.key))
+    newest = max(map(_seen_at, fits))
+    fits.sort(key=lambda each: ((newest - _seen_at(each)).days > 1, _now(each), each.key))
     return fits[0], fits[1:]
 
 
@@ -91,6 +105,12 @@ def others(rest: Sequence[Series]) -> str:
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _seen_at(series: Series) -> datetime:
+    import numpy as np  # noqa: PLC0415 (not for `--help`)
+
+    return series.first + int(np.flatnonzero(np.isfinite(series.prices))[-1]) * timedelta(hours=1)
 
 
 def _now(series: Series) -> float:

@@ -65,6 +65,8 @@ def forecast(
         console.print_json(found)
         return
     _print(found)
+    if old := choosing.age(series, source):
+        console.say(old)
     if also := choosing.others(rest):
         console.say(also)
 

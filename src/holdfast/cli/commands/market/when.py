@@ -55,7 +55,7 @@ def when(
     if slack < timedelta():
         why = f"{hours:g} hours of work are not done by then: {words.duration(-slack)} are missing"
         raise UsageProblem(why, remedy="give a later --deadline")
-    advice = advise(series, within=slack // timedelta(hours=1))
+    advice = None if choosing.age(series, source) else advise(series, within=slack // timedelta(hours=1))
     if as_json:
         console.print_json(priced(advice, hours))
         return
@@ -63,6 +63,8 @@ def when(
         console.answer(f"{series.key}: not enough data; start now")
     else:
         _print(advice, hours)
+    if old := choosing.age(series, source):
+        console.say(old)
     if also := choosing.others(rest):
         console.say(also)
 
