@@ -185,7 +185,7 @@ def test_losses_of_a_stretch_of_time_are_summed_by_workload(records: Records) ->
     records.commit_checkpoint(commit(1, name="other"))
     both = records.losses(LossesInput(since=None, until=NOON + 9 * HOUR))
     assert both == [
-        LossLine(workload="other", bytes_sent=1_000, first_at=commit(1).committed_at),
+        LossLine(workload="other", bytes_sent=1_000, first_at=NOON + timedelta(seconds=2)),
         LossLine(workload="train", losses=2, work_lost=HOUR / 4, recovering=2 * (HOUR / 15), first_at=early),
     ]
     (late,) = records.losses(LossesInput(since=NOON + HOUR, until=NOON + 9 * HOUR))
