@@ -4,6 +4,7 @@ An activity is a name and a workflow is a name, so that what the client sends an
 real ones.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -400,6 +401,10 @@ class StandInJob:
         )
 
 
+def _lies_in(moment: datetime | None, order: LossesInput) -> bool:
+    return moment is None or ((order.since is None or moment >= order.since) and moment < order.until)
+
+
 @dataclass
 class World:
     """What the stand-in activities answer; tests change it."""
@@ -419,6 +424,8 @@ class World:
     charged: Decimal = Decimal("0.51")
     lives: list[MachineLife] = field(default_factory=list)
     losses: list[LossLine] = field(default_factory=list)
+    writing: asyncio.Event = field(default_factory=asyncio.Event)  # somebody has prices to write down
+    stalled: asyncio.Event | None = None  # they are written when this is set
 
     @activity.defn
     async def search_offers(self, order: SearchInput) -> list[Offer]:
@@ -520,7 +527,7 @@ class World:
 
     @activity.defn
     async def read_losses(self, order: LossesInput) -> list[LossLine]:
-        return self.losses
+        return [each for each in self.losses if _lies_in(each.first_at, order)]
 
     def _on_record(self) -> Records:
         assert self.records is not None, "a test about prices brings records"
@@ -528,6 +535,9 @@ class World:
 
     @activity.defn
     async def record_prices(self, order: RecordPricesInput) -> RecordedPrices:
+        self.writing.set()
+        if self.stalled is not None:
+            await self.stalled.wait()
         return self._on_record().record_prices(order)
 
     @activity.defn

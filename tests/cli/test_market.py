@@ -1,7 +1,10 @@
 """`holdfast market`: histories in and out, and what people and programs are told of them."""
 
+import asyncio
 import csv
 import io
+import shlex
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,12 +13,15 @@ from typing import Any
 
 import pytest
 
+from holdfast.cli.commands.market.survey import unoffered
+from holdfast.client import prices
 from holdfast.contracts.machines import Terms
-from holdfast.contracts.market import Asking, MarketPoint, PriceSource, RecordPricesInput
+from holdfast.contracts.market import Asking, MarketPoint, PriceSource, RecordPricesInput, SurveyLine
 from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 
 from .conftest import Run
+from .embedded import SCRIPT
 from .standins import World
 
 HEADER = "time,gpu,provider,region,kind,price,offers"
@@ -75,7 +81,44 @@ async def test_a_file_is_brought_in_and_a_second_time_changes_nothing(
     assert first.code == 0, first.err
     assert "points   12 in 1 series" in first.out and "12 new, 0 changed, 0 known already" in first.out
     again = await online("market", "import", str(path), "--json")
-    assert again.document["recorded"] == {"new": 0, "changed": 0, "known": 12, "kept": 0, "held": 0}
+    assert again.document["recorded"] == {"new": 0, "changed": 0, "known": 12, "kept": 0, "held": 0, "confirmed": 0}
+
+
+@pytest.mark.parametrize("at_once", [600, 7])
+async def test_what_is_held_back_is_counted_when_all_is_written(
+    online: Run, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """The seventh line is wild, and the eighth, in another message or not, confirms it; nothing does the last."""
+    monkeypatch.setattr(prices, "AT_ONCE", at_once)
+    leaps = [line.replace(",0.4", f",{price}") for line, price in zip(LINES[6:9], ("9.4", "9.4", "99.4"), strict=True)]
+    told = await online("market", "import", str(a_file(tmp_path, *LINES[:6], *leaps)))
+    assert "held back  1 point too far from the others" in told.out and "confirmed" not in told.out
+    shown = "market history 'RTX 4090' --held --since 2026-05-01"
+    assert f"`holdfast {shown}` shows them" in told.out
+    held = await online(*shlex.split(shown))
+    assert held.code == 0 and "$99.480" in held.out and "$9.4" not in held.out
+
+
+async def test_an_import_that_is_interrupted_says_how_it_goes_on(
+    online: Run, records: Records, world: World, tmp_path: Path
+) -> None:
+    path = a_file(tmp_path, *LINES)
+    world.stalled = asyncio.Event()
+    process = await asyncio.create_subprocess_exec(
+        *(SCRIPT, "market", "import", str(path)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        async with asyncio.timeout(60):
+            await world.writing.wait()
+            process.send_signal(signal.SIGINT)
+            out, err = await process.communicate()
+    finally:
+        world.stalled.set()
+    assert process.returncode == 130 and out == b""
+    assert f"what is written stays, and `holdfast market import {path}` goes on where this stopped" in err.decode()
 
 
 async def test_what_is_refused_is_told_line_by_line_with_its_reason(
@@ -115,7 +158,11 @@ async def test_a_file_without_a_price_is_a_usage_error(
     path = tmp_path / "odd.csv"
     path.write_text(text)
     told = await online("market", "import", str(path))
-    assert told.code == 2 and why in told.err
+    assert told.code == 2 and why in told.err and told.out == ""
+    document = await online("market", "import", str(path), "--json")
+    assert document.code == 2 and why in document.err and document.out == ""
+    if "x,y" in text:
+        assert "line 2: broken: " in told.err
     missing = await online("market", "import", str(tmp_path / "none.csv"))
     assert missing.code == 2 and "cannot be read" in missing.err
 
@@ -165,6 +212,33 @@ async def test_the_cheapest_comes_first_in_a_comparison(online: Run, traded: Rec
     rows = (await online("market", "compare", "H100", "RTX 4090", "--since", "39h")).out.splitlines()
     assert [row.split()[0] for row in rows[1:4]] == ["RTX", "H100", "H100"]
     assert "+400%" in rows[2] and "+567%" in rows[3]
+
+
+async def test_longer_names_that_a_name_on_record_hides_are_told(online: Run, traded: Records) -> None:
+    assert "also on record" not in (await online("market", "history", "H100")).err
+    put(traded, a_point(1, "2.20", gpu="H100", provider="elsewhere"))
+    for command in ("history", "compare"):
+        told = await online("market", command, "h100")
+        assert told.code == 0 and "H100 SXM" not in told.out and "also on record: H100 SXM\n" in told.err
+    both = await online("market", "compare", "H100", "H100 SXM")
+    assert "H100 SXM" in both.out and "also on record" not in both.err
+
+
+async def test_a_comparison_of_the_past_does_not_call_its_prices_those_of_now(online: Run, traded: Records) -> None:
+    until = f"{an_hour(20):%Y-%m-%dT%H:%M}"
+    past = (await online("market", "compare", "RTX 4090", "--since", "39h", "--until", until)).out.splitlines()[1]
+    assert "21h" in past and " ago" in past and "now" not in past
+    assert "now" in (await online("market", "compare", "RTX 4090")).out.splitlines()[1]
+
+
+def test_a_gpu_that_nobody_offers_is_named_after_a_survey() -> None:
+    nothing = SurveyLine(provider="vast", answered=True)
+    everything = SurveyLine(provider="tensordock", answered=True, offers=9)  # it tells all it has, whatever is asked
+    silent = SurveyLine(provider="gcp", answered=False)
+    known = ("H100 SXM", "RTX 4090")
+    assert unoffered(("RTX 4090",), (nothing, silent), known) == ["RTX 4090"]
+    assert unoffered(("GTX 9999", "rtx-4090", "H100"), (nothing, everything), known) == ["GTX 9999"]
+    assert unoffered(("GTX 9999",), (silent,), known) == [] == unoffered((), (nothing,), ())
 
 
 async def test_movers_come_first_and_what_stood_still_is_counted(online: Run, traded: Records) -> None:

@@ -31,11 +31,12 @@ async def against(
     client: Client, lives: Sequence[MachineLife], order: SavingsOrder, *, until: datetime, max_age: timedelta
 ) -> Against:
     """Compare these machines, in all and, where it was asked for, by month."""
-    first = min((life.opened_at for life in lives), default=until)
     stretches = [("", order.since, until)]
+    losses = [await _losses(client, order.since, until)]
     if order.monthly:
-        stretches += comparing.months(order.since, until, first)
-    losses = [await _losses(client, begin, end) for _, begin, end in stretches]
+        months = comparing.months(order.since, until, comparing.first_of(lives, losses[0], until))
+        losses += [await _losses(client, begin, end) for _, begin, end in months]
+        stretches += months
     return of(lives, losses, stretches, order, max_age=max_age)
 
 

@@ -399,6 +399,10 @@ class Holdfast:
         """Which series of prices are on record, and from when to when."""
         return await prices.series(self._client)
 
+    async def priced_gpus(self) -> tuple[str, ...]:
+        """Every GPU of which a price is on record, in order."""
+        return await prices.priced_gpus(self._client)
+
     async def askings(self, order: AskingsInput | None = None) -> tuple[Asking, ...]:
         """How surveys of the market went, the newest first: which provider answered, and why another did not."""
         return await prices.askings(self._client, order or AskingsInput())

@@ -28,6 +28,7 @@ from holdfast.contracts.market import (
     SurveyResult,
 )
 from holdfast.policy.fitness import plain_gpu
+from holdfast.policy.pricing import key_of
 from holdfast.settings import MarketSettings
 
 AT_ONCE = 600
@@ -91,14 +92,19 @@ async def known_gpus(client: Client, gpu: str) -> tuple[str, ...]:
     Raises:
         UnknownGpu: none is.
     """
-    known = await ask(
+    return meant(gpu, await priced_gpus(client))
+
+
+async def priced_gpus(client: Client) -> tuple[str, ...]:
+    """Every GPU of which there is a price, in order."""
+    found = await ask(
         client,
         activities.list_priced_gpus,
         ListPricesInput(),
         queue=names.CONTROL_QUEUE,
         summary="GPUs with prices on record",
     )
-    return meant(gpu, known)
+    return tuple(found)
 
 
 def meant(gpu: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -117,6 +123,14 @@ def meant(gpu: str, known: Sequence[str]) -> tuple[str, ...]:
     close = difflib.get_close_matches(wanted, [plain_gpu(each) for each in known], n=3, cutoff=0.5)
     alike = [each for each in known if plain_gpu(each) in close] or list(known)[:8]
     raise UnknownGpu(f"no price of a GPU {gpu!r} is on record; there are prices of {', '.join(alike)}")
+
+
+def longer(gpu: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The names that begin with this one, and that it hides: it is a name on record itself, and means just that."""
+    wanted = plain_gpu(gpu)
+    if not any(plain_gpu(each) == wanted for each in known):
+        return ()
+    return tuple(each for each in known if plain_gpu(each).startswith(f"{wanted} "))
 
 
 def require(found: Sequence[MarketPoint], about: str) -> Sequence[MarketPoint]:
@@ -142,12 +156,15 @@ async def bring_in(
             queue=names.CONTROL_QUEUE,
             summary=f"bring in {len(some)} prices",
         )
+        goes_on = begin > 0 and key_of(ordered[begin - 1]) == key_of(some[0])
+        ours = min(part.confirmed, done.held, int(goes_on))  # the last point of the message before was held back
         done = RecordedPrices(
             new=done.new + part.new,
             changed=done.changed + part.changed,
             known=done.known + part.known,
             kept=done.kept + part.kept,
-            held=done.held + part.held,
+            held=done.held + part.held - ours,
+            confirmed=done.confirmed + part.confirmed - ours,
         )
     told(len(ordered), len(ordered))
     return done

@@ -140,7 +140,8 @@ class RecordedPrices:
     changed: int = 0
     known: int = 0  # on record already, just so
     kept: int = 0  # a survey of ours has seen that bucket itself, and stands
-    held: int = 0  # of those that are new or changed: held back until the next point confirms them
+    held: int = 0  # of those that are new or changed: held back, as none of the others confirms them
+    confirmed: int = 0  # held back before, and confirmed by these
 
 
 @dataclass(frozen=True, kw_only=True)

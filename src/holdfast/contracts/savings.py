@@ -58,6 +58,7 @@ class LossLine:
     work_lost: timedelta = timedelta()  # done again
     recovering: timedelta = timedelta()  # machines ran, and the work did not yet
     bytes_sent: int = 0
+    first_at: datetime | None = None  # of all this, the first; None: nothing, or told by an older worker
 
 
 @dataclass(frozen=True, kw_only=True)

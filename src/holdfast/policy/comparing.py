@@ -45,6 +45,10 @@ class Tally:
     failing: Decimal = Decimal(0)
 
     @property
+    def has_any(self) -> bool:
+        return bool(self.machines or self.losses or self.sent)
+
+    @property
     def useful(self) -> timedelta:
         return max(self.ran - self.failed - self.lost - self.recovering, NOTHING)
 
@@ -52,22 +56,29 @@ class Tally:
 def tallies(
     lives: Iterable[MachineLife], losses: Iterable[LossLine], *, since: datetime | None, until: datetime
 ) -> list[Tally]:
-    """By name, GPU and number of GPUs. The losses are of this stretch of time already."""
+    """By name, GPU and number of GPUs. The losses are of this stretch of time already.
+
+    A stretch may have losses without a machine: the first checkpoint is sent before one is rented.
+    """
     found: dict[tuple[str, str, int], Tally] = {}
     names: dict[str, tuple[str, str, int]] = {}
+    others: dict[str, tuple[str, str, int]] = {}  # whose machine is of another time
     for life in sorted(lives, key=lambda each: (each.opened_at, each.label)):
         key = (life.endpoint or life.workload, life.gpu, life.gpu_count)
         tally = found.setdefault(key, Tally(*key))
         if _add(tally, life, since, until):
             names[life.workload] = key
+        if life.opened_at < until or life.workload not in others:
+            others[life.workload] = key
     for loss in losses:
-        if loss.workload in names:  # of a name that changed its GPU, they count on the newest
-            tally = found[names[loss.workload]]
+        key_of = names.get(loss.workload) or others.get(loss.workload)
+        if key_of is not None:  # of a name that changed its GPU, they count on the newest
+            tally = found[key_of]
             tally.losses += loss.losses
             tally.lost += loss.work_lost
             tally.recovering += loss.recovering
             tally.sent += loss.bytes_sent
-    return [found[key] for key in sorted(found) if found[key].machines]
+    return [found[key] for key in sorted(found) if found[key].has_any]
 
 
 def _add(tally: Tally, life: MachineLife, since: datetime | None, until: datetime) -> bool:
@@ -145,8 +156,16 @@ def percent(paid: Decimal, would: Decimal | None) -> float | None:
     return float(round(100 * (would - paid) / would, 2)) if would else None
 
 
+def first_of(lives: Iterable[MachineLife], losses: Iterable[LossLine], until: datetime) -> datetime:
+    """When the first thing on record of these machines happened; `until` where nothing did."""
+    told = list(lives)
+    names = {life.workload for life in told}
+    events = [loss.first_at for loss in losses if loss.workload in names and loss.first_at is not None]
+    return min((*events, *(life.opened_at for life in told)), default=until)
+
+
 def months(since: datetime | None, until: datetime, first: datetime) -> list[tuple[str, datetime, datetime]]:
-    """The months, in UTC, that lie in a stretch of time, each cut to it: from the first machine on, if no other."""
+    """The months, in UTC, that lie in a stretch of time, each cut to it; nothing is on record before `first`."""
     begin = max(since, first) if since is not None else first
     found = []
     while begin < until:

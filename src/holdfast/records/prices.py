@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -70,6 +70,7 @@ class _Tally:
     known: int = 0
     kept: int = 0
     held: int = 0
+    confirmed: int = 0
 
 
 @dataclass
@@ -79,6 +80,7 @@ class _Series:
     rows: dict[datetime, PriceRow]
     points: dict[datetime, MarketPoint]  # the same, read once
     times: list[datetime]  # of both, in order
+    doubted: set[datetime] = field(default_factory=set)  # held back just now
 
     @classmethod
     def of(cls, rows: Iterable[PriceRow]) -> Self:
@@ -145,6 +147,11 @@ def _write(session: Session, series: _Series, point: MarketPoint, tally: _Tally)
     verdict = judge(point, before)
     if verdict.confirms:
         series.free(before[-1].at)
+        if before[-1].at in series.doubted:
+            series.doubted.remove(before[-1].at)
+            tally.held -= 1
+        else:
+            tally.confirmed += 1
     judged = replace(point, held=verdict.held)
     if row is None:
         row = _row(judged)
@@ -154,7 +161,9 @@ def _write(session: Session, series: _Series, point: MarketPoint, tally: _Tally)
         _put(row, judged)
         tally.changed += 1
     series.put(row, judged)
-    tally.held += verdict.held
+    if verdict.held:
+        series.doubted.add(point.at)
+        tally.held += 1
 
 
 def _same(one: MarketPoint, other: MarketPoint) -> bool:

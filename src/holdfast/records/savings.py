@@ -83,14 +83,20 @@ def losses(session: Session, order: LossesInput) -> list[LossLine]:
         found[row.workload] = replace(
             line,
             losses=line.losses + 1,
+            first_at=_earlier(line.first_at, row.decided_at),
             work_lost=line.work_lost + (row.work_lost or timedelta()),
             recovering=line.recovering + phases.connect + phases.restore + phases.start,
         )
-    sent = columns(col(CheckpointRow.workload), func.sum(CheckpointRow.bytes_uploaded)).group_by(CheckpointRow.workload)
-    for workload, count in session.connection().execute(_within(sent, col(CheckpointRow.committed_at), order)):
+    sums = (func.sum(CheckpointRow.bytes_uploaded), func.min(CheckpointRow.committed_at))
+    sent = columns(col(CheckpointRow.workload), *sums).group_by(CheckpointRow.workload)
+    for workload, count, first in session.connection().execute(_within(sent, col(CheckpointRow.committed_at), order)):
         line = found.get(workload, LossLine(workload=workload))
-        found[workload] = replace(line, bytes_sent=int(count))
+        found[workload] = replace(line, bytes_sent=int(count), first_at=_earlier(line.first_at, first))
     return [found[name] for name in sorted(found)]
+
+
+def _earlier(known: datetime | None, moment: datetime) -> datetime:
+    return moment if known is None else min(known, moment)
 
 
 def _within(query: Any, moment: Any, order: LossesInput) -> Any:

@@ -138,6 +138,7 @@ def _sum(one: RecordedPrices, other: RecordedPrices) -> RecordedPrices:
         known=one.known + other.known,
         kept=one.kept + other.kept,
         held=one.held + other.held,
+        confirmed=one.confirmed + other.confirmed,
     )
 
 

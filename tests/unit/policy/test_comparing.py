@@ -11,7 +11,7 @@ from holdfast.client import comparing as client
 from holdfast.contracts.machines import InstanceState, Terms
 from holdfast.contracts.references import CheckedReference, Reference
 from holdfast.contracts.savings import Against, LossLine, MachineLife, MeterLine, SavingsOrder
-from holdfast.policy.comparing import compared, months, tallies
+from holdfast.policy.comparing import compared, first_of, months, tallies
 
 DAWN = datetime(2026, 9, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -145,6 +145,34 @@ def test_months_add_up_to_the_whole_and_each_row_names_its_reference() -> None:
     assert sum((each.paid.total for each in found.months), Decimal(0)) == found.total.paid.total
     assert sum((each.saved or Decimal(0) for each in found.months), Decimal(0)) == found.total.saved
     assert all(each.reference is not None for each in found.rows)
+
+
+def test_what_is_sent_before_the_first_machine_and_after_the_last_is_in_a_month_too() -> None:
+    """Checkpoint zero is sent a minute before the machine is rented, here in the month before; one comes late."""
+    lives = [a_life("train.e1", a_line(1, 0, 100, "2.00"))]
+    sent = {DAWN - HOUR / 60: 10**9, DAWN + HOUR: 2 * 10**9, DAWN + 35 * 24 * HOUR: 4 * 10**9}
+
+    def told(since: datetime | None, until: datetime) -> list[LossLine]:
+        within = {at: size for at, size in sent.items() if (since is None or at >= since) and at < until}
+        return [LossLine(workload="train", bytes_sent=sum(within.values()), first_at=min(within))] if within else []
+
+    until = DAWN + 40 * 24 * HOUR
+    for since in (None, DAWN - HOUR, DAWN - 100 * 24 * HOUR, DAWN + HOUR / 2):
+        order = SavingsOrder(against="aws", monthly=True, since=since, egress_per_gb=Decimal("0.10"))
+        first = first_of(lives, told(since, until), until)
+        stretches = [("", since, until), *months(since, until, first)]
+        losses = [told(begin, end) for _, begin, end in stretches]
+        found = client.of(lives, losses, stretches, order, max_age=timedelta(days=180))
+        assert sum(each.bytes_sent for each in found.months) == found.total.bytes_sent
+        assert found.total.bytes_sent == sum(size for at, size in sent.items() if since is None or at >= since)
+        assert sum((each.paid_total for each in found.months), Decimal(0)) == found.total.paid_total
+        assert sum((each.saved or Decimal(0) for each in found.months), Decimal(0)) == found.total.saved
+
+
+def test_what_others_did_before_begins_no_month() -> None:
+    lives = [a_life("train.e1", a_line(1, 0, 100, "2.00"))]
+    assert first_of(lives, [LossLine(workload="other", first_at=DAWN - HOUR)], DAWN + HOUR) == DAWN
+    assert first_of([], [], DAWN) == DAWN
 
 
 def test_losing_money_is_told_as_it_is() -> None:

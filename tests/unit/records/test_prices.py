@@ -95,6 +95,14 @@ def test_one_wild_point_is_held_back_until_the_next_one_confirms_it(records: Rec
     assert record(records, a_point(8, "3.15")).held == 0, "the new level is the usual one now"
 
 
+def test_what_the_same_points_confirm_is_not_counted_as_held_back(records: Records) -> None:
+    usual = [a_point(hour) for hour in range(6)]
+    done = record(records, *usual, a_point(6, "3.20"), a_point(7, "3.10"), a_point(8, "0.001"))
+    assert (done.held, done.confirmed) == (1, 0)
+    done = record(records, a_point(9, "0.001"))
+    assert (done.held, done.confirmed) == (0, 1) and told(records, held=True) == []
+
+
 def test_a_wild_point_that_nothing_confirms_stays_out(records: Records) -> None:
     record(records, *(a_point(hour) for hour in range(6)), a_point(6, "0.001"), a_point(7), a_point(8, "0.42"))
     assert [each.at for each in told(records, held=True)] == [DAWN + 6 * HOUR]

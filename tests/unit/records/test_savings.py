@@ -180,12 +180,13 @@ def test_losses_of_a_stretch_of_time_are_summed_by_workload(records: Records) ->
         records.claim_epoch(claim(1, name))
     phases = Phases(detect=HOUR, boot=HOUR, connect=HOUR / 60, restore=HOUR / 30, start=HOUR / 60, progress=HOUR)
     records.record_incident(incident(1, work_lost=HOUR / 4, phases=phases))
+    early = incident(1).decided_at
     records.record_incident(incident(2, work_lost=None, phases=phases, decided_at=NOON + 5 * HOUR))
     records.commit_checkpoint(commit(1, name="other"))
     both = records.losses(LossesInput(since=None, until=NOON + 9 * HOUR))
     assert both == [
-        LossLine(workload="other", bytes_sent=1_000),
-        LossLine(workload="train", losses=2, work_lost=HOUR / 4, recovering=2 * (HOUR / 15)),
+        LossLine(workload="other", bytes_sent=1_000, first_at=NOON + timedelta(seconds=2)),
+        LossLine(workload="train", losses=2, work_lost=HOUR / 4, recovering=2 * (HOUR / 15), first_at=early),
     ]
     (late,) = records.losses(LossesInput(since=NOON + HOUR, until=NOON + 9 * HOUR))
     assert (late.workload, late.losses, late.work_lost) == ("train", 1, timedelta())

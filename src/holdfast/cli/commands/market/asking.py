@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli import sparks, words
+from holdfast.cli import console, sparks, words
 from holdfast.cli.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from decimal import Decimal
 
+    from holdfast.client.holdfast import Holdfast
     from holdfast.contracts.machines import Terms
     from holdfast.market.histories import PriceHistory
 
 SPARK_WIDTH = 32
+_NAMED = 12
 
 Gpu = Annotated[str, typer.Argument(metavar="GPU", help="Such as 'RTX 4090'; H100 is every kind of H100.")]
 Since = Annotated[
@@ -74,6 +77,22 @@ def terms(kind: str | None) -> Terms | None:
     if found is None:
         raise UsageProblem(f"--kind {kind!r} is neither", remedy="say on_demand or spot")
     return found
+
+
+async def hidden(holdfast: Holdfast, gpus: Sequence[str]) -> list[str]:
+    """Names on record that begin with one of these and are not shown with it: it is such a name itself."""
+    from holdfast.client.prices import longer, meant  # noqa: PLC0415 (not for `--help`)
+
+    known = await holdfast.priced_gpus()
+    found = {name for each in gpus for name in longer(each, known)}
+    shown = {name for each in gpus for name in meant(each, known)}
+    return sorted(found - shown)
+
+
+def tell_of_hidden(gpus: Sequence[str]) -> None:
+    if gpus:
+        more = f", and {len(gpus) - _NAMED} more" if len(gpus) > _NAMED else ""
+        console.say(f"also on record: {', '.join(gpus[:_NAMED])}{more}")
 
 
 def kind_word(kind: Terms) -> str:

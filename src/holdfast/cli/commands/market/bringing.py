@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import shlex
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from holdfast.contracts.market import RecordedPrices
     from holdfast.market.importing import Reading
 
+_COLUMNS = "docs/market.md has the columns of each kind of file"
 SHOWN = 5
 """Refused lines of each kind that are told one by one."""
 
@@ -63,16 +66,25 @@ def bring(
         recorded = None
 
         async def write(holdfast: Holdfast) -> RecordedPrices:
-            return await holdfast.bring_in_prices(reading.points, lambda done, of: told("writing", done, of))
+            try:
+                return await holdfast.bring_in_prices(reading.points, lambda done, of: told("writing", done, of))
+            except asyncio.CancelledError:  # how Ctrl-C arrives in a coroutine
+                again = f"`holdfast market import {shlex.quote(str(file))}`"
+                console.say(f"\nstopped; what is written stays, and {again} goes on where this stopped")
+                raise
 
         if reading.points and not dry_run:
             recorded = with_holdfast(data_dir, write)
+    if not reading.points:
+        _tell_refused(reading)
+        raise UsageProblem(
+            f"{file} has no line that could be used, of {words.count(reading.lines, 'line')}",
+            remedy=f"what is wrong with the first is told above; {_COLUMNS}" if reading.refused else _COLUMNS,
+        )
     if as_json:
         console.print_json(_document(reading, recorded))
     else:
         _tell(file, reading, recorded)
-    if not reading.points:
-        raise UsageProblem(f"{file} has no line that could be used", remedy="the reasons are above, or with --json")
 
 
 def _document(reading: Reading, recorded: RecordedPrices | None) -> dict[str, object]:
@@ -89,10 +101,11 @@ def _document(reading: Reading, recorded: RecordedPrices | None) -> dict[str, ob
 def _tell(file: Path, reading: Reading, recorded: RecordedPrices | None) -> None:
     series = len({(each.gpu, each.provider, each.region, each.kind) for each in reading.points})
     console.answer(f"{file}: {words.count(reading.lines, 'line')}, read as {reading.shape}")
-    facts = {"points": f"{len(reading.points)} in {series} series"}
-    if reading.points:
-        first, last = min(each.at for each in reading.points), max(each.at for each in reading.points)
-        facts["from"] = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    first, last = min(each.at for each in reading.points), max(each.at for each in reading.points)
+    facts = {
+        "points": f"{len(reading.points)} in {series} series",
+        "from": f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC",
+    }
     if reading.folded:
         facts["folded"] = f"{words.count(reading.folded, 'line')} of the same hour, day or moment as another"
     for kind, many in sorted(reading.reasons().items()):
@@ -101,9 +114,12 @@ def _tell(file: Path, reading: Reading, recorded: RecordedPrices | None) -> None
         kept = f", {recorded.kept} where our own survey stands" if recorded.kept else ""
         facts["written"] = f"{recorded.new} new, {recorded.changed} changed, {recorded.known} known already{kept}"
         if recorded.held:
-            facts["held back"] = (
-                f"{words.count(recorded.held, 'point')} too far from the others; `market history --held`"
-            )
+            gpus = {each.gpu for each in reading.points}
+            gpu = shlex.quote(gpus.pop()) if len(gpus) == 1 else "GPU"
+            show = f"`holdfast market history {gpu} --held --since {first:%Y-%m-%d}` shows them"
+            facts["held back"] = f"{words.count(recorded.held, 'point')} too far from the others; {show}"
+        if recorded.confirmed:
+            facts["confirmed"] = f"{words.count(recorded.confirmed, 'point')} that had been held back before"
     else:
         facts["written"] = "nothing"
     console.facts(facts)
@@ -118,7 +134,8 @@ def _tell_refused(reading: Reading) -> None:
             console.say(f"line {each.line}: {each.kind}: {each.reason}")
     for kind, many in sorted(shown.items()):
         if many > SHOWN:
-            console.say(f"{many - SHOWN} more: {kind}; --json lists all")
+            more = "; --json lists all" if reading.points else ""
+            console.say(f"{many - SHOWN} more: {kind}{more}")
 
 
 @app.command("export")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,7 +54,7 @@ def compare(
     begin, end = asking.stretch(since, until)
     wanted = asking.terms(kind)
 
-    async def ask(holdfast: Holdfast) -> list[MarketPoint]:
+    async def ask(holdfast: Holdfast) -> tuple[list[MarketPoint], list[str]]:
         found: list[MarketPoint] = []
         for each in gpu:
             found += await holdfast.prices(
@@ -66,10 +66,11 @@ def compare(
                 since=begin,
                 until=end,
             )
-        return found
+        return found, await asking.hidden(holdfast, gpu)
 
     with console.working("reading prices"):
-        points = with_holdfast(data_dir, ask)
+        points, hidden = with_holdfast(data_dir, ask)
+    asking.tell_of_hidden(hidden)
     require(points, f"{', '.join(gpu)} from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
     found = sorted(histories(points, since=begin, until=end), key=lambda each: (each.last, each.provider))
     if plot is not None:
@@ -86,7 +87,7 @@ def compare(
 
 def _row(each: PriceHistory, least: Decimal) -> tuple[str, ...]:
     above = each.last / least - 1
-    age = each.until - each.last_at
+    age = datetime.now(UTC) - each.last_at  # not at --until
     return (
         each.gpu,
         each.provider,

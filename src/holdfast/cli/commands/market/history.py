@@ -64,7 +64,7 @@ def history(
     wanted = asking.terms(kind)
     regions = () if region and "all" in region else tuple(region or ("",))
 
-    async def ask(holdfast: Holdfast) -> tuple[tuple[MarketPoint, ...], tuple[Asking, ...]]:
+    async def ask(holdfast: Holdfast) -> tuple[tuple[MarketPoint, ...], tuple[Asking, ...], list[str]]:
         from holdfast.contracts.market import AskingsInput, Basis  # noqa: PLC0415 (not for `--help`)
 
         found = await holdfast.prices(
@@ -78,10 +78,11 @@ def history(
             held=held,
         )
         order = AskingsInput(providers=tuple(provider or ()), since=begin, unanswered=True)
-        return found, await holdfast.askings(order)
+        return found, await holdfast.askings(order), await asking.hidden(holdfast, (gpu,))
 
     with console.working("reading prices"):
-        points, silent = with_holdfast(data_dir, ask)
+        points, silent, hidden = with_holdfast(data_dir, ask)
+    asking.tell_of_hidden(hidden)
     _show(points, silent, begin=begin, end=end, gpu=gpu, plot=plot, as_json=as_json)
 
 

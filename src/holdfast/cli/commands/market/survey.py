@@ -11,7 +11,10 @@ from holdfast.cli.commands.market import app, asking
 from holdfast.cli.session import DataDir, Json, with_holdfast
 
 if TYPE_CHECKING:
-    from holdfast.contracts.market import SurveyLine
+    from collections.abc import Sequence
+
+    from holdfast.client.holdfast import Holdfast
+    from holdfast.contracts.market import SurveyLine, SurveyResult
 
 
 @app.command("survey")
@@ -38,16 +41,33 @@ def survey(
       holdfast market survey
       holdfast market survey --gpu "RTX 4090" --provider vast --json
     """
+    wanted = tuple(gpu or ())
+
+    async def ask(holdfast: Holdfast) -> tuple[SurveyResult, tuple[str, ...]]:
+        found = await holdfast.survey_prices(providers=tuple(provider or ()), gpus=wanted)
+        return found, await holdfast.priced_gpus() if wanted else ()
+
     with console.working("asking the providers"):
-        done = with_holdfast(
-            data_dir, lambda holdfast: holdfast.survey_prices(providers=tuple(provider or ()), gpus=tuple(gpu or ()))
-        )
+        done, known = with_holdfast(data_dir, ask)
+    if nobodys := unoffered(wanted, done.lines, known):
+        names = " or ".join(nobodys)
+        console.say(f"nobody who answered offers {names}; `holdfast market ls` lists the GPUs on record")
     if as_json:
         console.print_json(done)
         return
     headers = ("PROVIDER", "ANSWERED", "OFFERS", "NEW", "CHANGED", "HELD", "DETAIL")
     console.table(headers, [_row(each) for each in done.lines], spare=("CHANGED", "HELD"))
     console.answer(f"prices of {done.at:%Y-%m-%d %H:%M} UTC")
+
+
+def unoffered(gpus: Sequence[str], lines: Sequence[SurveyLine], known: Sequence[str]) -> list[str]:
+    """Those that nobody offers: there is no offer at all, or not even now a price of such a name on record."""
+    from holdfast.policy import gpu_names  # noqa: PLC0415 (not for `--help`)
+
+    if any(each.answered for each in lines) and not any(each.offers for each in lines):
+        return list(gpus)
+    told = {each for each in gpus for name in known if gpu_names.same(name, each)}
+    return [each for each in gpus if each not in told and any(line.answered for line in lines)]
 
 
 def _row(each: SurveyLine) -> tuple[str, ...]:
