@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from holdfast.market.candidates import LEADS, Floats
+from holdfast.market.series import carried
 
 LEVELS: Final = (0.80, 0.95)
 _HALF_LIFE: Final = 168.0
@@ -28,8 +29,9 @@ def intervals(path: Floats, missed: Floats, log: Floats) -> Floats:
         hours = np.flatnonzero(np.isfinite(missed[:, k]))
         errors = missed[hours, k]
         ages: Floats = (len(missed) - 1 - hours).astype(float)
-        if len(errors) < _FEW:  # what the price itself did stands in
-            errors, ages = np.append(seen - seen[-1], 0.0), np.zeros(len(seen) + 1)
+        if len(errors) < _FEW:  # what the price changed by stands in
+            errors = _changes(log, int(lead))
+            ages = np.zeros(len(errors))
         many = max(1.0, min(len(errors), len(missed) / lead))
         for row, level in enumerate(LEVELS):
             tail = (1 - level) / 2 / (1 + _OUTWARD / np.sqrt(many))
@@ -38,6 +40,18 @@ def intervals(path: Floats, missed: Floats, log: Floats) -> Floats:
             away[row, :, k] = wider * min(below, 0.0), wider * max(above, 0.0)
     away[..., 1:-1] = (away[..., :-2] + 2 * away[..., 1:-1] + away[..., 2:]) / 4  # no jagged edges
     return np.clip(path + away, min(seen.min() - _MOST, path.min()), max(seen.max() + _MOST, path.max()))
+
+
+def _changes(log: Floats, lead: int) -> Floats:
+    """What the price changed by over `lead` hours, up and down alike: a few hours do not tell which way it goes.
+
+    Where less than twice as many hours are on record, changes over half of these stand for it.
+    """
+    seen = np.flatnonzero(np.isfinite(log))
+    lag = max(1, min(lead, int(seen[-1] - seen[0]) // 2))
+    changes = log[lag:] - carried(log)[:-lag]
+    changes = changes[np.isfinite(changes)]
+    return np.concatenate((changes, -changes, [0.0]))
 
 
 def _quantiles(values: Floats, weights: Floats, at: tuple[float, float]) -> tuple[float, float]:

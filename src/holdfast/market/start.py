@@ -25,8 +25,8 @@ LONGEST: Final = 168
 _LEVELS: Final = 15
 _HALF_LIFE: Final = 336.0
 _A_DOZEN: Final = 12.0
-_STAY: Final = 0.2
-"""Weight of a price that stays, beside what was seen: a level that was seen once is not known to be left."""
+_LIKE_ALL: Final = 0.5
+"""Hours that a level is taken to have moved as all levels do, beside what was seen of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +134,26 @@ def _chain(window: Prices, now: float) -> _Chain:
     many = int(at.max()) + 1
     prices = np.bincount(at, weights=path) / np.bincount(at)
     prices[at[-1]] = now
-    moves = _STAY * np.eye(many)
+    moves = np.zeros((many, many))
     weights = 0.5 ** (np.arange(len(path))[::-1] / _HALF_LIFE)
     np.add.at(moves, (at[:-1], at[1:]), weights[1:])
+    moves += _LIKE_ALL * _typical(moves)
     return _Chain(prices=prices, moves=moves / moves.sum(axis=1, keepdims=True), here=int(at[-1]))
+
+
+def _typical(moves: Floats) -> Floats:
+    """How any level moves: it is left as often as levels are, for those that moves led to. Each row sums to one.
+
+    A level that was never seen before has no moves of its own, and without these it would never be left.
+    """
+    to = moves.sum(axis=0) - np.diag(moves)
+    left = to.sum() / moves.sum()
+    elsewhere = np.tile(to, (len(to), 1))
+    np.fill_diagonal(elsewhere, 0.0)
+    reach = elsewhere.sum(axis=1, keepdims=True)
+    away = np.divide(left * elsewhere, reach, out=np.zeros_like(elsewhere), where=reach > 0)
+    rows: Floats = away + np.diag(1.0 - away.sum(axis=1))
+    return rows
 
 
 def _stops(chain: _Chain, hours: int) -> list[NDArray[np.bool_]]:

@@ -128,6 +128,20 @@ def test_ranges_hold_on_real_prices() -> None:
     assert 0.72 <= sum(inside) / len(inside) <= 0.95
 
 
+@pytest.mark.parametrize("top", [1.0, -1.0])
+def test_a_short_history_at_its_highest_or_lowest_has_a_range_on_both_sides(top: float) -> None:
+    noise = 0.1 * np.random.default_rng(3).standard_normal(40)
+    prices = 2.0 * np.exp(np.append(noise, top * (abs(noise).max() + 0.05)))
+    for hour in forecast(series(prices)).hours[23:]:  # too short for any error at these leads
+        assert hour.low80 < hour.price * 0.95 and hour.high80 > hour.price * 1.05
+        assert hour.low95 < hour.low80 and hour.high95 > hour.high80
+
+
+def test_a_short_history_that_never_moved_has_a_range_of_no_width() -> None:
+    for hour in forecast(series([2.0] * 30)).hours:
+        assert hour.low95 == hour.price == hour.high95 == 2.0
+
+
 def test_a_market_that_breaks_with_its_past_raises_the_alarm_and_a_calm_one_does_not() -> None:
     calm = reverting().prices
     broken = calm.copy()

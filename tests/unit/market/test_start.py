@@ -47,6 +47,30 @@ def test_does_not_wait_for_less_than_three_percent() -> None:
     assert "less than 3%" in advice.why
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_waits_at_a_price_higher_than_any_before(seed: int) -> None:
+    dice = random.Random(seed)
+    usual = [dice.choice([0.08, 0.10, 0.16, 0.20]) for _ in range(480)]
+    advice = advise(series([*usual, 0.50]), within=24)
+    assert advice is not None and advice.wait
+    assert 0.08 <= advice.reserve <= 0.10 + 1e-9
+    assert advice.expected < 0.10
+    assert advice.chance < 0.1
+
+
+def test_a_new_price_is_left_as_seldom_as_those_before() -> None:
+    stays = [*np.repeat(np.resize([1.0, 1.1], 10), 48), 2.0]  # it moves every other day
+    soon, late = (advise(series(stays), within=hours) for hours in (2, 168))
+    assert soon is not None and soon.chance == 0.0 and not soon.wait
+    assert late is not None and late.wait and late.reserve < 1.2
+
+
+def test_a_price_that_rose_once_and_stayed_is_not_waited_for() -> None:
+    for hours in (1, 48):
+        advice = advise(series([1.0] * 480 + [2.0] * hours), within=24)
+        assert advice is not None and not advice.wait
+
+
 def test_says_nothing_without_prices() -> None:
     assert advise(series([1.0] * 10), within=24) is None
     assert advise(series([1.0, 2.0] * 50 + [float("nan")] * 300), within=24) is None
