@@ -85,10 +85,10 @@ async def test_a_stop_during_the_last_save_leaves_nothing_behind(story: Story):
 
 
 async def test_a_machine_is_left_before_its_contract_ends(story: Story):
-    soon = datetime.now(UTC) + timedelta(seconds=27)
+    soon = datetime.now(UTC) + timedelta(seconds=24)
     story.world.offers = [an_offer(1, contract_ends=soon)]
     handle = await story.begin(
-        failover=FailoverSpec(silence=timedelta(seconds=2), contract_margin=timedelta(seconds=20))
+        failover=FailoverSpec(silence=timedelta(seconds=2), contract_margin=timedelta(seconds=10))
     )
     await story.running(handle)
     story.world.offers = [replace(an_offer(2), contract_ends=soon + timedelta(days=1))]
