@@ -1,6 +1,7 @@
 """Whether work that need not begin now had better wait, by the prices on record."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,18 +12,12 @@ from holdfast.activities.translation import translated
 from holdfast.contracts.market import (
     AdviseStartInput,
     Basis,
-    ListPricesInput,
     MarketPoint,
     PricesInput,
     StartWord,
 )
 from holdfast.policy import gpu_names
 from holdfast.records.store import Records
-
-LOOKED_BACK = timedelta(hours=672)
-"""A forecast learns from four weeks at most."""
-FRESH = timedelta(hours=3)
-"""Prices that are older say nothing of now."""
 
 
 class Advising:
@@ -40,16 +35,16 @@ class Advising:
             return self._advise(order, datetime.now(UTC))
 
     def _advise(self, order: AdviseStartInput, now: datetime) -> StartWord:
-        from holdfast.market.recorded import cheapest, series_of  # noqa: PLC0415 (numpy: no worker needs it to start)
+        from holdfast.market import recorded  # noqa: PLC0415 (numpy: no worker needs it to start)
         from holdfast.market.start import advise  # noqa: PLC0415 (likewise)
 
         def start(reason: str) -> StartWord:
             return StartWord(wait=False, reason=reason, at=now)
 
-        series = cheapest(series_of(self._points(order, now)))
+        series = recorded.cheapest(recorded.series_of(self._points(order, since=now - recorded.LOOKED_BACK)))
         if series is None:
             return start(f"no price of {order.gpu} is on record")
-        if now - series.last > FRESH:
+        if now - series.last > recorded.FRESH:
             return start(f"the last price of {order.gpu} on record is of {series.last:%Y-%m-%d %H:%M} UTC")
         found = advise(series, within=(order.latest - now) // timedelta(hours=1))
         if found is None:
@@ -70,22 +65,21 @@ class Advising:
             chance_of_more=found.chance,
         )
 
-    def _points(self, order: AdviseStartInput, now: datetime) -> list[MarketPoint]:
-        known = {each.gpu for each in self._records.priced_series(ListPricesInput())}
+    def _points(self, order: AdviseStartInput, *, since: datetime) -> list[MarketPoint]:
         wanted = PricesInput(
-            gpus=tuple(sorted(each for each in known if gpu_names.same(each, order.gpu))),
+            gpus=tuple(each for each in self._records.priced_gpus() if gpu_names.same(each, order.gpu)),
             providers=order.providers,
             regions=order.regions or ("",),
             kinds=(order.kind,),
             basis=Basis.ASKED,
-            since=now - LOOKED_BACK,
+            since=since,
         )
         if not wanted.gpus:
             return []
         page = self._records.prices_after(wanted)
         points = list(page.points)
         while page.next is not None:
-            page = self._records.prices_after(PricesInput(**{**vars(wanted), "after": page.next}))
+            page = self._records.prices_after(replace(wanted, after=page.next))
             points += page.points
         return points
 

@@ -14,6 +14,8 @@ from holdfast.market.series import HOUR, WINDOW, Series, SeriesKey, on_grid
 
 LOOKED_BACK: Final = timedelta(hours=WINDOW)
 """Older prices are not looked at."""
+FRESH: Final = timedelta(hours=3)
+"""Prices that are older say nothing of now."""
 KNOWN_FOR: Final = 6
 """Hours for which a provider that did not answer is taken to ask what it asked last."""
 

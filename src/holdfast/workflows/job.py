@@ -262,9 +262,10 @@ class JobWorkflow:
         try:
             await self._until(lambda: asked.done() or self._start_now is not None)
         finally:
+            heard = asked.done()
             asked.cancel()
             (advice,) = await asyncio.gather(asked, return_exceptions=True)
-        if self._wants_to_stop() or self._start_now is not None:
+        if self._wants_to_stop() or self._start_now is not None or not heard:
             return None  # the next turn sees to it
         if not isinstance(advice, StartWord):
             if isinstance(advice, BaseException) and not isinstance(advice, ActivityError):

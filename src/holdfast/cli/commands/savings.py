@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ import typer
 from holdfast.cli import against as shown_against
 from holdfast.cli import console, words
 from holdfast.cli.errors import UsageProblem
+from holdfast.cli.moments import moment
 from holdfast.cli.session import DataDir, Json, with_holdfast
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def savings(
 
     whom = (against or "").strip().lower() or ("cheapest" if monthly else "")
     order = SavingsOrder(
-        since=_moment(since, "--since"),
-        until=_moment(until, "--until"),
+        since=None if since is None else moment(since, "--since"),
+        until=None if until is None else moment(until, "--until"),
         name=name,
         rows=rows or (csv_file is not None and not whom),
         against=whom,
@@ -147,24 +147,6 @@ def _references(file: Path | None) -> tuple[Reference, ...]:
         return () if file is None else read(file)
     except BadReferences as err:
         raise UsageProblem(str(err), remedy="docs/money.md has the columns") from err
-
-
-def _moment(text: str | None, option: str) -> datetime | None:
-    from holdfast.contracts.written import parse_duration  # noqa: PLC0415 (pydantic; not for `--help`)
-
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    try:
-        ago: timedelta = parse_duration(text)
-        return datetime.now(UTC) - ago
-    except (ValueError, OverflowError) as err:
-        remedy = "write 2026-01-31, 2026-01-31T12:00+01:00, or how long ago: 90m, 7d"
-        raise UsageProblem(f"{option} {text!r} is no time", remedy=remedy) from err
 
 
 def _line(line: SavingsLine) -> tuple[str, ...]:

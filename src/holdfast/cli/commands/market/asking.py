@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from holdfast.cli import console, sparks, words
 from holdfast.cli.errors import UsageProblem
+from holdfast.cli.moments import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,23 +49,6 @@ def stretch(since: str, until: str | None) -> tuple[datetime, datetime]:
             remedy="begin earlier, or end later",
         )
     return begin, end
-
-
-def moment(text: str, option: str) -> datetime:
-    """A date, a moment with its zone, or how long ago. Raises UsageProblem."""
-    from holdfast.contracts.written import parse_duration  # noqa: PLC0415 (pydantic; not for `--help`)
-
-    try:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    try:
-        ago: timedelta = parse_duration(text)
-        return datetime.now(UTC) - ago
-    except (ValueError, OverflowError) as err:
-        remedy = "write 2026-01-31, 2026-01-31T12:00+01:00, or how long ago: 90m, 7d"
-        raise UsageProblem(f"{option} {text!r} is no time", remedy=remedy) from err
 
 
 def terms(kind: str | None) -> Terms | None:

@@ -16,6 +16,7 @@ import typer
 from holdfast.cli import console, words
 from holdfast.cli.commands.market import app, asking
 from holdfast.cli.errors import UsageProblem
+from holdfast.cli.moments import moment
 from holdfast.cli.progress import bar
 from holdfast.cli.session import DataDir, Json, with_holdfast
 
@@ -162,7 +163,7 @@ def export(
     from holdfast.contracts.market import Basis  # noqa: PLC0415
     from holdfast.market.importing import written  # noqa: PLC0415
 
-    begin = None if since is None else asking.moment(since, "--since")
+    begin = None if since is None else moment(since, "--since")
     wanted = asking.terms(kind)
     with console.working("reading prices"):
         points = with_holdfast(

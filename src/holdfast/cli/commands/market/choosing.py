@@ -31,9 +31,6 @@ Measure = Annotated[
 ]
 
 
-_FRESH = 3  # hours
-
-
 def histories(source: Path | None, gpu: str, data_dir: Path | None) -> list[Series]:
     """Price series of a file, or of this GPU on record. Errors as `datasets.read` and `Holdfast.prices`."""
     if source is not None:
@@ -58,10 +55,12 @@ def histories(source: Path | None, gpu: str, data_dir: Path | None) -> list[Seri
 
 def age(series: Series, source: Path | None) -> str:
     """Said when the prices on record are some hours old; empty otherwise."""
-    hours = (series.last - _seen_at(series)) // timedelta(hours=1)
-    if source is not None or hours <= _FRESH:
+    from holdfast.market.recorded import FRESH  # noqa: PLC0415 (numpy; not for `--help`)
+
+    old = series.last - _seen_at(series)
+    if source is not None or old <= FRESH:
         return ""
-    return f"the last price on record is {hours} hours old; `holdfast market survey` asks for one"
+    return f"the last price on record is {old // timedelta(hours=1)} hours old; `holdfast market survey` asks for one"
 
 
 def choose(

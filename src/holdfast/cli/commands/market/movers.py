@@ -9,6 +9,7 @@ import typer
 
 from holdfast.cli import console, words
 from holdfast.cli.commands.market import app, asking
+from holdfast.cli.moments import moment
 from holdfast.cli.session import DataDir, Json, with_holdfast
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def movers(
     from holdfast.market.histories import moves  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    length = now - asking.moment(over, "--over")
+    length = now - moment(over, "--over")
     wanted = asking.terms(kind)
     with console.working("reading prices"):
         points: tuple[MarketPoint, ...] = with_holdfast(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +10,14 @@ import typer
 from holdfast.cli import console, words
 from holdfast.cli.commands.market import app, choosing
 from holdfast.cli.errors import UsageProblem
+from holdfast.cli.moments import moment
 from holdfast.cli.session import DataDir, Json
 
 if TYPE_CHECKING:
     from holdfast.market.start import StartAdvice
+
+
+_DEADLINES = "write 2026-01-31T12:00, UTC without a zone, or how long from the last price on: 36h, 3d"
 
 
 @app.command("when")
@@ -51,7 +55,7 @@ def when(
     )
     from holdfast.market.start import advise, priced  # noqa: PLC0415 (numpy; not for `--help`)
 
-    slack = _deadline(deadline, series.last) - series.last - timedelta(hours=hours)
+    slack = moment(deadline, "--deadline", after=series.last, remedy=_DEADLINES) - series.last - timedelta(hours=hours)
     if slack < timedelta():
         why = f"{hours:g} hours of work are not done by then: {words.duration(-slack)} are missing"
         raise UsageProblem(why, remedy="give a later --deadline")
@@ -67,23 +71,6 @@ def when(
         console.say(old)
     if also := choosing.others(rest):
         console.say(also)
-
-
-def _deadline(text: str, last: datetime) -> datetime:
-    """A moment, or a time from the last price on. Raises UsageProblem."""
-    from holdfast.contracts.written import parse_duration  # noqa: PLC0415 (pydantic; not for `--help`)
-
-    try:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    try:
-        ahead: timedelta = parse_duration(text)
-        return last + ahead
-    except (ValueError, OverflowError) as err:
-        remedy = "write 2026-01-31T12:00, UTC without a zone, or how long from the last price on: 36h, 3d"
-        raise UsageProblem(f"--deadline {text!r} is no time", remedy=remedy) from err
 
 
 def _print(advice: StartAdvice, hours: float) -> None:
