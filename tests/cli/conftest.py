@@ -20,6 +20,7 @@ from holdfast.client.holdfast import Holdfast
 from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.settings import ProviderSettings, Settings
+from tests.temporal_servers import started
 
 from .standins import World, stand_in_workers
 
@@ -46,11 +47,13 @@ class Ran:
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[Client]:
     program = shutil.which("temporal", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=program,
-        dev_server_log_level="error",
-        data_converter=PAYLOADS,
-        search_attributes=names.SEARCH_ATTRIBUTES,
+    async with await started(
+        lambda: WorkflowEnvironment.start_local(
+            dev_server_existing_path=program,
+            dev_server_log_level="error",
+            data_converter=PAYLOADS,
+            search_attributes=names.SEARCH_ATTRIBUTES,
+        )
     ) as environment:
         yield environment.client
 

@@ -14,6 +14,7 @@ from holdfast.client.asking import AskingAgain
 from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.records.store import Records
+from tests.temporal_servers import started
 from tests.unit.records.makers import set_up
 from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
 
@@ -31,13 +32,15 @@ DYNAMIC_CONFIG = [
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     binary = Path(sys.executable).parent / "temporal"
     flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
-        dev_server_log_level="error",
-        data_converter=PAYLOADS,
-        interceptors=[AskingAgain()],
-        search_attributes=list(names.SEARCH_ATTRIBUTES),
-        dev_server_extra_args=flags,
+    async with await started(
+        lambda: WorkflowEnvironment.start_local(
+            dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
+            dev_server_log_level="error",
+            data_converter=PAYLOADS,
+            interceptors=[AskingAgain()],
+            search_attributes=list(names.SEARCH_ATTRIBUTES),
+            dev_server_extra_args=flags,
+        )
     ) as environment:
         yield environment
 
@@ -53,14 +56,16 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
         'history.timerProcessorMaxTimeShift="1ms"',
     ]
     flags = [flag for value in values for flag in ("--dynamic-config-value", value)]
-    async with await WorkflowEnvironment.start_time_skipping_v2(
-        ts_config=TimeSkippingConfig(enabled=False),
-        dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
-        dev_server_log_level="error",
-        data_converter=PAYLOADS,
-        interceptors=[AskingAgain()],
-        search_attributes=list(names.SEARCH_ATTRIBUTES),
-        dev_server_extra_args=flags,
+    async with await started(
+        lambda: WorkflowEnvironment.start_time_skipping_v2(
+            ts_config=TimeSkippingConfig(enabled=False),
+            dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
+            dev_server_log_level="error",
+            data_converter=PAYLOADS,
+            interceptors=[AskingAgain()],
+            search_attributes=list(names.SEARCH_ATTRIBUTES),
+            dev_server_extra_args=flags,
+        )
     ) as environment:
         yield environment
 

@@ -35,6 +35,7 @@ from holdfast.simcloud.control import SimControl
 from tests.chaos.money.crew import GLANCE, Crew, settings_of, without_a_death, work
 from tests.scenarios.stage import slots
 from tests.simmarket import RunningMarket, run_market
+from tests.temporal_servers import started
 from tests.workflows.conftest import DYNAMIC_CONFIG
 
 PATIENCE = 600.0  # seconds for a story to end once nothing fails any more; far more than a slow machine takes
@@ -272,12 +273,14 @@ async def a_yard(
     flags += [flag for name in numbers for flag in ("--namespace", name)]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([work.__module__])
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
-        dev_server_log_level="error",
-        data_converter=PAYLOADS,
-        search_attributes=list(names.SEARCH_ATTRIBUTES),
-        dev_server_extra_args=flags,
+    async with await started(
+        lambda: WorkflowEnvironment.start_local(
+            dev_server_existing_path=str(binary) if binary.exists() else shutil.which("temporal"),
+            dev_server_log_level="error",
+            data_converter=PAYLOADS,
+            search_attributes=list(names.SEARCH_ATTRIBUTES),
+            dev_server_extra_args=flags,
+        )
     ) as environment:
         address = environment.client.service_client.config.target_host
         free: asyncio.Queue[Lane] = asyncio.Queue()

@@ -15,6 +15,7 @@ from holdfast.records import schema
 from holdfast.workers.complaints import EXIT_CODES
 from holdfast.workers.roles import Role, parse_roles
 from holdfast.workers.stack.plan import find_program
+from tests.temporal_servers import started
 
 NOBODY = "127.0.0.1:1"
 
@@ -22,7 +23,9 @@ NOBODY = "127.0.0.1:1"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server() -> AsyncIterator[str]:
     """The address of a Temporal server."""
-    async with await WorkflowEnvironment.start_local(dev_server_existing_path=find_program("temporal")) as environment:
+    async with await started(
+        lambda: WorkflowEnvironment.start_local(dev_server_existing_path=find_program("temporal"))
+    ) as environment:
         yield environment.client.service_client.config.target_host
 
 

@@ -30,6 +30,7 @@ from holdfast.contracts.endpoints import (
 from holdfast.workers.gateway.doorkeeper import Away
 from holdfast.workers.gateway.temporal import TemporalDoorkeeper
 from holdfast.workers.stack.plan import find_program
+from tests.temporal_servers import started
 from tests.unit.workers.gateway.backend import Backend
 from tests.unit.workers.gateway.desk import TOKEN, card, route
 
@@ -76,8 +77,8 @@ async def list_endpoints() -> list[EndpointCard]:
 @pytest.fixture(scope="module")
 async def server() -> AsyncIterator[Client]:
     program = find_program("temporal")
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=program, data_converter=PAYLOADS
+    async with await started(
+        lambda: WorkflowEnvironment.start_local(dev_server_existing_path=program, data_converter=PAYLOADS)
     ) as environment:
         yield environment.client
 
