@@ -173,6 +173,9 @@ class MarketSettings(_Section):
     reference_max_age: Duration = timedelta(days=180)
     """A reference price that is older, at the time that is compared, is flagged as stale."""
 
+    processes: int = Field(default=1, ge=1, le=64)
+    """In which one analysis worker forecasts at once. They are opened when there is work."""
+
     def watched(self) -> tuple[str, ...]:
         """What `gpus` lists."""
         return tuple(each.strip() for each in self.gpus.split(",") if each.strip())

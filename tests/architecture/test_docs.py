@@ -38,6 +38,7 @@ from holdfast.contracts.disks import DiskCopy
 from holdfast.contracts.endpoints import EndpointSpec, EndpointStatus, Pass, Replica, Route, Wake, WakePhases
 from holdfast.contracts.failover import Decision, RankedOffer
 from holdfast.contracts.fine_tuning import Answer, FineTuneStatus
+from holdfast.contracts.forecasts import ForecastKey, LeadForecast, RecordedForecast, Refits
 from holdfast.contracts.incidents import Attempt, Incident, Phases
 from holdfast.contracts.jobs import (
     ArrayPlace,
@@ -122,6 +123,7 @@ DOCUMENTS = (
     *(StartWord, SelfDestruct, SweepResult, Finding, MachineMemory, MachineHistory, StayLine, PlaceRisk, ZoneRisk),
     *(Study, StudyRow),
     *(PriceForecast, ForecastHour, LeadSkill, SeriesKey, WhenToStart, StartAdvice, Backtest, BacktestRow),
+    *(RecordedForecast, ForecastKey, LeadForecast, Refits),
     *(DeploymentStatus, Release, Compared),
     *(EndpointStatus, Replica, Route, Pass, Wake, WakePhases),
     *(DatasetReport, DatasetRemark, OtherKey, TrainingMemory, MemoryPart, Lineage, DataPin),

@@ -49,6 +49,7 @@ from holdfast.contracts.jobs import (
     attempt_name,
 )
 from holdfast.contracts.machines import Lease, Offer, Terms
+from holdfast.contracts.forecasts import ListForecastsInput, RecordedForecast
 from holdfast.contracts.market import (
     Asking,
     AskingsInput,
@@ -553,6 +554,10 @@ class World:
         return self._on_record().priced_gpus()
 
     @activity.defn
+    async def list_forecasts(self, order: ListForecastsInput) -> list[RecordedForecast]:
+        return self._on_record().forecasts(order)
+
+    @activity.defn
     async def list_askings(self, order: AskingsInput) -> list[Asking]:
         return self._on_record().askings(order)
 
@@ -579,6 +584,7 @@ async def stand_in_workers(client: Client, world: World) -> AsyncIterator[None]:
             *(world.report_workload, world.forget_checkpoints, world.mark_verified),
             *(world.set_budget, world.read_budgets, world.read_costs, world.read_lives, world.reconcile_charges),
             *(world.read_losses, world.record_prices, world.read_prices, world.list_prices, world.list_askings),
+            world.list_forecasts,
             world.list_priced_gpus,
         ],
         names.HOSTS_QUEUE: [world.read_logs, world.forget_logs, world.plan_input, watch_machine],

@@ -6,6 +6,7 @@ import io
 import shlex
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from holdfast.cli.commands.market.survey import unoffered
 from holdfast.client import prices
 from holdfast.contracts.machines import Terms
 from holdfast.contracts.market import Asking, MarketPoint, PriceSource, RecordPricesInput, SurveyLine
+from holdfast.market.fitting import fit
 from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 
@@ -280,6 +282,36 @@ async def test_the_prices_on_record_are_forecast_and_tell_when_to_start(online: 
     assert (await online("market", "forecast", "nothing")).code == 4
 
 
+async def test_the_median_on_record_is_forecast_as_well(online: Run, records: Records) -> None:
+    put(records, *(replace(a_point(ago, "0.30"), median=Decimal("0.70"), p90=Decimal("0.90")) for ago in range(40)))
+    for measure, last in (("median", 0.7), ("p90", 0.9), ("min", 0.3)):
+        told = (await online("market", "forecast", "RTX 4090", "--measure", measure, "--json")).document
+        assert (told["key"]["measure"], told["last"]) == (measure, last)
+    when = ("when", "RTX 4090", "--hours", "2", "--deadline", "1d", "--measure", "median", "--json")
+    assert (await online("market", *when)).document["advice"]["now"] == 0.7
+    assert (await online("market", "forecast", "RTX 4090", "--measure", "p25")).code == 4
+    unknown = await online("market", "forecast", "RTX 4090", "--measure", "mood")
+    assert unknown.code == 4 and "has no measure 'mood'" in unknown.err
+
+
+async def test_the_forecast_that_is_on_record_is_shown_as_it_was_made(online: Run, traded: Records) -> None:
+    nothing = await online("market", "forecast", "RTX 4090", "--recorded")
+    assert nothing.code == 4 and "no forecast of RTX 4090 is on record" in nothing.err
+    traded.record_forecasts([fit(each) for each in traded.hourly_prices(traded.due_forecasts(an_hour(0)))])
+    told = await online("market", "forecast", "RTX 4090", "--recorded")
+    assert told.code == 0, told.err
+    assert told.out.startswith("RTX 4090 vast on demand: ")
+    assert f"known until {an_hour(0):%Y-%m-%d %H:%M} UTC; made " in told.out and "over a usual stay" in told.out
+    assert [line.split()[0] for line in told.out.splitlines() if "$" in line][1:] == ["1", "6", "24", "72", "168"]
+    (kept,) = (await online("market", "forecast", "RTX 4090", "--recorded", "--provider", "Vast.ai", "--json")).document
+    made_now = (await online("market", "forecast", "RTX 4090", "--json")).document
+    assert [(each["lead"], each["price"]) for each in kept["leads"]] == [
+        (each["lead"], made_now["hours"][each["lead"] - 1]["price"]) for each in made_now["skills"]
+    ]
+    assert (await online("market", "forecast", "RTX 4090", "--recorded", "--kind", "spot")).code == 4
+    assert (await online("market", "forecast", "RTX 4090", "--recorded", "--measure", "median")).code == 2
+
+
 async def test_prices_that_are_old_are_no_prices_of_now(online: Run, records: Records) -> None:
     put(records, *(a_point(24 * 9 + ago, "0.30" if ago % 7 else "0.50") for ago in range(60)))
     told = await online("market", "forecast", "RTX 4090")
@@ -308,7 +340,7 @@ async def test_an_empty_record_says_how_prices_come_there(online: Run, records: 
     told = await online("market", "history", "H100")
     assert told.code == 4 and "no price of any GPU is on record yet" in told.err and "market import" in told.err
     movers = await online("market", "movers")
-    assert movers.code == 0 and "no price is known both now and 24h 00m ago" in movers.err
+    assert movers.code == 4 and "no price is known both now and 24h 00m ago" in movers.err and movers.out == ""
 
 
 async def test_a_time_without_a_price_is_no_empty_table(online: Run, traded: Records) -> None:

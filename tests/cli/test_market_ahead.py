@@ -1,6 +1,7 @@
 """`market forecast`, `when` and `backtest` from CSV files: what they print, refuse and draw."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_forecasts_and_says_who_is_in_charge(capsys: pytest.CaptureFixture[str])
     assert "less than the last price" in out
     assert "IN CHARGE" in out
     assert err == ""
+
+
+def test_the_lead_that_is_spoken_of_has_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = ran(capsys, "forecast", "H100", "--from", str(REAL), "--measure", "median")
+    spoken_of = re.search(r"^at (\d+) h ", out, re.MULTILINE)
+    assert spoken_of and re.search(rf"^{spoken_of[1]} h ", out, re.MULTILINE)
+    assert out.count(" h  ") == len({1, 6, 24, 72, 168, int(spoken_of[1])})
+
+
+@pytest.mark.parametrize("name", ["vast", "Vast.ai", "VAST.AI", "vastai"])
+def test_a_provider_may_be_called_as_on_record_or_as_in_the_file(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, out, _ = ran(capsys, "forecast", "H100", "--from", str(REAL), "--provider", name)
+    assert code == 0 and out.startswith("H100 Vast.ai min")
 
 
 def test_a_flat_price_has_no_skill_and_that_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,3 +71,9 @@ def test_regions_are_told_with_their_last_loss(capsys: pytest.CaptureFixture[str
     show_places([])
     out, err = capsys.readouterr()
     assert (out, "nothing is known" in err) == ("", True)
+
+
+def test_a_moment_beyond_the_end_of_a_trace_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = risk(capsys, *SOME, "--at", "400d")
+    assert (code, out) == (2, "")
+    assert "--at 400d is beyond the end of" in err and "it has 2" in err

@@ -2,15 +2,18 @@
 
 import importlib.util
 import json
+import math
 import random
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from holdfast.market.risk import History
+from holdfast.market.series import Series, SeriesKey
 from holdfast.policy.deadline import Rule
 from holdfast.simcloud.studies.traces import read
 
@@ -102,8 +105,74 @@ def test_the_study_of_deadlines_tells_every_figure_and_misses_none(
     assert capsys.readouterr().out.count("\n") == 9
 
 
-def test_real_zones_make_months_of_one_moment(tmp_path: Path) -> None:
-    traces = [read(_written(tmp_path, name, seed, 6.0)) for seed, name in enumerate(("one", "two"))]
-    ups = month._ups(3, traces)
-    assert {len(up) for up in ups.values()} == {37 * 240}
-    assert ups == month._ups(3, traces) != month._ups(4, traces)
+# --- the month of placement --------------------------------------------------------------------------------------
+
+
+def test_the_halves_of_a_record_have_nothing_in_common() -> None:
+    first, second = (
+        {tick for seed in range(30) for tick in month._weeks(random.Random(seed), half, 45 * 24 * month._AN_HOUR)}
+        for half in (0, 1)
+    )
+    assert first and second and not first & second
+    assert max(first) < 22.5 * 24 * month._AN_HOUR <= min(second)
+
+
+def test_zones_come_from_the_same_moments_and_keep_what_fell_together() -> None:
+    up = [tick // 50 % 3 > 0 for tick in range(45 * 24 * month._AN_HOUR)]
+    pasts = [month.Past("one", up), month.Past("other", [not each for each in up])]
+    one, other = month._month(3, 1, pasts, [])
+    assert len(one.up) == round(timedelta(days=30) / month.TICK)
+    assert all(here is not there for here, there in zip(one.up, other.up, strict=True))
+    assert month._month(3, 1, pasts, [])[0] == one != month._month(4, 1, pasts, [])[0]
+
+
+def test_a_forecast_in_a_month_knows_the_past_of_its_price_and_nothing_else() -> None:
+    dice = random.Random(1)
+    prices = [2.0 * math.exp(dice.gauss(0, 0.1)) for _ in range(900)]
+    whole, cut = (month._course(_a_price(each), usual=0.0) for each in (prices, prices[:801]))
+    assert whole.ahead(800) == cut.ahead(800) != 0.0
+    assert whole.ahead(max(range(700, 800), key=prices.__getitem__)) < -0.05
+
+
+def _a_price(prices: list[float]) -> Series:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    return Series(key=SeriesKey(gpu="V100", region="us-east-1a"), first=begin, prices=np.asarray(prices))
+
+
+def test_an_interval_is_of_the_mean_over_months() -> None:
+    low, high = month.interval([0.1, 0.2, 0.3, 0.2] * 6)
+    assert 0.15 < low < 0.2 < high < 0.25
+    assert month.interval([0.1] * 5) == (pytest.approx(0.1), pytest.approx(0.1))
+
+
+def test_the_study_of_a_month_tells_every_market_and_draws_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, zones in (("1-node/aws-02-15-2023", 3), ("1-node/aws-10-26-2022", 2), ("aws-08-27-2023", 2)):
+        (tmp_path / folder).mkdir(parents=True)
+        for seed in range(zones):
+            _written(tmp_path / folder, f"us-east-{seed}a", seed, (0.3, 6.0, 30.0)[seed])
+    spot, auction = (["zone,instance_type,timestamp,usd_hr,capture" + chr(10)] for _ in range(2))
+    dice = random.Random(2)
+    for hour in range(24 * 60):
+        for zone in "abcd":
+            spot.append(f"us-east-1{zone},p3.16xlarge,{_moment(2021, hour)},{dice.uniform(7.3, 9):.4f},2021-05{chr(10)}")
+        for zone in "ab":
+            auction.append(f"us-east-1{zone},g2.2xlarge,{_moment(2015, hour)},{dice.uniform(0.06, 0.14):.4f},{chr(10)}")
+    (tmp_path / "spot.csv").write_text("".join(spot))
+    (tmp_path / "auction.csv").write_text("".join(auction))
+    monkeypatch.setattr(month, "CADENCES", (timedelta(hours=1),))
+    monkeypatch.setattr(month, "MONTH", timedelta(days=3))
+    picture, found = tmp_path / "month.png", tmp_path / "found.json"
+    argv = ["month.py", str(tmp_path), str(tmp_path), "--seeds", "2", "--draw", str(picture), "--json", str(found)]
+    monkeypatch.setattr(sys, "argv", argv)
+    assert month.main() == 0
+    told = json.loads(found.read_text())
+    assert list(told) == ["six zones", "six zones, prices of 2021", "four kinds", "four zones", "auction"]
+    assert all(len(ways) == 4 for by in told.values() for lived in by.values() for ways in lived)
+    assert capsys.readouterr().out.count("placement with both") == 5
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def _moment(year: int, hour: int) -> str:
+    return f"{datetime(year, 3, 1, tzinfo=UTC) + hour * HOUR:%Y-%m-%dT%H:%M:%S}"

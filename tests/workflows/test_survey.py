@@ -1,4 +1,7 @@
-"""A survey writes down what providers ask, once for each bucket; who is silent leaves a gap, and holds up nobody."""
+"""A survey writes down what providers ask, once for each bucket; who is silent leaves a gap, and holds up nobody.
+
+What has a newer price than its forecast is forecast anew, and that fails no survey.
+"""
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -15,9 +18,11 @@ from prometheus_client import CollectorRegistry
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from holdfast.activities.forecasts import FitActivities, ForecastRecords
 from holdfast.activities.prices import PriceRecords
 from holdfast.activities.surveying import SurveyActivities
 from holdfast.contracts import names
+from holdfast.contracts.forecasts import ForecastAnswer, HourlyPrices, ListForecastsInput, RecordedForecast
 from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.contracts.market import (
     AskingsInput,
@@ -25,6 +30,7 @@ from holdfast.contracts.market import (
     MarketPoint,
     PricesInput,
     PriceSource,
+    RecordPricesInput,
     SurveyInput,
     SurveyLine,
     SurveyResult,
@@ -35,6 +41,7 @@ from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.durable import SANDBOX
+from holdfast.workers.fitters import Fitters, forecast_of
 from holdfast.workflows.survey import SurveyWorkflow
 
 DAY = timedelta(days=1)
@@ -95,6 +102,32 @@ class Exchange:
         mark = uuid.uuid4().hex[:6]
         self.open = Bazaar(f"open{mark}", {"RTX 4090": "0.40", "L4": "0.50"}, interruptible=True)
         self.shy = Chronicler(f"shy{mark}", {"H100 SXM": "2.00"}, shows_all=True)
+        self.fitters = Fitters(forecast_of, processes=1)
+        self.unfit: set[str] = set()  # GPUs whose prices break whoever looks at them
+
+    async def fit(self, prices: HourlyPrices) -> RecordedForecast:
+        if prices.key.gpu in self.unfit:
+            raise FloatingPointError("no number")
+        return await self.fitters(prices)
+
+    def remember(self, gpu: str, provider: str, hours: int = 30) -> None:
+        """What was asked on demand in the hours before this one."""
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        points = tuple(
+            MarketPoint(
+                at=now - timedelta(hours=back),
+                provider=provider,
+                gpu=gpu,
+                kind=Terms.ON_DEMAND,
+                minimum=Decimal("0.50"),
+                median=Decimal("0.50"),
+            )
+            for back in range(2, hours + 2)
+        )
+        self.records.record_prices(RecordPricesInput(points=points))
+
+    def forecasts(self) -> dict[str, RecordedForecast]:
+        return {each.key.gpu: each for each in self.records.forecasts(ListForecastsInput())}
 
     async def survey(self, **changes: Any) -> dict[str, SurveyLine]:
         order = SurveyInput(providers=(self.open.name, self.shy.name), gpus=GPUS)
@@ -111,8 +144,8 @@ class Exchange:
 
 
 @asynccontextmanager
-async def serving(temporal: WorkflowEnvironment, folder: Path) -> AsyncIterator[Exchange]:
-    """An exchange with its workers."""
+async def serving(temporal: WorkflowEnvironment, folder: Path, *, analysis: bool = True) -> AsyncIterator[Exchange]:
+    """An exchange with its workers; without `analysis` nobody is there to forecast."""
     url = f"sqlite:///{folder / 'records.db'}"
     migrate(url)
     opened = Exchange(temporal, Records.open(url))
@@ -124,7 +157,7 @@ async def serving(temporal: WorkflowEnvironment, folder: Path) -> AsyncIterator[
             task_queue=names.CONTROL_QUEUE,
             workflows=[SurveyWorkflow],
             workflow_runner=SANDBOX,
-            activities=on_record.all(),
+            activities=[*on_record.all(), *ForecastRecords(opened.records).all()],
             activity_executor=threads,
         )
         await stack.enter_async_context(control)
@@ -132,6 +165,11 @@ async def serving(temporal: WorkflowEnvironment, folder: Path) -> AsyncIterator[
             acts = SurveyActivities(bazaar)  # type: ignore[arg-type]  # no more of a provider is used
             queue = names.provider_queue(bazaar.name)
             await stack.enter_async_context(Worker(temporal.client, task_queue=queue, activities=acts.all()))
+        if analysis:
+            stack.push_async_callback(opened.fitters.close)
+            fitting = FitActivities(opened.fit, metrics=Metrics(CollectorRegistry())).fit_forecasts
+            orders = Worker(temporal.client, task_queue=names.ANALYSIS_QUEUE, activities=[fitting])
+            await stack.enter_async_context(orders)
         yield opened
     opened.records.close()
 
@@ -237,3 +275,49 @@ async def test_a_survey_of_some_gpus_by_hand_reads_no_history(exchange: Exchange
     lines = await exchange.survey(gpus=("L4",), feeds=False)
     assert lines[exchange.shy.name].feed is None
     assert [each.gpu for each in exchange.open.asked] == ["L4", "L4"]
+
+
+# --- forecasts ---------------------------------------------------------------------------------------------------
+
+
+async def test_what_has_a_newer_price_than_its_forecast_is_forecast_anew_once(exchange: Exchange) -> None:
+    exchange.remember("L4", exchange.open.name)
+    await exchange.survey()
+    assert exchange.result.refits is not None
+    assert (exchange.result.refits.due, exchange.result.refits.fitted, exchange.result.refits.detail) == (1, 1, "")
+    made = exchange.forecasts()["L4"]
+    assert made.answer is ForecastAnswer.NO_SKILL and made.known_until == exchange.result.at
+    assert made.last == 0.5 and [each.price for each in made.leads] == [0.5] * 16
+    await exchange.survey()
+    assert exchange.result.refits.due == 0, "no price is newer"
+    assert exchange.forecasts()["L4"] == made
+
+
+async def test_a_series_that_cannot_be_fitted_is_told_and_spoils_no_other(exchange: Exchange) -> None:
+    exchange.remember("L4", exchange.open.name)
+    exchange.remember("H100 SXM", exchange.shy.name)
+    exchange.unfit = {"H100 SXM"}
+    lines = await exchange.survey()
+    done = exchange.result.refits
+    assert done is not None and (done.due, done.fitted) == (2, 1)
+    assert "H100 SXM at shy" in done.detail and "FloatingPointError: no number" in done.detail
+    assert set(exchange.forecasts()) == {"L4"} and all(line.answered for line in lines.values())
+    exchange.unfit = set()
+    await exchange.survey()
+    assert set(exchange.forecasts()) == {"L4", "H100 SXM"}
+
+
+async def test_where_nobody_forecasts_a_survey_says_so_and_ends(temporal: WorkflowEnvironment, tmp_path: Path) -> None:
+    async with serving(temporal, tmp_path, analysis=False) as exchange:
+        exchange.remember("L4", exchange.open.name)
+        lines = await exchange.survey(every=timedelta(seconds=1))
+        assert all(line.answered for line in lines.values()) and exchange.forecasts() == {}
+        done = exchange.result.refits
+        assert done is not None and (done.due, done.fitted) == (1, 0)
+        assert done.detail.endswith("no analysis worker did it in time")
+
+
+async def test_a_survey_may_leave_the_forecasts_alone(exchange: Exchange) -> None:
+    exchange.remember("L4", exchange.open.name)
+    await exchange.survey(refit=False)
+    assert exchange.result.refits is None and exchange.forecasts() == {}

@@ -41,10 +41,18 @@ LEASES_TOLD = 100
 class RecordActivities:
     """Every method may be repeated: the records know what has been written already."""
 
-    def __init__(self, records: Records, *, providers: tuple[str, ...], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        records: Records,
+        *,
+        providers: tuple[str, ...],
+        metrics: Metrics,
+        surveyed_every: timedelta = timedelta(hours=1),
+    ) -> None:
         self._records = records
         self._providers = providers
         self._metrics = metrics
+        self._fresh = 2 * surveyed_every
 
     @activity.defn
     def open_workload(self, order: acts.OpenWorkloadInput) -> acts.OpenWorkloadResult:
@@ -96,7 +104,13 @@ class RecordActivities:
         with translated():
             machines = self._records.recall_machines(order)
             places, risks = self._records.closed_places(), self._records.place_risks(lost=order.lost)
-            return Recollection(machines=tuple(machines), places=tuple(places), risks=tuple(risks))
+            ahead = self._records.prices_ahead(order.gpus, fresh=self._fresh) if order.gpus else []
+            per_loss = None
+            if order.saved_every is not None:
+                per_loss = self._records.cost_of_loss(order.workload, order.saved_every)
+        return Recollection(
+            machines=tuple(machines), places=tuple(places), risks=tuple(risks), ahead=tuple(ahead), per_loss=per_loss
+        )
 
     @activity.defn
     def closed_places(self) -> list[PlaceMemory]:

@@ -41,7 +41,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `market history`, `market compare` | a list of series: `last`, `low`, `high`, `change`, `missing`, `points`, … |
 | `market movers` | a list, greatest first: `gpu`, `provider`, `was`, `now`, `change`, `unchanged` |
 | `market ls` | a list of series: `gpu`, `provider`, `region`, `kind`, `points`, `held`, `first`, `last` |
-| `market survey` | `at`, and `lines`: by provider `answered`, `offers`, `recorded`, `feed`, `detail` |
+| `market survey` | `at`, and `lines`: by provider `answered`, `offers`, `recorded`, `feed`, `detail`; `refits` |
 | `market import` | `shape`, `lines`, `points`, `folded`, `refused` (each with its reason), `recorded` |
 | `market references` | a list: `reference` (price, source, date, region, unit) and `flags` |
 | `budget set`, `budget show` | a list: `budget` (`scope`, `name`, `span`, `amount`), `spent`, `reserved` |
@@ -49,6 +49,7 @@ ISO 8601 with their zone, an unknown value is `null`. On an error stdout stays e
 | `offers` | a list of offers, cheapest first; code 5 when nothing fits, 0 while any provider answers with something |
 | ↳ with `--rejected` | a list of what is left out, cheapest first, each with its `reason`; empty when all fit |
 | `market forecast` | `answer`, `why`, `last`, `hours` (the path and its ranges), `skills`, `drift` |
+| ↳ with `--recorded` | a list: `key`, `made_at`, `known_until`, `answer`, `last`, `leads`, `alarm` |
 | `market when` | `advice` (`wait`, `reserve`, `until`, `expected`, `chance`, …), `cost_now`, `cost_expected` |
 | `market backtest` | `rows` by group and lead, and how many series were judged |
 | `checkpoint ls` | a list, oldest first: `sequence`, `epoch`, `reason`, `taken_at`, `bytes_total`, `manifest`, … |

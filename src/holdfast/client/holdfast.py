@@ -58,6 +58,7 @@ from holdfast.client.translation import from_failure, from_rpc, is_not_found
 from holdfast.contracts import activities, names
 from holdfast.contracts.checkpoints import CheckpointRef, VerifySummary
 from holdfast.contracts.failover import Decision
+from holdfast.contracts.forecasts import RecordedForecast
 from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.contracts.market import (
     Asking,
@@ -402,6 +403,15 @@ class Holdfast:
     async def priced_gpus(self) -> tuple[str, ...]:
         """Every GPU of which a price is on record, in order."""
         return await prices.priced_gpus(self._client)
+
+    async def forecasts(self, gpu: str | None = None) -> tuple[RecordedForecast, ...]:
+        """The forecasts that were made after surveys, the newest of each series, by GPU, provider and kind.
+
+        Raises:
+            UnknownGpu: no price of such a GPU is on record.
+            RecordsUnavailable, NoWorker, TemporalUnavailable.
+        """
+        return await prices.forecasts(self._client, gpu)
 
     async def askings(self, order: AskingsInput | None = None) -> tuple[Asking, ...]:
         """How surveys of the market went, the newest first: which provider answered, and why another did not."""

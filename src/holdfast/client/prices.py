@@ -13,6 +13,7 @@ from holdfast.client.calls import ask, is_served
 from holdfast.client.errors import NoPrices, NoWorker, UnknownGpu
 from holdfast.client.translation import from_failure, from_rpc
 from holdfast.contracts import activities, names
+from holdfast.contracts.forecasts import ListForecastsInput, RecordedForecast
 from holdfast.contracts.machines import Terms
 from holdfast.contracts.market import (
     Asking,
@@ -77,6 +78,13 @@ async def series(client: Client) -> tuple[PricedSeries, ...]:
     found = await ask(
         client, activities.list_prices, ListPricesInput(), queue=names.CONTROL_QUEUE, summary="series of prices"
     )
+    return tuple(found)
+
+
+async def forecasts(client: Client, gpu: str | None) -> tuple[RecordedForecast, ...]:
+    """The newest forecast of each series. Errors as `known_gpus`."""
+    order = ListForecastsInput(gpus=() if gpu is None else await known_gpus(client, gpu))
+    found = await ask(client, activities.list_forecasts, order, queue=names.CONTROL_QUEUE, summary="forecasts on record")
     return tuple(found)
 
 
@@ -187,6 +195,7 @@ async def survey(
         fine_for=settings.fine_for,
         daily_for=settings.daily_for,
         feeds=not gpus,  # a part is no day's reading
+        refit=await is_served(client, names.ANALYSIS_QUEUE),  # else who asks by hand would wait for nobody
     )
     try:
         done: SurveyResult = await client.execute_workflow(

@@ -6,6 +6,7 @@ search itself had learnt. All of it is in the history of the workflow that decid
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from temporalio.api.common.v1 import Payloads
@@ -17,6 +18,7 @@ from holdfast.client import messages
 from holdfast.client.translation import from_rpc
 from holdfast.contracts import activities, names
 from holdfast.contracts.failover import Decision
+from holdfast.contracts.forecasts import PriceAhead
 from holdfast.contracts.machines import Offer, Requirements
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk, Recollection
 from holdfast.contracts.reports import Recomputed
@@ -37,6 +39,8 @@ class _Inputs:
     memory: list[MachineMemory] = field(default_factory=list)
     places: list[PlaceMemory] = field(default_factory=list)
     risks: list[PlaceRisk] = field(default_factory=list)
+    ahead: list[PriceAhead] = field(default_factory=list)
+    per_loss: timedelta | None = None
 
 
 async def recompute(client: Client, workload: str, decisions: Sequence[Decision]) -> tuple[Recomputed, ...]:
@@ -77,6 +81,8 @@ def _compare(recorded: Decision, inputs: _Inputs) -> Recomputed:
         memory={MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in inputs.memory},
         places=inputs.places,
         risks=inputs.risks,
+        ahead=inputs.ahead,
+        per_loss=inputs.per_loss,
         regions_first=recorded.regions_first,
     )
     told = ((recorded.chosen, again.chosen, "ranking"), (recorded.rejected, again.rejected, "list of rejected offers"))
@@ -156,7 +162,8 @@ async def _of_one_run(client: Client, events: Iterable[HistoryEvent]) -> AsyncIt
             elif name == _BOTH:
                 recalled = await _read(client, completed.result, Recollection)
                 inputs.memory, inputs.places = list(recalled.machines), list(recalled.places)
-                inputs.risks = list(recalled.risks)
+                inputs.risks, inputs.ahead = list(recalled.risks), list(recalled.ahead)
+                inputs.per_loss = recalled.per_loss
             elif name == _PLACES:
                 inputs.places = await _read(client, completed.result, list[PlaceMemory])
 

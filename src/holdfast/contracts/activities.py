@@ -20,6 +20,16 @@ from holdfast.contracts.disks import (
 from holdfast.contracts.endpoints import EndpointCard, EndpointSpec, Pass, Wake
 from holdfast.contracts.failover import Decision
 from holdfast.contracts.fine_tuning import AdoptTunedInput, TunedModel
+from holdfast.contracts.forecasts import (
+    FitInput,
+    Fitted,
+    ForecastKey,
+    HourlyPrices,
+    ListForecastsInput,
+    PlanRefitsInput,
+    ReadHourlyInput,
+    RecordedForecast,
+)
 from holdfast.contracts.incidents import Incident, Reach
 from holdfast.contracts.jobs import InputSpec, JobOutputs, JobSpec, JobStatus, StagedInput
 from holdfast.contracts.machines import (
@@ -314,6 +324,30 @@ async def plan_survey(order: PlanSurveyInput) -> SurveyPlan:
 @activity.defn
 async def thin_prices(order: ThinInput) -> Thinned:
     """Down-sample old points, and forget very old ones. Repeated, it finds nothing left to do."""
+    raise _stub()
+
+
+@activity.defn
+async def plan_refits(order: PlanRefitsInput) -> list[ForecastKey]:
+    """Series with enough prices, and a newer one than their forecast knows; those first that waited longest."""
+    raise _stub()
+
+
+@activity.defn
+async def read_hourly(order: ReadHourlyInput) -> list[HourlyPrices]:
+    """The last four weeks of some series, by the hour."""
+    raise _stub()
+
+
+@activity.defn
+async def record_forecasts(made: list[RecordedForecast]) -> int:
+    """Replace the forecasts of some series; so many were newer. Repeated, it changes nothing."""
+    raise _stub()
+
+
+@activity.defn
+async def list_forecasts(order: ListForecastsInput) -> list[RecordedForecast]:
+    """The newest forecast of each series."""
     raise _stub()
 
 
@@ -1279,4 +1313,10 @@ class VerifyInput:
 @activity.defn
 async def verify_checkpoint(order: VerifyInput) -> VerifySummary:
     """Read every chunk back from the store and check its digest."""
+    raise _stub()
+
+
+@activity.defn
+async def fit_forecasts(order: FitInput) -> Fitted:
+    """Forecast each of some series. One that cannot be fitted spoils none of the others, and is told with the reason."""
     raise _stub()

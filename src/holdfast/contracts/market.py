@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from holdfast.contracts.forecasts import Refits
 from holdfast.contracts.machines import Terms
 
 
@@ -204,6 +205,7 @@ class SurveyInput:
     daily_for: timedelta = timedelta(days=1095)  # then none
     feeds: bool = True  # also what providers tell of the past, where it is due
     pause: timedelta = timedelta()  # between two GPUs at one provider: others search there, too
+    refit: bool = True  # then forecast anew what has a newer price
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +225,7 @@ class SurveyResult:
     at: datetime  # the bucket
     lines: tuple[SurveyLine, ...]
     thinned: Thinned = Thinned()
+    refits: Refits | None = None  # None: none were asked for, or by an older version
 
 
 @dataclass(frozen=True, kw_only=True)

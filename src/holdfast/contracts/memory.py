@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from holdfast.contracts.forecasts import PriceAhead
 from holdfast.contracts.machines import Conduct
 from holdfast.contracts.spec import Strategy
 
@@ -66,6 +67,9 @@ class PlaceLoss:
 class RecallInput:
     machines: tuple[MachineKey, ...]
     lost: PlaceLoss | None = None
+    gpus: tuple[str, ...] = ()  # that are on offer: what their prices are expected to do is told too
+    workload: str = ""  # that is placed: what a loss costs it is told too
+    saved_every: timedelta | None = None  # how often it is saved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +114,6 @@ class PlaceRisk:
     losses: int  # of the last week
     watched: timedelta  # of the last week, the time with a machine there, or without one after a loss
     lost_at: datetime | None = None  # the last loss; None: none in two weeks
-    drift: float = 0.0  # how much dearer it is expected to be over a usual stay, as a share; 0: no forecast has skill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,8 @@ class Recollection:
     machines: tuple[MachineMemory, ...] = ()
     places: tuple[PlaceMemory, ...] = ()
     risks: tuple[PlaceRisk, ...] = ()
+    ahead: tuple[PriceAhead, ...] = ()  # of the GPUs asked for, where a fresh forecast has skill
+    per_loss: timedelta | None = None  # what a loss costs the workload, in time that is paid for; None: not asked for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.contracts.forecasts import ForecastAnswer
 from holdfast.market.candidates import LAST_PRICE, Floats
-from holdfast.market.forecast import Answer, PriceForecast, forecast
+from holdfast.market.forecast import PriceForecast, forecast
 from holdfast.market.series import Series
 
 WINDOWS: Final = {1: (1, 2), 6: (5, 7), 24: (22, 26), 72: (69, 75), 168: (163, 168)}
@@ -157,7 +158,7 @@ def _stands_still(said: PriceForecast) -> bool:
 
 
 def _scores(series: Series, cell: int, said: PriceForecast) -> Iterator[_Score]:
-    if said.answer is Answer.NOT_ENOUGH or said.last is None:
+    if said.answer is ForecastAnswer.NOT_ENOUGH or said.last is None:
         return
     recent = series.prices[max(0, cell - 167) : cell + 1]
     scale = float(np.nanmean(recent))

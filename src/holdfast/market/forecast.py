@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.contracts.forecasts import ForecastAnswer
 from holdfast.market.candidates import LAST_PRICE, LEADS, Field, Floats, candidates
 from holdfast.market.champion import GAIN, Record, record
 from holdfast.market.intervals import LEVELS, intervals
@@ -22,14 +22,6 @@ FRESH: Final = 168
 _RECENT: Final = 48
 _BEYOND: Final = 0.35
 _JUDGED: Final = 12
-
-
-class Answer(StrEnum):
-    """What kind of answer a forecast is."""
-
-    SKILL = "skill"
-    NO_SKILL = "no skill"
-    NOT_ENOUGH = "not enough data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +59,7 @@ class PriceForecast:
 
     key: SeriesKey
     at: datetime
-    answer: Answer
+    answer: ForecastAnswer
     why: str
     last: float | None
     hours: tuple[ForecastHour, ...] = ()
@@ -82,7 +74,7 @@ def forecast(series: Series, *, hours: int = LONGEST) -> PriceForecast:
     last = float(window.prices[seen[-1]]) if len(seen) else None
     if last is None or len(seen) < ENOUGH or len(window.prices) - seen[-1] > FRESH:
         why = _missing(seen, len(window.prices))
-        return PriceForecast(key=series.key, at=window.last, answer=Answer.NOT_ENOUGH, why=why, last=last)
+        return PriceForecast(key=series.key, at=window.last, answer=ForecastAnswer.NOT_ENOUGH, why=why, last=last)
     prices = window.prices[seen[0] :]
     field = candidates(prices)
     judged = record(field)
@@ -91,7 +83,7 @@ def forecast(series: Series, *, hours: int = LONGEST) -> PriceForecast:
     return PriceForecast(
         key=series.key,
         at=window.last,
-        answer=Answer.SKILL if led else Answer.NO_SKILL,
+        answer=ForecastAnswer.SKILL if led else ForecastAnswer.NO_SKILL,
         why=_why(led, prices),
         last=last,
         hours=_hours(window.last, last, judged, field.log, hours),

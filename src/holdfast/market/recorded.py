@@ -16,20 +16,31 @@ LOOKED_BACK: Final = timedelta(hours=WINDOW)
 """Older prices are not looked at."""
 FRESH: Final = timedelta(hours=3)
 """Prices that are older say nothing of now."""
+MEASURES: Final = {"min": "minimum", "median": "median", "p10": "p10", "p25": "p25", "p75": "p75", "p90": "p90"}
+"""Which of the prices of a point; of imported ones some are not known."""
 KNOWN_FOR: Final = 6
 """Hours for which a provider that did not answer is taken to ask what it asked last."""
 
 
-def series_of(points: Iterable[MarketPoint], *, until: datetime | None = None) -> list[Series]:
-    """The lowest price of each series by the hour; points that span more than an hour are left out.
+def series_of(points: Iterable[MarketPoint], *, until: datetime | None = None, measure: str = "min") -> list[Series]:
+    """The lowest price of each series by the hour, or another of `MEASURES`; a point of more than an hour is left out.
 
     With `until` a series goes on to that hour: what nobody has looked at since its last price is a gap.
     """
-    hourly = [each for each in points if each.span <= timedelta(hours=1) and not each.held]
-    hourly.sort(key=lambda each: (_key(each), each.at))
+
+    def key(point: MarketPoint) -> SeriesKey:
+        return _key(point, measure)
+
+    name = MEASURES[measure]
+    hourly = [
+        each
+        for each in points
+        if each.span <= timedelta(hours=1) and not each.held and getattr(each, name) is not None
+    ]
+    hourly.sort(key=lambda each: (key(each), each.at))
     return [
-        _until(on_grid(key, [(each.at, float(each.minimum)) for each in theirs]), until)
-        for key, theirs in groupby(hourly, key=_key)
+        _until(on_grid(one, [(each.at, float(getattr(each, name))) for each in theirs]), until)
+        for one, theirs in groupby(hourly, key=key)
     ]
 
 
@@ -70,6 +81,6 @@ def _held(
     return held
 
 
-def _key(point: MarketPoint) -> SeriesKey:
+def _key(point: MarketPoint, measure: str) -> SeriesKey:
     kind = "spot" if point.kind is Terms.INTERRUPTIBLE else "on_demand"  # as in files of prices
-    return SeriesKey(gpu=point.gpu, provider=point.provider, region=point.region, kind=kind)
+    return SeriesKey(gpu=point.gpu, provider=point.provider, region=point.region, kind=kind, measure=measure)

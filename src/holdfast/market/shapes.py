@@ -116,7 +116,12 @@ def _word(row: Row, column: str) -> str:
 
 
 def _provider(row: Row) -> str:
-    name = _word(row, "provider").lower()
+    return provider_name(_word(row, "provider"))
+
+
+def provider_name(text: str) -> str:
+    """As it is on record, whatever a file calls it: Vast.ai is `vast`."""
+    name = text.strip().lower()
     return _PROVIDERS.get(name, name)
 
 

@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from holdfast.contracts.failover import RankedOffer
+from holdfast.contracts.forecasts import PriceAhead
 from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk
 from holdfast.policy import interruption
 from holdfast.policy.fitness import misfit
 from holdfast.policy.host_memory import reliability, share_lost
+from holdfast.policy.price_ahead import USUAL_STAY
 
 CHOSEN_KEPT = 10
 REJECTED_KEPT = 20
@@ -26,15 +28,16 @@ _UNKNOWN_RELIABILITY = 0.9
 # A restore of this size stands for "how long until the work runs", spread over a usual stay on one machine.
 _RESTORE_MEGABITS = 10_000 * 8
 _UNKNOWN_DOWNLOAD_MBPS = 100.0
-_USUAL_STAY = timedelta(hours=8)
 # A contract that ends costs one more move, spread over what is left of it.
 _MOVE = timedelta(minutes=6)
 # What a loss costs, in time that is paid for: a move, and the work since the last save.
 _PER_LOSS = timedelta(minutes=15)
+# Of the time that is paid for; where more is lost the work hardly gets on, and no figure is right.
+_MOST_LOST = 0.9
 _HOUR = timedelta(hours=1)
 JUST_LOST = timedelta(hours=1)
 """So long after a loss its region comes after all the others that were asked for: losses come in bulk."""
-_MOST_DRIFT = 0.5
+_MOST_TO_COME = 0.5
 _UNKNOWN_RISK = interruption.risk(interruption.UNKNOWN)
 _NOTHING: Mapping[MachineKey, MachineMemory] = {}
 _UNKNOWN = MachineMemory(provider="", machine_id="")
@@ -59,12 +62,10 @@ class _Danger:
     """What the market may do to an offer, as shares of its price."""
 
     share: float = 0.0  # losses to be expected
-    drift: float = 0.0  # a price that rises; it is the market's, and not agreed upon
     just_lost: bool = False
 
 
 _NO_DANGER = _Danger()
-_USUAL_DANGER = _Danger(share=_UNKNOWN_RISK.per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,8 @@ def rank(
     memory: Mapping[MachineKey, MachineMemory] = _NOTHING,
     places: Iterable[PlaceMemory] = (),
     risks: Iterable[PlaceRisk] = (),
+    ahead: Iterable[PriceAhead] = (),
+    per_loss: timedelta | None = None,
     preferred_regions: Sequence[str] = (),
     regions_first: bool = False,
     rejected_kept: int = REJECTED_KEPT,
@@ -99,10 +102,14 @@ def rank(
     less in that order, others most; the default is the order of `needs.regions`. With `regions_first` an earlier region
     comes before a later one whatever it costs, but for one that the market has taken a machine in just now.
     `risks` of losses to the market cost interruptible offers a share of their price; of a region that is not among
-    them, as much as is usual.
+    them, as much as is usual. `ahead` is what prices are expected to do: an interruptible machine costs what the market
+    asks, hour by hour, while the price of one on demand is agreed upon. `per_loss` is what a loss costs this workload in
+    time that is paid for; None, of an older worker: a quarter of an hour.
     """
     regions = tuple(preferred_regions) or needs.regions
-    dangers = _dangers(risks, now)
+    dangers = {(each.provider, each.region): _danger(each, now, per_loss) for each in risks}
+    unknown = _Danger(share=_share_of(_UNKNOWN_RISK, per_loss))
+    to_come = {(each.provider, each.gpu): each.change for each in ahead if each.kind is Terms.INTERRUPTIBLE}
     closed = {(each.provider, each.region): each for each in places if each.until > now}
     fitting: list[_Scored] = []
     shunned: list[_Scored] = []
@@ -115,8 +122,9 @@ def rank(
             refused.append(_row(offer, None, reason))
         else:
             found = shunned if _closed(offer, closed) else fitting
+            danger, dearer = _danger_of(offer, dangers, unknown), _to_come(offer, to_come)
             found.append(
-                _score(offer, known, _danger_of(offer, dangers), regions=regions, now=now, regions_first=regions_first)
+                _score(offer, known, danger, dearer, regions=regions, now=now, regions_first=regions_first)
             )
     if shunned and not fitting:
         fitting.append(min(shunned, key=_Scored.order))
@@ -159,6 +167,7 @@ def _score(
     offer: Offer,
     known: MachineMemory,
     danger: _Danger,
+    dearer: float,
     *,
     regions: Sequence[str],
     now: datetime,
@@ -169,7 +178,7 @@ def _score(
         "failures": share_lost(good=known.good, bad=known.bad, measured=known.measured),
         "reliability": _UNRELIABILITY_WEIGHT * (1 - reliability(claimed, up=known.up, watched=known.watched)),
         "interruption": danger.share,
-        "price to come": danger.drift,
+        "price to come": dearer,
         "download": _download_share(offer),
         "contract end": _contract_share(offer, now),
         "region": _REGION_STEP * place,
@@ -192,28 +201,38 @@ def chances(known: PlaceRisk | None) -> interruption.Risk:
     return interruption.Risk(hour=known.hour, six_hours=known.six_hours, day=known.day)
 
 
-def _dangers(risks: Iterable[PlaceRisk], now: datetime) -> Mapping[tuple[str, str], _Danger]:
-    return {(each.provider, each.region): _danger(each, now) for each in risks}
+def _share_of(risk: interruption.Risk, per_loss: timedelta | None) -> float:
+    """What is paid for beyond what counts: of each hour, what the losses to be expected in it undo."""
+    if per_loss is None:
+        return risk.per_hour(USUAL_STAY) * (_PER_LOSS / _HOUR)
+    lost = min(risk.per_hour(USUAL_STAY) * (per_loss / _HOUR), _MOST_LOST)
+    return lost / (1 - lost)
 
 
-def _danger(known: PlaceRisk, now: datetime) -> _Danger:
+def _danger(known: PlaceRisk, now: datetime, per_loss: timedelta | None) -> _Danger:
     return _Danger(
-        share=chances(known).per_hour(_USUAL_STAY) * (_PER_LOSS / _HOUR),
-        drift=max(-_MOST_DRIFT, min(known.drift, _MOST_DRIFT)) if math.isfinite(known.drift) else 0.0,
+        share=_share_of(chances(known), per_loss),
         just_lost=known.lost_at is not None and now - known.lost_at <= JUST_LOST,
     )
 
 
-def _danger_of(offer: Offer, dangers: Mapping[tuple[str, str], _Danger]) -> _Danger:
+def _danger_of(offer: Offer, dangers: Mapping[tuple[str, str], _Danger], unknown: _Danger) -> _Danger:
     """As long as nothing is known of any region, all are alike, and nothing is added."""
     if offer.terms is not Terms.INTERRUPTIBLE or not dangers:
         return _NO_DANGER
-    return dangers.get((offer.provider, offer.region), _USUAL_DANGER)
+    return dangers.get((offer.provider, offer.region), unknown)
+
+
+def _to_come(offer: Offer, changes: Mapping[tuple[str, str], float]) -> float:
+    """Where a bid is paid, a lower price later is of no use to it, while a higher one takes the machine away."""
+    change = changes.get((offer.provider, offer.gpu), 0.0) if offer.terms is Terms.INTERRUPTIBLE else 0.0
+    least = -_MOST_TO_COME if offer.bid is None else 0.0
+    return max(least, min(change, _MOST_TO_COME)) if math.isfinite(change) else 0.0
 
 
 def _download_share(offer: Offer) -> float:
     seconds = _RESTORE_MEGABITS / max(_known(offer.download_mbps, _UNKNOWN_DOWNLOAD_MBPS), 1.0)
-    return seconds / _USUAL_STAY.total_seconds()
+    return seconds / USUAL_STAY.total_seconds()
 
 
 def _contract_share(offer: Offer, now: datetime) -> float:

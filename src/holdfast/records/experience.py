@@ -18,6 +18,7 @@ from holdfast.policy import breakers, interruption
 from holdfast.records.tables import IncidentRow, LeaseRow
 
 RECOVERIES_READ = 200
+LOSSES_READ = 20
 TOO_OLD = timedelta(days=30)
 PROVEN = timedelta(minutes=10)
 """A machine that has been had for so long did come up."""
@@ -90,6 +91,23 @@ def place_risk(place: tuple[str, str], spans: Sequence[interruption.Span], since
         watched=sum((each for each in watched if each > timedelta()), timedelta()),
         lost_at=since + losses[-1] if losses else None,
     )
+
+
+def losses_of(session: Session, workload: str, now: datetime) -> list[tuple[timedelta, timedelta]]:
+    """What recoveries of a workload from losses to the market took, and the work that was lost with each; the newest."""
+    query = (
+        select(IncidentRow.recovery_time, IncidentRow.work_lost)
+        .where(
+            IncidentRow.workload == workload,
+            IncidentRow.decided_at >= now - TOO_OLD,
+            col(IncidentRow.cause).in_([cause.value for cause in TAKEN_BACK]),
+            col(IncidentRow.recovery_time).is_not(None),
+            col(IncidentRow.work_lost).is_not(None),
+        )
+        .order_by(col(IncidentRow.decided_at).desc())
+        .limit(LOSSES_READ)
+    )
+    return [(took, lost) for took, lost in session.exec(query) if took is not None and lost is not None]
 
 
 def strategy_records(session: Session, now: datetime) -> list[StrategyRecord]:

@@ -4,10 +4,10 @@ Every method is one transaction and safe to repeat. All are blocking: call them 
 caller wherever a workflow knows them; the clock given here only stamps what no caller can date.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Self
 
@@ -39,6 +39,13 @@ from holdfast.contracts.checkpoints import CheckpointRef
 from holdfast.contracts.disks import CopyPlan, DiskCopy, JudgeCopiesInput, PlanCopyInput
 from holdfast.contracts.endpoints import EndpointCard, Wake
 from holdfast.contracts.failover import Decision
+from holdfast.contracts.forecasts import (
+    ForecastKey,
+    HourlyPrices,
+    ListForecastsInput,
+    PriceAhead,
+    RecordedForecast,
+)
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.jobs import JobStatus
 from holdfast.contracts.machines import Lease
@@ -84,6 +91,7 @@ from holdfast.contracts.pools import HandOverInput, HandOverResult, PoolDemand
 from holdfast.contracts.reports import LeaseLine, WorkloadReport
 from holdfast.contracts.savings import LivesInput, LivesPage, LossesInput, LossLine
 from holdfast.contracts.sweeping import Finding, JudgeInput
+from holdfast.policy.loss_cost import cost_of_loss
 from holdfast.records import (
     budgets,
     checkpoints,
@@ -91,6 +99,7 @@ from holdfast.records import (
     disks,
     endpoints,
     experience,
+    forecasts,
     host_memory,
     installation,
     jobs,
@@ -354,6 +363,11 @@ class Records:
         with self._reading() as session:
             return experience.place_risks(session, self._clock(), lost=lost)
 
+    def cost_of_loss(self, workload: str, saved_every: timedelta) -> timedelta:
+        """What a loss costs this workload in time that is paid for, by what its losses took and what is usual."""
+        with self._reading() as session:
+            return cost_of_loss(saved_every, experience.losses_of(session, workload, self._clock()))
+
     def strategy_records(self) -> list[StrategyRecord]:
         """How long recoveries took lately, by strategy; nothing of those that never happened."""
         with self._reading() as session:
@@ -446,7 +460,35 @@ class Records:
     def thin_prices(self, order: ThinInput) -> Thinned:
         """Down-sample what is old, and forget what is very old."""
         with self._writing() as session:
+            forecasts.forget(session, order.daily_before)
             return prices.thin(session, order)
+
+    # --- forecasts of prices ---
+
+    def due_forecasts(self, at: datetime) -> list[ForecastKey]:
+        """Series with a newer price than their forecast knows, those first that waited longest."""
+        with self._reading() as session:
+            return forecasts.due(session, at)
+
+    def hourly_prices(self, keys: Iterable[ForecastKey]) -> list[HourlyPrices]:
+        """The last four weeks of each, by the hour."""
+        with self._reading() as session:
+            return forecasts.hourly(session, keys)
+
+    def record_forecasts(self, made: Iterable[RecordedForecast]) -> int:
+        """Replace the forecasts of some series; so many were newer than what was on record."""
+        with self._writing() as session:
+            return forecasts.record(session, made)
+
+    def forecasts(self, order: ListForecastsInput) -> list[RecordedForecast]:
+        """The newest of each series."""
+        with self._reading() as session:
+            return forecasts.read(session, order)
+
+    def prices_ahead(self, gpus: tuple[str, ...], *, fresh: timedelta) -> list[PriceAhead]:
+        """What forecasts with skill, that are no older, expect of these GPUs over a usual stay."""
+        with self._reading() as session:
+            return forecasts.ahead(session, gpus, since=self._clock() - fresh)
 
     # --- checkpoints ---
 

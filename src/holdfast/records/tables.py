@@ -394,3 +394,22 @@ class SurveyRow(Table, table=True):
     answered: bool
     offers: int
     detail: str = Field(sa_type=Text)
+
+
+class ForecastRow(Table, table=True):
+    """What the prices of one series are expected to be: the newest forecast of it, and no other."""
+
+    __tablename__ = "forecasts"
+
+    gpu: str = Field(primary_key=True, sa_type=Text)
+    provider: str = Field(primary_key=True, sa_type=Text)
+    region: str = Field(primary_key=True, sa_type=Text)  # "": all of the provider
+    kind: str = Field(primary_key=True, sa_type=Text)
+    measure: str = Field(primary_key=True, sa_type=Text)
+    made_at: datetime = Field(sa_type=UtcDateTime)
+    known_until: datetime = Field(sa_type=UtcDateTime)  # the end of the last hour that it stands on
+    answer: str = Field(sa_type=Text)
+    why: str = Field(sa_type=Text)
+    last: float | None = None  # USD per hour and GPU
+    alarm: str = Field(sa_type=Text)
+    leads: list[Any] = Field(sa_type=Document)  # path, ranges, who leads and how well, at each lead

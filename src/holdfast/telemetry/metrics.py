@@ -4,7 +4,7 @@ Built once per process by `workers/wiring` and handed to whoever has something t
 interface: dashboards and alert rules hold on to them. Durations are seconds, sizes bytes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -50,6 +50,12 @@ class Metrics:
         self._held_back = self._gauge(
             "holdfast_prices_held", "Prices of the last survey that are too wild to be believed at once.", "provider"
         )
+        self._refits = self._counter(
+            "holdfast_refits", "Prices forecast anew, by the kind of answer, or failed.", "answer"
+        )
+        self._refit_time = self._histogram(
+            "holdfast_refit_seconds", "From an order to forecast some series to the answer.", _TRANSFER
+        )
         self._drifts = self._gauge(
             "holdfast_cost_drift_beyond_tolerance", "1 while that is more than rounding explains.", "provider"
         )
@@ -94,6 +100,12 @@ class Metrics:
         if asking.source is PriceSource.SURVEY:
             self._answered.labels(asking.provider).set(int(asking.answered))
             self._held_back.labels(asking.provider).set(done.held)
+
+    def refitted(self, answers: Sequence[str], *, took: timedelta) -> None:
+        """Count forecasts that were made together: what each said, or `failed`."""
+        for answer in answers:
+            self._refits.labels(answer).inc()
+        self._refit_time.observe(took.total_seconds())
 
     def fleet(self, provider: str, machines: Mapping[str, int], hourly: float) -> None:
         """Replace the picture of what is rented at one provider: machines by state, and USD per hour for all."""

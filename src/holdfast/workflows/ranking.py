@@ -51,7 +51,7 @@ async def rank_offers(
     found = await _search(spec, needs)
     if found.failures and not found.market_answered and kind_of(found.failures[0]) in HOPELESS:
         raise found.failures[0]  # no key is accepted, say
-    ranking, _ = await _rank(found.offers, needs, avoid=avoid, regions_first=bool(regions), lost=lost)
+    ranking, _ = await _rank(spec, found.offers, needs, avoid=avoid, regions_first=bool(regions), lost=lost)
     silent = found.silent
     reason = f"{len(ranking.best)} offers fit, {ranking.rejected_total} do not"
     if silent:
@@ -114,7 +114,7 @@ async def _below(
 ) -> tuple[placement.Ranking, tuple[PlaceRisk, ...]]:
     needs = replace(_needs(spec), max_hourly=min(hourly, spec.price.max_hourly))
     found = await _search(spec, needs)
-    return await _rank(found.offers, needs, avoid=avoid, regions_first=False)
+    return await _rank(spec, found.offers, needs, avoid=avoid, regions_first=False)
 
 
 def _needs(spec: WorkloadSpec) -> Requirements:
@@ -147,6 +147,7 @@ async def _search(spec: WorkloadSpec, needs: Requirements) -> _Found:
 
 
 async def _rank(
+    spec: WorkloadSpec,
     offers: list[Offer],
     needs: Requirements,
     *,
@@ -154,7 +155,7 @@ async def _rank(
     regions_first: bool,
     lost: PlaceLoss | None = None,
 ) -> tuple[placement.Ranking, tuple[PlaceRisk, ...]]:
-    recalled = await _recalled(offers, lost)
+    recalled = await _recalled(spec, offers, lost)
     ranking = placement.rank(
         offers,
         needs,
@@ -162,19 +163,21 @@ async def _rank(
         memory=_by_machine(recalled.machines),
         places=recalled.places,
         risks=recalled.risks,
+        ahead=recalled.ahead,
+        per_loss=recalled.per_loss,
         regions_first=regions_first,
         now=workflow.now(),
     )
     return ranking, recalled.risks
 
 
-async def _recalled(offers: Sequence[Offer], lost: PlaceLoss | None) -> Recollection:
+async def _recalled(spec: WorkloadSpec, offers: Sequence[Offer], lost: PlaceLoss | None) -> Recollection:
     """How the offered machines behaved when we had them, where others failed us lately, and where losses are likely."""
     if not offers:
         return Recollection()
     keys = tuple(dict.fromkeys(MachineKey(provider=each.provider, machine_id=each.machine_id) for each in offers))
     if changes.fewer_steps():
-        return await steps.recall(keys, lost)
+        return await steps.recall(keys, lost, gpus=tuple(sorted({each.gpu for each in offers})), spec=spec)
     machines = await steps.recall_machines(keys) if changes.knows("machines-are-remembered") else []
     places = await steps.closed_places() if changes.knows("places-are-remembered") else []
     return Recollection(machines=tuple(machines), places=tuple(places))

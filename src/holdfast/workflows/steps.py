@@ -35,6 +35,15 @@ from holdfast.contracts.endpoints import EndpointSpec, Pass, Wake
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, Ended
 from holdfast.contracts.fine_tuning import AdoptTunedInput, TunedModel
+from holdfast.contracts.forecasts import (
+    FitInput,
+    Fitted,
+    ForecastKey,
+    HourlyPrices,
+    PlanRefitsInput,
+    ReadHourlyInput,
+    RecordedForecast,
+)
 from holdfast.contracts.incidents import Incident
 from holdfast.contracts.jobs import InputSpec, JobOutputs, JobSpec, JobStatus, StagedInput
 from holdfast.contracts.machines import (
@@ -193,6 +202,37 @@ async def thin_prices(order: ThinInput) -> Thinned:
     return await _on_record(acts.thin_prices, order, summary="one point a day for what is old")
 
 
+async def plan_refits(at: datetime) -> list[ForecastKey]:
+    return await _on_record(acts.plan_refits, PlanRefitsInput(at=at), summary="which prices to forecast anew")
+
+
+async def read_hourly(keys: Sequence[ForecastKey]) -> list[HourlyPrices]:
+    order = ReadHourlyInput(keys=tuple(keys))
+    return await _on_record(acts.read_hourly, order, summary=f"four weeks of {len(keys)} series of prices")
+
+
+async def record_forecasts(made: Sequence[RecordedForecast]) -> int:
+    return await _on_record(acts.record_forecasts, list(made), summary=f"write down {len(made)} forecasts")
+
+
+async def fit_forecasts(histories: Sequence[HourlyPrices], *, within: timedelta) -> Fitted:
+    """Work for the CPU. The next survey tries again what is not done in time.
+
+    Raises:
+        ActivityError: no analysis worker took it, or none could do it.
+    """
+    return await workflow.execute_activity(
+        acts.fit_forecasts,
+        FitInput(histories=tuple(histories)),
+        task_queue=names.ANALYSIS_QUEUE,
+        start_to_close_timeout=min(within, timedelta(minutes=3)),
+        schedule_to_close_timeout=within,
+        heartbeat_timeout=timedelta(seconds=30),
+        retry_policy=_SOME_TRIES,
+        summary=f"forecast {len(histories)} series of prices",
+    )
+
+
 async def close_lease(label: str, reason: str, conduct: Conduct, failed_in: str, *, ended: Ended, asleep: bool) -> None:
     order = acts.CloseLeaseInput(
         label=label,
@@ -213,8 +253,12 @@ async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemor
     return await _on_record(acts.recall_machines, order, summary=f"what is remembered of {len(machines)} machines")
 
 
-async def recall(machines: tuple[MachineKey, ...], lost: PlaceLoss | None) -> Recollection:
-    order = RecallInput(machines=machines, lost=lost)
+async def recall(
+    machines: tuple[MachineKey, ...], lost: PlaceLoss | None, *, gpus: tuple[str, ...], spec: WorkloadSpec
+) -> Recollection:
+    order = RecallInput(
+        machines=machines, lost=lost, gpus=gpus, workload=spec.name, saved_every=spec.checkpoint.every
+    )
     return await _on_record(acts.recall, order, summary=f"recall {len(machines)} machines, and places")
 
 

@@ -3,6 +3,7 @@
 1. Each provider for itself, so that one that is slow or down holds up none: what is on offer, GPU by GPU.
 2. Once a day also what a provider itself tells of the past, where it does.
 3. What is old is thinned.
+4. What has a newer price than its forecast is forecast anew.
 
 A bucket of time has one point for each series, however often it is asked. A provider that does not answer leaves a gap
 and the reason for it; never a zero, and never the price of before.
@@ -28,7 +29,7 @@ from holdfast.contracts.market import (
     ThinInput,
 )
 from holdfast.policy import pricing
-from holdfast.workflows import steps
+from holdfast.workflows import refits, steps
 from holdfast.workflows.failures import words_of
 
 MOST_TOLD = 1200
@@ -45,7 +46,11 @@ class SurveyWorkflow:
             ThinInput(daily_before=at - order.fine_for, gone_before=at - max(order.fine_for, order.daily_for))
         )
         workflow.set_current_details(_told(at, lines))
-        return SurveyResult(at=at, lines=tuple(lines), thinned=thinned)
+        done = None
+        if order.refit and workflow.patched("refits"):
+            done = await refits.refit(at, every=order.every)
+            workflow.set_current_details(f"{_told(at, lines)}\n{refits.words(done)}")
+        return SurveyResult(at=at, lines=tuple(lines), thinned=thinned, refits=done)
 
 
 async def _survey(provider: str, order: SurveyInput, at: datetime) -> SurveyLine:

@@ -8,7 +8,8 @@ import pytest
 from holdfast.market.candidates import LAST_PRICE, candidates
 from holdfast.market.champion import record
 from holdfast.market.datasets import read
-from holdfast.market.forecast import ENOUGH, Answer, forecast
+from holdfast.contracts.forecasts import ForecastAnswer
+from holdfast.market.forecast import ENOUGH, forecast
 from tests.unit.market.examples import REAL, reverting, series, swinging, trending, walking
 
 NAN = float("nan")
@@ -20,7 +21,7 @@ def leaders(said):  # type: ignore[no-untyped-def]
 
 def test_a_price_with_noise_is_led_by_a_mean() -> None:
     said = forecast(reverting())
-    assert said.answer is Answer.SKILL
+    assert said.answer is ForecastAnswer.SKILL
     assert said.skills[8].lead == 24
     assert said.skills[8].skill is not None and said.skills[8].skill > 0.15
     assert said.hours[23].price == pytest.approx(2.0, rel=0.05)
@@ -33,20 +34,20 @@ def test_a_trend_is_followed() -> None:
 
 def test_where_every_change_stays_the_last_price_leads_and_says_so() -> None:
     said = forecast(walking(seed=1))
-    assert said.answer is Answer.NO_SKILL
+    assert said.answer is ForecastAnswer.NO_SKILL
     assert "nothing beats the last price" in said.why
     assert {each.price for each in said.hours} == {said.last}
 
 
 def test_chance_rarely_passes_for_skill() -> None:
     walks = [forecast(walking(seed=seed)).answer for seed in range(20)]
-    assert walks.count(Answer.SKILL) <= 5
+    assert walks.count(ForecastAnswer.SKILL) <= 5
 
 
 def test_a_price_that_moved_a_few_times_is_no_evidence() -> None:
     prices = np.full(672, 2.0)
     prices[100::150] = 4.0  # each time back within the hour: any mean beats the last price there
-    assert forecast(series(prices)).answer is Answer.NO_SKILL
+    assert forecast(series(prices)).answer is ForecastAnswer.NO_SKILL
 
 
 @pytest.mark.parametrize("price", [0.1, 1 / 3, 2.0, 98.32])
@@ -54,7 +55,7 @@ def test_a_constant_price_is_forecast_as_itself_exactly(price: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         said = forecast(series([price] * 700))
-    assert said.answer is Answer.NO_SKILL
+    assert said.answer is ForecastAnswer.NO_SKILL
     assert "has not moved" in said.why
     for hour in said.hours:
         assert hour.price == hour.low95 == hour.low80 == hour.high80 == hour.high95 == price
@@ -70,7 +71,7 @@ def test_a_constant_price_is_forecast_as_itself_exactly(price: float) -> None:
 )
 def test_too_little_is_said_to_be_too_little(prices: list[float], why: str) -> None:
     said = forecast(series(prices))
-    assert said.answer is Answer.NOT_ENOUGH
+    assert said.answer is ForecastAnswer.NOT_ENOUGH
     assert why in said.why
     assert said.hours == ()
 
@@ -96,7 +97,7 @@ def test_every_path_is_finite_and_positive_and_its_ranges_are_in_order(seed: int
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         said = forecast(series(prices))
-    if said.answer is Answer.NOT_ENOUGH:
+    if said.answer is ForecastAnswer.NOT_ENOUGH:
         return
     assert len(said.hours) == 168
     for hour in said.hours:

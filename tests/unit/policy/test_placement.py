@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from holdfast.contracts.forecasts import PriceAhead
 from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk
 from holdfast.policy.fitness import misfits
@@ -198,7 +199,7 @@ def test_a_region_may_come_first_whatever_it_costs() -> None:
 # --- losses to the market ----------------------------------------------------------------------------------------
 
 
-def a_risk(region: str, hour: float, *, lost: timedelta | None = None, drift: float = 0.0) -> PlaceRisk:
+def a_risk(region: str, hour: float, *, lost: timedelta | None = None) -> PlaceRisk:
     return PlaceRisk(
         provider="vast",
         region=region,
@@ -209,7 +210,6 @@ def a_risk(region: str, hour: float, *, lost: timedelta | None = None, drift: fl
         losses=0,
         watched=timedelta(hours=1),
         lost_at=None if lost is None else NOW - lost,
-        drift=drift,
     )
 
 
@@ -224,6 +224,15 @@ def test_a_region_where_machines_are_taken_costs_a_share_of_the_price() -> None:
     assert order_of(HERE, dear, risks=[a_risk("US", 0.2), a_risk("CA", 0.02)]) == ["here", "there"]
     ranking = rank([HERE], NEEDS, now=NOW, risks=[a_risk("US", 0.2)])
     assert "interruption +" in ranking.chosen[0].reason
+
+
+def test_a_loss_that_takes_much_work_with_it_counts_more() -> None:
+    dear = replace(THERE, hourly=Decimal("0.36"))
+    risks = [a_risk("US", 0.2), a_risk("CA", 0.02)]
+    assert order_of(HERE, dear, risks=risks, per_loss=timedelta(minutes=15)) == ["here", "there"]
+    assert order_of(HERE, dear, risks=risks, per_loss=timedelta(hours=1)) == ["there", "here"]
+    hopeless = rank([HERE], NEEDS, now=NOW, risks=[a_risk("US", 0.9)], per_loss=timedelta(days=9)).chosen[0]
+    assert "interruption +900.0%" in hopeless.reason, "finite, however much is lost"
 
 
 def test_a_region_of_which_nothing_is_known_is_as_dangerous_as_usual() -> None:
@@ -252,14 +261,31 @@ def test_the_region_of_a_fresh_loss_comes_after_the_others_that_were_asked_for()
     assert order_of(firm, THERE, needs=needs, regions_first=True, risks=just_lost) == ["here", "there"]
 
 
+def expects(change: float, *, provider: str = "vast", gpu: str = "", kind: Terms = Terms.INTERRUPTIBLE) -> PriceAhead:
+    return PriceAhead(provider=provider, gpu=gpu or HERE.gpu, kind=kind, change=change)
+
+
 def test_a_price_that_is_expected_to_rise_counts_before_it_does() -> None:
-    rising = [a_risk("US", 0.1, drift=0.1), a_risk("CA", 0.1)]
-    assert order_of(HERE, THERE, risks=rising) == ["there", "here"]
-    falling = rank([HERE], NEEDS, now=NOW, risks=[a_risk("US", 0.1, drift=-0.05)])
-    assert "price to come -5.0%" in falling.chosen[0].reason
-    absurd = rank([HERE], NEEDS, now=NOW, risks=[a_risk("US", 0.1, drift=-90.0)]).chosen[0].score
-    assert absurd is not None
-    assert absurd > 0
+    elsewhere = replace(THERE, provider="other")
+    assert order_of(HERE, elsewhere) == ["here", "there"]
+    assert order_of(HERE, elsewhere, ahead=[expects(0.1)]) == ["there", "here"]
+    assert order_of(HERE, THERE, ahead=[expects(0.1)]) == ["here", "there"], "it rises for both"
+    assert "price to come +10.0%" in rank([HERE], NEEDS, now=NOW, ahead=[expects(0.1)]).chosen[0].reason
+    for others in (expects(0.1, provider="other"), expects(0.1, gpu="B200"), expects(0.1, kind=Terms.ON_DEMAND)):
+        assert order_of(HERE, elsewhere, ahead=[others])[0] == "here"
+    firm = replace(HERE, terms=Terms.ON_DEMAND, bid=None)
+    assert "to come" not in rank([firm], NEEDS, now=NOW, ahead=[expects(0.1)]).chosen[0].reason
+
+
+def test_a_price_that_falls_is_worth_something_where_the_market_s_price_is_paid_and_not_a_bid() -> None:
+    unbid = replace(HERE, bid=None)
+    assert "price to come -5.0%" in rank([unbid], NEEDS, now=NOW, ahead=[expects(-0.05)]).chosen[0].reason
+    assert "to come" not in rank([HERE], NEEDS, now=NOW, ahead=[expects(-0.05)]).chosen[0].reason
+    absurd = rank([unbid], NEEDS, now=NOW, ahead=[expects(-90.0)]).chosen[0].score
+    assert absurd is not None and absurd > 0
+    assert rank([unbid], NEEDS, now=NOW, ahead=[expects(float("nan"))]).chosen[0].score == pytest.approx(
+        rank([unbid], NEEDS, now=NOW).chosen[0].score
+    )
 
 
 def test_a_host_is_judged_by_its_last_three_days_with_us() -> None:

@@ -10,7 +10,7 @@ from holdfast.contracts.machines import Conduct, Terms
 from holdfast.contracts.memory import PlaceLoss
 from holdfast.contracts.spec import Strategy
 from holdfast.records.store import Records
-from tests.unit.records.makers import NOON, Clock, claim, lease, offer, opening
+from tests.unit.records.makers import NOON, Clock, claim, incident, lease, offer, opening
 
 MINUTE = timedelta(minutes=1)
 
@@ -136,3 +136,23 @@ def test_a_loss_that_is_not_on_record_yet_counts(records: Records, clock: Clock)
     (found,) = records.place_risks(lost=PlaceLoss(provider="vast", region="US", at=NOON + HOUR - MINUTE))
     assert (found.region, found.losses, found.lost_at) == ("US", 1, NOON + HOUR - MINUTE)
     assert found.six_hours > 0.5
+
+
+# --- what a loss costs ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_loss_costs_a_workload_is_learnt_from_its_own_losses_to_the_market(records: Records) -> None:
+    records.open_workload(opening())
+    assert records.cost_of_loss("train", 10 * MINUTE) == 15 * MINUTE
+    took = {"recovery_time": 20 * MINUTE, "work_lost": 40 * MINUTE}
+    records.record_incident(incident(1, **took))
+    assert records.cost_of_loss("train", 10 * MINUTE) == (3 * 15 + 60) / 4 * MINUTE
+    others = [
+        incident(2, cause=Cause.SILENT, **took),
+        incident(3, recovery_time=None, work_lost=None, recovered_at=None),
+        incident(4, decided_at=NOON - timedelta(days=31), **took),
+    ]
+    for each in others:
+        records.record_incident(each)
+    assert records.cost_of_loss("train", 10 * MINUTE) == (3 * 15 + 60) / 4 * MINUTE
+    assert records.cost_of_loss("another", 10 * MINUTE) == 15 * MINUTE

@@ -8,6 +8,7 @@ from temporalio.worker import Worker
 from holdfast.activities.advising import Advising
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.endpoints import EndpointActivities
+from holdfast.activities.forecasts import ForecastRecords
 from holdfast.activities.job_records import JobRecords
 from holdfast.activities.model_records import ModelRecords
 from holdfast.activities.money import MoneyActivities
@@ -39,7 +40,12 @@ async def crew(shop: Shop) -> list[Worker]:
         from holdfast.workers.notifying import deliver_notifications  # noqa: PLC0415 - loads an HTTP client
 
         await shop.stack.enter_async_context(deliver_notifications(records, receiver, shop.metrics))
-    acts = RecordActivities(records, providers=tuple(shop.settings.providers), metrics=shop.metrics)
+    acts = RecordActivities(
+        records,
+        providers=tuple(shop.settings.providers),
+        metrics=shop.metrics,
+        surveyed_every=shop.settings.market.every,
+    )
     money = MoneyActivities(records, metrics=shop.metrics)
     stock = StockActivities(records, shop.client, metrics=shop.metrics)
     endpoints = EndpointActivities(records, shop.client)
@@ -91,6 +97,7 @@ async def crew(shop: Shop) -> list[Worker]:
                 *models.all(),
                 *jobs.all(),
                 *prices.all(),
+                *ForecastRecords(records).all(),
                 *Advising(records).all(),
                 ReleaseActivities(shop.client).order_release,
                 pools.claim_standby,

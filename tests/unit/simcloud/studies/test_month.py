@@ -1,62 +1,93 @@
-"""The month by which placement is judged: equal seeds are equal months, and nobody in it knows the future."""
+"""The month by which placement is judged: equal months come to equal accounts, and nobody in it knows the future."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
-from holdfast.simcloud.studies.month import BEFORE, TICK, Market, Region, Way, drift, live, market
+import pytest
 
-WEEK_AND_DAYS = round(BEFORE / TICK) + 4 * 240
+from holdfast.simcloud.studies.month import MOVE, TICK, Month, Way, Zone, live
+
+HOUR = timedelta(hours=1)
+AN_HOUR = round(HOUR / TICK)
+DAYS = 6
+TICKS = DAYS * 24 * AN_HOUR
+SAVES = timedelta(minutes=30)
 
 
-def test_equal_seeds_make_equal_months() -> None:
-    one, again, other = (live(market(seed, ticks=WEEK_AND_DAYS), Way.BOTH) for seed in (3, 3, 4))
+def turns(up: int, down: int, *, late: int = 0) -> list[bool]:
+    """Up for so many hours, then down, over and over."""
+    one = [True] * (up * AN_HOUR) + [False] * (down * AN_HOUR)
+    return [one[(tick + late) % len(one)] for tick in range(TICKS)]
+
+
+def zone(name: str, up: Sequence[bool], price: float = 1.0, ahead: Callable[[int], float] | None = None) -> Zone:
+    told = {} if ahead is None else {"ahead": ahead}
+    return Zone(name=name, up=up, price=[price] * len(up), **told)
+
+
+def calm(name: str, price: float = 1.0) -> Zone:
+    return zone(name, [True] * TICKS, price)
+
+
+def wild(name: str, price: float = 1.0) -> Zone:
+    return zone(name, turns(1, 1), price)
+
+
+def month(*zones: Zone, saves: timedelta = SAVES, workloads: int = 1, seed: int = 3) -> Month:
+    return Month(zones=zones, saves=saves, workloads=workloads, seed=seed)
+
+
+def test_equal_months_come_to_equal_accounts() -> None:
+    zones = [zone(name, turns(5, 2, late=late)) for name, late in (("a", 0), ("b", 40), ("c", 90))]
+    one, again, other = (live(month(*zones, workloads=3, seed=seed), Way.BOTH) for seed in (3, 3, 4))
     assert one == again != other
     assert one.useful > 0
 
 
 def test_hours_add_up_and_what_is_lost_is_not_useful() -> None:
-    account = live(market(5, ticks=WEEK_AND_DAYS), Way.PRICE, workloads=2)
-    assert math.isclose(account.paid + account.waited, 2 * 4 * 24, rel_tol=1e-6)
-    assert account.taken > 0
-    assert account.useful < account.paid - 0.2 * account.taken
+    account = live(month(zone("a", turns(5, 2)), workloads=2), Way.PRICE)
+    assert math.isclose(account.paid + account.waited, 2 * DAYS * 24)
+    lives = DAYS * 24 // 7
+    assert account.taken == 2 * lives
+    kept = 5 * HOUR - MOVE - (5 * HOUR - MOVE) % SAVES
+    left = (DAYS * 24 - 7 * lives) * HOUR - MOVE
+    assert math.isclose(account.useful, 2 * (lives * kept + left) / HOUR)
+    assert math.isclose(account.cost, account.paid)
 
 
 def test_a_market_without_losses_costs_what_the_cheapest_costs() -> None:
-    made = market(1, ticks=WEEK_AND_DAYS)
-    always = [True] * WEEK_AND_DAYS
-    calm = Market(
-        regions={name: _calm(each, price) for price, (name, each) in enumerate(made.regions.items(), start=1)},
-        hosts=[replace(each, works=always, boots=always, dearer=1.0) for each in made.hosts],
-    )
-    account = live(calm, Way.PRICE, workloads=1)
-    assert math.isclose(account.cost, 1.0 * 4 * 24, rel_tol=1e-6)
-    assert (account.taken, account.failed) == (0, 0)
+    account = live(month(calm("a", 2.0), calm("b", 1.5)), Way.PRICE)
+    assert (account.cost, account.taken) == (pytest.approx(1.5 * DAYS * 24), 0)
 
 
-def _calm(region: Region, price: float) -> Region:
-    return replace(region, up=[True] * WEEK_AND_DAYS, price=[price] * WEEK_AND_DAYS)
+def test_price_alone_knows_no_losses_and_risk_learns_them_at_its_own_cost() -> None:
+    world = month(wild("wild", 0.99), calm("calm"))
+    blind, wise = live(world, Way.PRICE), live(world, Way.RISK)
+    assert blind.taken > 60 and 1 <= wise.taken <= 10
+    assert wise.per_useful_hour < 0.8 * blind.per_useful_hour
+
+
+def test_a_loss_counts_as_much_as_the_work_that_it_takes() -> None:
+    """A zone that is a little cheaper and lost every other day is right for who saves often, and wrong for others."""
+    zones = (zone("restless", turns(5, 1), 0.90), calm("calm"))
+    often, seldom = (live(month(*zones, saves=saves), Way.RISK) for saves in (timedelta(minutes=4), timedelta(hours=4)))
+    assert often.taken > 3 * max(seldom.taken, 1)
+
+
+def test_what_prices_are_expected_to_do_counts_for_who_looks_at_it() -> None:
+    rising = zone("rising", turns(3, 1), 0.95, lambda _tick: 0.2)
+    steady = zone("steady", turns(3, 1, late=1), 1.0)
+    assert live(month(rising, steady), Way.PRICE).cost < live(month(rising, steady), Way.FORECAST).cost
 
 
 def test_a_choice_does_not_look_ahead() -> None:
-    made = market(9, ticks=WEEK_AND_DAYS)
-    cut = round(BEFORE / TICK) + 480
-    ends = {name: replace(each, up=[*each.up[:cut]], price=each.price[:cut]) for name, each in made.regions.items()}
-    short = Market(regions=ends, hosts=[replace(each, works=each.works[:cut]) for each in made.hosts])
-    changed = Market(
-        regions={
-            name: replace(each, up=[*each.up[:cut], *[True] * 480], price=[*each.price[:cut], *[9.0] * 480])
-            for name, each in made.regions.items()
-        },
-        hosts=made.hosts,
-    )
-    assert live(short, Way.BOTH) == live(_until(changed, cut), Way.BOTH)
-
-
-def _until(made: Market, cut: int) -> Market:
-    return replace(made, regions={name: replace(each, up=each.up[:cut]) for name, each in made.regions.items()})
-
-
-def test_a_price_that_is_low_for_once_is_expected_to_rise() -> None:
-    wave = [0.1 * math.sin(hour) for hour in range(100)]
-    assert drift([*wave, -0.3]) > 0.02 > -0.02 > drift([*wave, 0.3])
-    assert drift(wave[:10]) == drift([0.0] * 100) == 0.0
+    zones = [zone(name, turns(5, 2, late=late)) for name, late in (("a", 0), ("b", 40), ("c", 90))]
+    cut = TICKS // 2
+    short = month(*(replace(each, up=each.up[:cut], price=each.price[:cut]) for each in zones))
+    changed = [
+        replace(each, up=[*each.up[:cut], *[False] * (TICKS - cut)], price=[*each.price[:cut], *[9.0] * (TICKS - cut)])
+        for each in zones
+    ]
+    assert live(short, Way.BOTH) == live(month(*(replace(each, up=each.up[:cut]) for each in changed)), Way.BOTH)

@@ -27,24 +27,29 @@ Provider = Annotated[str | None, typer.Option(help="Only this provider's prices.
 Region = Annotated[str | None, typer.Option(help="Only this region's prices.", show_default=False)]
 Kind = Annotated[str | None, typer.Option(help="Only this kind of price, as the history calls it.", show_default=False)]
 Measure = Annotated[
-    str | None, typer.Option(help="Of a history with several prices: min, median, …", show_default=False)
+    str | None,
+    typer.Option(help="Which of several prices: min, median, … [default: min, of a file all].", show_default=False),
 ]
 
 
-def histories(source: Path | None, gpu: str, data_dir: Path | None) -> list[Series]:
-    """Price series of a file, or of this GPU on record. Errors as `datasets.read` and `Holdfast.prices`."""
+def histories(source: Path | None, gpu: str, data_dir: Path | None, *, measure: str | None = None) -> list[Series]:
+    """Price series of a file, or of this GPU on record: there the cheapest offers, or what `measure` says.
+
+    Errors as `datasets.read` and `Holdfast.prices`.
+    """
     if source is not None:
         from holdfast.market.datasets import read  # noqa: PLC0415 (numpy; not for `--help`)
 
         return read(source)
     from holdfast.market.errors import NoHistory  # noqa: PLC0415 (likewise)
-    from holdfast.market.recorded import LOOKED_BACK, series_of  # noqa: PLC0415 (likewise)
+    from holdfast.market.recorded import LOOKED_BACK, MEASURES, series_of  # noqa: PLC0415 (likewise)
 
     now = datetime.now(UTC)
     points = with_holdfast(data_dir, lambda holdfast: holdfast.prices(gpu, since=now - LOOKED_BACK))
     if not points:  # what is older tells at least how old it is
         points = with_holdfast(data_dir, lambda holdfast: holdfast.prices(gpu))
-    found = series_of(points, until=now)
+    known = next((each for each in MEASURES if each == (measure or "").strip().lower()), "min")
+    found = series_of(points, until=now, measure=known)
     if not found:
         raise NoHistory(
             f"no hourly price of {gpu} is on record, only one a day",
@@ -85,7 +90,8 @@ def choose(
     for field, wanted in asked.items():
         if wanted is None:
             continue
-        narrower = [each for each in fits if _plain(getattr(each.key, field)) == _plain(wanted)]
+        said = _provider if field == "provider" else _plain
+        narrower = [each for each in fits if said(getattr(each.key, field)) == said(wanted)]
         if not narrower:
             _refuse_field(gpu, field, wanted, fits)
         fits = narrower
@@ -104,6 +110,12 @@ def others(rest: Sequence[Series]) -> str:
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _provider(name: str) -> str:
+    from holdfast.market.shapes import provider_name  # noqa: PLC0415 (not for `--help`)
+
+    return _plain(provider_name(name))
 
 
 def _seen_at(series: Series) -> datetime:

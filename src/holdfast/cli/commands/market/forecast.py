@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.cli import console
-from holdfast.cli.commands.market import app, choosing
+from holdfast.cli.commands.market import app, choosing, kept
 from holdfast.cli.errors import UsageProblem
 from holdfast.cli.picture import require_drawable
 from holdfast.cli.session import DataDir, Json
@@ -31,6 +31,9 @@ def forecast(
     region: choosing.Region = None,
     kind: choosing.Kind = None,
     measure: choosing.Measure = None,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Show the forecast that was made after the last survey, not a new one.")
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw it there as well: a name in .png or .svg.")
     ] = None,
@@ -41,20 +44,33 @@ def forecast(
 
     IN CHARGE is the model that led on this series' own past; the last price leads unless another beats it by 3 %.
     SKILL is how much smaller the forecasts' own past error was than the last price's. Not enough data and no skill are
-    answers too, not errors.
+    answers too, not errors. After each survey every series is forecast; --recorded shows those, on which placement
+    stands.
 
     Exit codes: 0 answered; 2 a file cannot be read or drawn; 4 no price of such a GPU.
 
     \b
     Examples:
       holdfast market forecast H100
+      holdfast market forecast H100 --recorded
       holdfast market forecast H100 --from vast.csv.gz
       holdfast market forecast H100 --from vast.csv.gz --measure median --hours 48 --plot h100.png
       holdfast market forecast "RTX 4090" --from prices.csv --provider vast --json
     """
     require_drawable(plot)
+    if recorded:
+        if source is not None or plot is not None or region is not None or measure not in (None, "min"):
+            what = "--recorded shows the forecast of a provider's cheapest offers as it was made"
+            raise UsageProblem(what, remedy="leave out --from, --plot, --region and --measure")
+        kept.show(gpu, provider=provider, kind=kind, as_json=as_json, data_dir=data_dir)
+        return
     series, rest = choosing.choose(
-        choosing.histories(source, gpu, data_dir), gpu, provider=provider, region=region, kind=kind, measure=measure
+        choosing.histories(source, gpu, data_dir, measure=measure),
+        gpu,
+        provider=provider,
+        region=region,
+        kind=kind,
+        measure=measure,
     )
     from holdfast.market.forecast import forecast as look_ahead  # noqa: PLC0415 (numpy; not for `--help`)
 
@@ -89,8 +105,14 @@ def _print(found: PriceForecast) -> None:
         console.answer(f"drift: {found.drift}; trust the ranges less than usual")
     if found.hours:
         console.answer("")
-        ahead = [each for each in _SHOWN if each < len(found.hours)] + [len(found.hours)]
+        ahead = sorted({each for each in (*_SHOWN, *best_lead(found)) if each < len(found.hours)} | {len(found.hours)})
         console.table(_HEADERS, [_row(found, each) for each in ahead], spare=("JUDGED ON", "95 % BETWEEN"))
+
+
+def best_lead(found: PriceForecast) -> tuple[int, ...]:
+    """The lead that `why` speaks of: where the one in charge beats the last price most."""
+    gained = [each for each in found.skills if each.gain > 0]
+    return (max(gained, key=lambda each: each.gain).lead,) if gained else ()
 
 
 def _row(found: PriceForecast, ahead: int) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -32,6 +32,8 @@ def movers(
 
     What did not move is counted, and listed with --all. A series of which either moment is not known is left out.
 
+    Exit codes: 0 answered; 2 a time or kind that is none; 4 no price is known at both moments.
+
     \b
     Examples:
       holdfast market movers
@@ -56,6 +58,8 @@ def movers(
             ),
         )
     found = moves(points, over=length, now=now)
+    if not found:
+        _refuse(words.duration(length))
     moved = [each for each in found if everything or not each.unchanged]
     if as_json:
         console.print_json(moved[:limit])
@@ -66,12 +70,16 @@ def movers(
     _end(found, len(moved) - limit, length=words.duration(length))
 
 
+def _refuse(length: str) -> NoReturn:
+    from holdfast.client.errors import NoPrices  # noqa: PLC0415 (not for `--help`)
+
+    raise NoPrices(
+        f"no price is known both now and {length} ago",
+        remedy="`holdfast market ls` tells from when to when there are prices; --over asks for another time",
+    )
+
+
 def _end(found: list[PriceMove], more: int, *, length: str) -> None:
-    if not found:
-        console.say(
-            f"no price is known both now and {length} ago; `holdfast market ls` tells from when to when some are"
-        )
-        return
     still = sum(1 for each in found if each.unchanged)
     console.answer(f"in {length}: {still} of {len(found)} series unchanged")
     if more > 0:

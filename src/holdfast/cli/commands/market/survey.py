@@ -58,6 +58,10 @@ def survey(
     headers = ("PROVIDER", "ANSWERED", "OFFERS", "NEW", "CHANGED", "HELD", "DETAIL")
     console.table(headers, [_row(each) for each in done.lines], spare=("CHANGED", "HELD"))
     console.answer(f"prices of {done.at:%Y-%m-%d %H:%M} UTC")
+    if done.refits is not None and done.refits.due:
+        console.answer(f"forecast anew: {done.refits.fitted} of {done.refits.due}, {done.refits.skilled} with skill")
+        if done.refits.detail:
+            console.say(done.refits.detail)
 
 
 def unoffered(gpus: Sequence[str], lines: Sequence[SurveyLine], known: Sequence[str]) -> list[str]:

@@ -51,7 +51,12 @@ def when(
       holdfast market when H100 --hours 12 --deadline 2026-04-18T06:00 --from vast.csv.gz --json
     """
     series, rest = choosing.choose(
-        choosing.histories(source, gpu, data_dir), gpu, provider=provider, region=region, kind=kind, measure=measure
+        choosing.histories(source, gpu, data_dir, measure=measure),
+        gpu,
+        provider=provider,
+        region=region,
+        kind=kind,
+        measure=measure,
     )
     from holdfast.market.start import advise, priced  # noqa: PLC0415 (numpy; not for `--help`)
 
