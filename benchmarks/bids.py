@@ -3,9 +3,9 @@
     python benchmarks/bids.py PRICES
 
 PRICES is a folder with the AWS auction of 2015 (docs/market.md names the formats): the only record at hand of a market
-on which bids won and lost. Machines there paid the market's price; here the bid is paid, as at Vast.ai. Work runs through in
-each zone; a machine is lost in the first hour whose price is above its bid, and the next one is rented at once. The
-factor is chosen on the first half of the record, and all of them are shown on the second.
+on which bids won and lost. Machines there paid the market's price; here the bid is paid, as at Vast.ai. Work runs
+through in each zone; a machine is lost in the first hour whose price is above its bid, and the next one is rented at
+once. The factor is chosen on the first half of the record, and all of them are shown on the second.
 """
 
 import argparse
@@ -51,7 +51,9 @@ def rules() -> dict[str, Callable[[Series], Bid]]:
         f"{factor:g} times the least": lambda series, factor=factor: lambda at: float(series.prices[at]) * factor  # type: ignore[misc]
         for factor in FACTORS
     }
-    return found | {f"upper end of the {level} % range": lambda series, level=level: _upper(series, level) for level in (80, 95)}  # type: ignore[misc]
+    return found | {
+        f"upper end of the {level} % range": lambda series, level=level: _upper(series, level) for level in (80, 95)
+    }  # type: ignore[misc]
 
 
 def _upper(series: Series, level: int) -> Bid:

@@ -121,7 +121,9 @@ def cases(traces: Path, prices: Path) -> list[Case]:
             "the same, at the prices of other GPU machines that moved, a draw of them for each zone",
             lambda s, h: _month(s, h, six, moving),
         ),
-        Case("four kinds", "K80 and V100 in one zone, 27 days of 2022, at one price", lambda s, h: _month(s, h, four, [])),
+        Case(
+            "four kinds", "K80 and V100 in one zone, 27 days of 2022, at one price", lambda s, h: _month(s, h, four, [])
+        ),
         Case("four zones", "V100 in four zones, 11 days of 2023, at one price", lambda s, h: _month(s, h, later, [])),
         _auction(prices),
     ]
@@ -159,7 +161,7 @@ def _weeks(dice: random.Random, half: int, length: int, *, warm: int = 0) -> lis
     middle = (warm + length) // 2
     begin, end = (warm, middle) if half == 0 else (middle, length)
     if end - begin < week:
-        begin, end = max(0, end - week), end
+        begin = max(0, end - week)
     found: list[int] = []
     while len(found) < needed:
         since = dice.randint(begin, end - week) // _AN_HOUR * _AN_HOUR
@@ -292,7 +294,9 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Sequence[Mapping[Way, Acco
                 axes.scatter(across, saved, s=9, color=colour, alpha=0.35, linewidth=0)
                 axes.plot([place + shift] * 2, [low, high], color=colour, lw=4, solid_capstyle="butt")
                 label = way.value.removeprefix("placement ") if place == 0 else None
-                axes.scatter([place + shift], [fmean(saved)], s=30, color=colour, edgecolor="white", zorder=3, label=label)
+                axes.scatter(
+                    [place + shift], [fmean(saved)], s=30, color=colour, edgecolor="white", zorder=3, label=label
+                )
         axes.set_xticks(range(len(by)), list(by))
         axes.set_title(case, fontsize=10, loc="left")
         axes.set_xlabel("saved every")

@@ -36,6 +36,7 @@ from holdfast.contracts.activities import (
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason, VerifySummary
 from holdfast.contracts.errors import ErrorType
 from holdfast.contracts.failover import Decision, RankedOffer
+from holdfast.contracts.forecasts import ListForecastsInput, RecordedForecast
 from holdfast.contracts.incidents import Attempt, Cause, Incident, Phases
 from holdfast.contracts.jobs import (
     CancelJob,
@@ -49,7 +50,6 @@ from holdfast.contracts.jobs import (
     attempt_name,
 )
 from holdfast.contracts.machines import Lease, Offer, Terms
-from holdfast.contracts.forecasts import ListForecastsInput, RecordedForecast
 from holdfast.contracts.market import (
     Asking,
     AskingsInput,

@@ -1,4 +1,7 @@
-"""Record golden histories of surveys: `python -m tests.replay.record_surveys [STORY …]`. The rules are those of `record`."""
+"""Record golden histories of surveys: `python -m tests.replay.record_surveys [STORY …]`.
+
+The rules are those of `record`.
+"""
 
 import asyncio
 import sys

@@ -156,7 +156,9 @@ def test_the_study_of_a_month_tells_every_market_and_draws_it(
     dice = random.Random(2)
     for hour in range(24 * 60):
         for zone in "abcd":
-            spot.append(f"us-east-1{zone},p3.16xlarge,{_moment(2021, hour)},{dice.uniform(7.3, 9):.4f},2021-05{chr(10)}")
+            spot.append(
+                f"us-east-1{zone},p3.16xlarge,{_moment(2021, hour)},{dice.uniform(7.3, 9):.4f},2021-05{chr(10)}"
+            )
         for zone in "ab":
             auction.append(f"us-east-1{zone},g2.2xlarge,{_moment(2015, hour)},{dice.uniform(0.06, 0.14):.4f},{chr(10)}")
     (tmp_path / "spot.csv").write_text("".join(spot))

@@ -12,8 +12,8 @@ from holdfast.activities.beating import beating
 from holdfast.activities.translation import translated
 from holdfast.contracts.forecasts import (
     FitInput,
-    FitTrouble,
     Fitted,
+    FitTrouble,
     ForecastKey,
     HourlyPrices,
     ListForecastsInput,
@@ -82,6 +82,6 @@ class FitActivities:
     async def _fitted(self, prices: HourlyPrices) -> RecordedForecast | FitTrouble:
         try:
             return await self._fit(prices)
-        except Exception as err:  # noqa: BLE001 (whatever it is, the other series have nothing to do with it)
+        except Exception as err:
             activity.logger.warning("no forecast of %s", prices.key, exc_info=err)
             return FitTrouble(key=prices.key, reason=f"{type(err).__name__}: {err}"[:200])

@@ -1,6 +1,7 @@
 """Activities on the records. Plain functions: the database client blocks, so each runs in a thread."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from temporalio import activity
@@ -36,6 +37,7 @@ EARLIER_TOLD = 8
 
 LEASES_TOLD = 100
 """In one answer: whoever asks lets them go and asks again."""
+AN_HOUR = timedelta(hours=1)
 
 
 class RecordActivities:
@@ -47,7 +49,7 @@ class RecordActivities:
         *,
         providers: tuple[str, ...],
         metrics: Metrics,
-        surveyed_every: timedelta = timedelta(hours=1),
+        surveyed_every: timedelta = AN_HOUR,
     ) -> None:
         self._records = records
         self._providers = providers

@@ -84,7 +84,9 @@ async def series(client: Client) -> tuple[PricedSeries, ...]:
 async def forecasts(client: Client, gpu: str | None) -> tuple[RecordedForecast, ...]:
     """The newest forecast of each series. Errors as `known_gpus`."""
     order = ListForecastsInput(gpus=() if gpu is None else await known_gpus(client, gpu))
-    found = await ask(client, activities.list_forecasts, order, queue=names.CONTROL_QUEUE, summary="forecasts on record")
+    found = await ask(
+        client, activities.list_forecasts, order, queue=names.CONTROL_QUEUE, summary="forecasts on record"
+    )
     return tuple(found)
 
 

@@ -1318,5 +1318,5 @@ async def verify_checkpoint(order: VerifyInput) -> VerifySummary:
 
 @activity.defn
 async def fit_forecasts(order: FitInput) -> Fitted:
-    """Forecast each of some series. One that cannot be fitted spoils none of the others, and is told with the reason."""
+    """Forecast each of some series. One that cannot be fitted spoils no other, and is told with the reason."""
     raise _stub()

@@ -33,9 +33,7 @@ def series_of(prices: HourlyPrices) -> Series:
     hours = [np.full(many, np.nan if price is None else price) for many, price in prices.runs]
     key = prices.key
     return Series(
-        key=SeriesKey(
-            gpu=key.gpu, provider=key.provider, region=key.region, kind=KINDS[key.kind], measure=key.measure
-        ),
+        key=SeriesKey(gpu=key.gpu, provider=key.provider, region=key.region, kind=KINDS[key.kind], measure=key.measure),
         first=prices.first,
         prices=np.concatenate(hours) if hours else np.empty(0),
     )

@@ -33,9 +33,7 @@ def series_of(points: Iterable[MarketPoint], *, until: datetime | None = None, m
 
     name = MEASURES[measure]
     hourly = [
-        each
-        for each in points
-        if each.span <= timedelta(hours=1) and not each.held and getattr(each, name) is not None
+        each for each in points if each.span <= timedelta(hours=1) and not each.held and getattr(each, name) is not None
     ]
     hourly.sort(key=lambda each: (key(each), each.at))
     return [

@@ -103,8 +103,8 @@ def rank(
     comes before a later one whatever it costs, but for one that the market has taken a machine in just now.
     `risks` of losses to the market cost interruptible offers a share of their price; of a region that is not among
     them, as much as is usual. `ahead` is what prices are expected to do: an interruptible machine costs what the market
-    asks, hour by hour, while the price of one on demand is agreed upon. `per_loss` is what a loss costs this workload in
-    time that is paid for; None, of an older worker: a quarter of an hour.
+    asks, hour by hour, while the price of one on demand is agreed upon. `per_loss` is what a loss costs this workload,
+    in time that is paid for; None, of an older worker: a quarter of an hour.
     """
     regions = tuple(preferred_regions) or needs.regions
     dangers = {(each.provider, each.region): _danger(each, now, per_loss) for each in risks}
@@ -123,9 +123,7 @@ def rank(
         else:
             found = shunned if _closed(offer, closed) else fitting
             danger, dearer = _danger_of(offer, dangers, unknown), _to_come(offer, to_come)
-            found.append(
-                _score(offer, known, danger, dearer, regions=regions, now=now, regions_first=regions_first)
-            )
+            found.append(_score(offer, known, danger, dearer, regions=regions, now=now, regions_first=regions_first))
     if shunned and not fitting:
         fitting.append(min(shunned, key=_Scored.order))
         shunned.remove(fitting[0])

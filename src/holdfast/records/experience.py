@@ -94,9 +94,9 @@ def place_risk(place: tuple[str, str], spans: Sequence[interruption.Span], since
 
 
 def losses_of(session: Session, workload: str, now: datetime) -> list[tuple[timedelta, timedelta]]:
-    """What recoveries of a workload from losses to the market took, and the work that was lost with each; the newest."""
+    """What a workload's newest recoveries from losses to the market took, and the work that was lost with each."""
     query = (
-        select(IncidentRow.recovery_time, IncidentRow.work_lost)
+        select(col(IncidentRow.recovery_time), col(IncidentRow.work_lost))
         .where(
             IncidentRow.workload == workload,
             IncidentRow.decided_at >= now - TOO_OLD,

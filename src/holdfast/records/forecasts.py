@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, delete
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -43,7 +43,7 @@ _LEADS: Final = TypeAdapter(tuple[LeadForecast, ...])
 def due(session: Session, at: datetime) -> list[ForecastKey]:
     """Series with a price that their forecast does not know, those first that waited longest."""
     newest = (
-        columns(PriceRow.gpu, PriceRow.provider, PriceRow.kind, func.max(PriceRow.at))
+        columns(col(PriceRow.gpu), col(PriceRow.provider), col(PriceRow.kind), func.max(PriceRow.at))
         .where(col(PriceRow.at) > at - NEW, *_hourly())
         .group_by(col(PriceRow.gpu), col(PriceRow.provider), col(PriceRow.kind))
     )
@@ -57,14 +57,14 @@ def due(session: Session, at: datetime) -> list[ForecastKey]:
     return [key for *_, key in sorted(waited, key=lambda each: each[:3])][:DUE_AT_ONCE]
 
 
-def _hourly() -> tuple[bool, ...]:
+def _hourly() -> tuple[ColumnElement[bool], ...]:
     """Prices that a forecast is made from: asked for, of a provider as a whole, of an hour or less, believed."""
     return (
-        PriceRow.region == "",
-        PriceRow.basis == Basis.ASKED.value,
+        col(PriceRow.region) == "",
+        col(PriceRow.basis) == Basis.ASKED.value,
         col(PriceRow.span) <= HOUR,
         ~col(PriceRow.held),
-    )  # type: ignore[return-value]  # SQLAlchemy's expressions
+    )
 
 
 def _of(key: ForecastKey, last: datetime) -> SelectOfScalar[PriceRow]:
@@ -91,7 +91,7 @@ def _history(session: Session, key: ForecastKey) -> HourlyPrices | None:
     newest = select(func.max(PriceRow.at)).where(
         PriceRow.gpu == key.gpu, PriceRow.provider == key.provider, PriceRow.kind == key.kind.value, *_hourly()
     )
-    last = session.exec(newest).one()
+    last = session.exec(newest).first()
     if last is None:
         return None
     cells: dict[datetime, float] = {}
@@ -143,7 +143,7 @@ def read(session: Session, order: ListForecastsInput) -> list[RecordedForecast]:
 
 
 def ahead(session: Session, gpus: tuple[str, ...], *, since: datetime) -> list[PriceAhead]:
-    """What is expected of these GPUs' prices, by forecasts that know prices since then; nothing where that is nothing."""
+    """What is expected of these GPUs' prices, by forecasts that know prices since then, where it is a change."""
     query = select(ForecastRow).where(
         col(ForecastRow.gpu).in_(gpus),
         col(ForecastRow.known_until) >= since,

@@ -4,7 +4,6 @@ Nothing of it fails or holds up whoever asks for it: what is not done within the
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 

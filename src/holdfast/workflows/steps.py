@@ -256,9 +256,7 @@ async def recall_machines(machines: tuple[MachineKey, ...]) -> list[MachineMemor
 async def recall(
     machines: tuple[MachineKey, ...], lost: PlaceLoss | None, *, gpus: tuple[str, ...], spec: WorkloadSpec
 ) -> Recollection:
-    order = RecallInput(
-        machines=machines, lost=lost, gpus=gpus, workload=spec.name, saved_every=spec.checkpoint.every
-    )
+    order = RecallInput(machines=machines, lost=lost, gpus=gpus, workload=spec.name, saved_every=spec.checkpoint.every)
     return await _on_record(acts.recall, order, summary=f"recall {len(machines)} machines, and places")
 
 

@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
+from holdfast.contracts.forecasts import ForecastAnswer
 from holdfast.market.candidates import LAST_PRICE, candidates
 from holdfast.market.champion import record
 from holdfast.market.datasets import read
-from holdfast.contracts.forecasts import ForecastAnswer
 from holdfast.market.forecast import ENOUGH, forecast
 from tests.unit.market.examples import REAL, reverting, series, swinging, trending, walking
 

@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_on_record_yet_counts(records: Records, clock: Clock)
     assert found.six_hours > 0.5
 
 
-# --- what a loss costs ---------------------------------------------------------------------------------------------------
+# --- what a loss costs ---------------------------------------------------------------------------------------------
 
 
 def test_what_a_loss_costs_a_workload_is_learnt_from_its_own_losses_to_the_market(records: Records) -> None:

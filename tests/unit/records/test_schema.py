@@ -71,9 +71,9 @@ def test_the_command_says_what_it_did(empty_url: str, capsys: pytest.CaptureFixt
     assert main(["migrate", "--url", empty_url]) == 0
     assert main(["current", "--url", empty_url]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "the records are at nothing; this code needs version 0015",
-        "the records went from nothing to version 0015",
-        "the records are at 0015; this code needs version 0015",
+        "the records are at nothing; this code needs version 0016",
+        "the records went from nothing to version 0016",
+        "the records are at 0016; this code needs version 0016",
     ]
 
 

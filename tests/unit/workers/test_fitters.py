@@ -3,8 +3,6 @@
 import asyncio
 import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,8 +15,14 @@ import pytest
 
 from holdfast.workers.fitters import Fitters, TookTooLong
 
+ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0
 FOR_EVER = 3600
+
+
+@pytest.fixture(autouse=True)
+def _found_by_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
 
 
 def where(number: int) -> tuple[int, int]:
@@ -105,14 +109,14 @@ async def test_a_worker_that_is_killed_leaves_no_process_behind(tmp_path: Path) 
     )
     script = tmp_path / "worker.py"
     script.write_text(program)
-    worker = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.getcwd()}
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     assert worker.stdout
-    child = int(await asyncio.to_thread(worker.stdout.readline))
+    child = int(await worker.stdout.readline())
     assert _lives(child)
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
+    worker.kill()
+    await worker.wait()
     await until(lambda: not _lives(child))
 
 

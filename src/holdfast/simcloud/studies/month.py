@@ -9,7 +9,7 @@ workloads' own machines of the last two weeks, what their losses took, and forec
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -85,6 +85,30 @@ class _Lived:
     stays: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))  # by zone, in ticks
     losses: dict[int, list[tuple[timedelta, timedelta]]] = field(default_factory=lambda: defaultdict(list))
 
+    def note(self, machine: _Machine, place: int, at: int, lost: timedelta) -> None:
+        self.stays[machine.zone.name].append((machine.since, at))
+        self.losses[place].append((MOVE, lost))
+
+    def choice(self, month: "Month", way: Way, place: int, at: int, machines: Sequence[_Machine | None]) -> Zone | None:
+        """The zone in which a workload rents now; None: there is no machine in any."""
+        zones = [each for each in month.zones if each.up[at]]
+        if not zones:
+            return None
+        # Offers that are alike come in a new order each time, the same for each way; repeatable, not secret.
+        random.Random(f"{month.seed} {at} {place}").shuffle(zones)  # noqa: S311
+        offers = [_offer(zone, number, at) for number, zone in enumerate(zones)]
+        if way is Way.PRICE:
+            return zones[min(range(len(zones)), key=lambda number: (offers[number].hourly, number))]
+        ranking = placement.rank(
+            offers,
+            _NEEDS,
+            now=_BEGAN + at * TICK,
+            risks=_risks(self, machines, at) if way in (Way.RISK, Way.BOTH) else [],
+            ahead=[_expected(zone, at) for zone in zones] if way in (Way.FORECAST, Way.BOTH) else [],
+            per_loss=cost_of_loss(month.saves, self.losses[place][-LOSSES_READ:]),
+        )
+        return zones[int(ranking.best[0].offer_id)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Month:
@@ -107,22 +131,18 @@ def live(month: Month, way: Way) -> Account:
     account, lived = Account(way=way), _Lived()
     machines: list[_Machine | None] = [None] * month.workloads
     for at in range(month.ticks):
-        for place, machine in enumerate(machines):
+        for place in range(month.workloads):
+            machine = machines[place]
             if machine is not None and not machine.zone.up[at]:
-                _lose(month, machine, place, at, account, lived)
-                machine = machines[place] = None
-            if machine is None and (zone := choose(month, way, place, at, lived, machines)) is not None:
+                lost = machine.worked % month.saves
+                account.useful -= lost / _HOUR
+                account.taken += 1
+                lived.note(machine, place, at, lost)
+                machines[place] = None
+            if machines[place] is None and (zone := lived.choice(month, way, place, at, machines)) is not None:
                 machines[place] = _Machine(zone=zone, since=at)
             _pass(machines[place], at, account)
     return account
-
-
-def _lose(month: Month, machine: _Machine, place: int, at: int, account: Account, lived: _Lived) -> None:
-    lost = machine.worked % month.saves
-    account.useful -= lost / _HOUR
-    account.taken += 1
-    lived.stays[machine.zone.name].append((machine.since, at))
-    lived.losses[place].append((MOVE, lost))
 
 
 def _pass(machine: _Machine | None, at: int, account: Account) -> None:
@@ -137,34 +157,15 @@ def _pass(machine: _Machine | None, at: int, account: Account) -> None:
         machine.worked += TICK
 
 
-def choose(
-    month: Month, way: Way, place: int, at: int, lived: _Lived, machines: Sequence[_Machine | None]
-) -> Zone | None:
-    """The zone to rent in now; None: there is no machine in any."""
-    zones = [each for each in month.zones if each.up[at]]
-    if not zones:
-        return None
-    random.Random(f"{month.seed} {at} {place}").shuffle(zones)  # noqa: S311 (a study must be repeatable, not secret)
-    offers = {str(number): (zone, _offer(zone, str(number), at)) for number, zone in enumerate(zones)}
-    told = [offer for _, offer in offers.values()]
-    if way is Way.PRICE:
-        return offers[min(told, key=lambda each: (each.hourly, each.offer_id)).offer_id][0]
-    risks = _risks(lived, machines, at) if way in (Way.RISK, Way.BOTH) else []
-    ahead = [_expected(zone, at) for zone in zones] if way in (Way.FORECAST, Way.BOTH) else []
-    per_loss = cost_of_loss(month.saves, lived.losses[place][-LOSSES_READ:])
-    ranking = placement.rank(told, _NEEDS, now=_BEGAN + at * TICK, risks=risks, ahead=ahead, per_loss=per_loss)
-    return offers[ranking.best[0].offer_id][0]
-
-
 _NEEDS: Final = Requirements(
     gpu=_GPU, gpu_count=1, gpu_memory_gb=16, max_hourly=Decimal(1000), terms=Terms.INTERRUPTIBLE
 )
 
 
-def _offer(zone: Zone, offer_id: str, at: int) -> Offer:
+def _offer(zone: Zone, number: int, at: int) -> Offer:
     return Offer(
         provider=zone.name,  # a forecast is of a provider's price
-        offer_id=offer_id,
+        offer_id=str(number),
         machine_id="",
         gpu=_GPU,
         gpu_count=1,

@@ -18,4 +18,3 @@ async def crew(shop: Shop) -> list[Worker]:
     fitting = FitActivities(fitters, metrics=shop.metrics)
     orders = [verifying.verify_checkpoint, fitting.fit_forecasts]
     return [shop.worker(names.ANALYSIS_QUEUE, orders, max_concurrent_activities=3)]
-

@@ -73,7 +73,9 @@ def _of_traces(paths: Sequence[Path], machines: int, at: str | None) -> "list[Zo
             kept = len(each.counts) if not isinstance(until, timedelta) else int(until / tick)
             if kept > len(each.counts):
                 length = words.duration(len(each.counts) * tick)
-                raise UsageProblem(f"--at {at} is beyond the end of {each.zone}: it has {length}", remedy="ask for less")
+                raise UsageProblem(
+                    f"--at {at} is beyond the end of {each.zone}: it has {length}", remedy="ask for less"
+                )
             up = [count >= machines for count in each.counts[:kept]]
             found.append(stands(History(zone=each.zone, tick=tick, up=up)))
     except (TraceUnreadable, TooLittle) as err:
