@@ -48,6 +48,7 @@ class Fitters(Generic[Task, Answer]):
         self.within = within
         self._pool: ProcessPoolExecutor | None = None
         self._busy = 0
+        self._closed = False
         self._closing: asyncio.TimerHandle | None = None
         self._alone = asyncio.Lock()
 
@@ -62,11 +63,14 @@ class Fitters(Generic[Task, Answer]):
         try:
             return await self._run(task)
         except BrokenProcessPool:  # of this task or of another one: only alone does that show
+            if self._closed:
+                raise
             async with self._alone:
                 return await self._run(task)
 
     async def close(self) -> None:
-        """End the processes; what is under way is lost."""
+        """End the processes, for good; what is under way is lost."""
+        self._closed = True
         if self._closing is not None:
             self._closing.cancel()
         if (pool := self._pool) is not None:
@@ -93,6 +97,8 @@ class Fitters(Generic[Task, Answer]):
                 self._closing = asyncio.get_running_loop().call_later(self._rest.total_seconds(), self._idle)
 
     def _open(self) -> ProcessPoolExecutor:
+        if self._closed:
+            raise BrokenProcessPool("it is closed")
         if self._closing is not None:
             self._closing.cancel()
         if self._pool is None:

@@ -91,9 +91,11 @@ async def test_to_close_waits_for_no_task() -> None:
     await asyncio.sleep(0)
     async with asyncio.timeout(PATIENCE):
         await fitters.close()
-    assert multiprocessing.active_children() == []
-    hanging.cancel()
-    await asyncio.gather(hanging, return_exceptions=True)
+    (ended,) = await asyncio.gather(hanging, return_exceptions=True)
+    assert isinstance(ended, BrokenProcessPool | asyncio.CancelledError)
+    with pytest.raises(BrokenProcessPool, match="closed"):
+        await fitters("late")
+    assert multiprocessing.active_children() == [], "and none is opened again"
 
 
 async def test_a_worker_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:

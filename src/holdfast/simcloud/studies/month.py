@@ -10,7 +10,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -29,6 +29,9 @@ MOVE: Final = timedelta(minutes=12)
 """From renting a machine to progress on it: paid for."""
 WORKLOADS: Final = 4
 _HOUR: Final = timedelta(hours=1)
+_HOURS: Final = TICK / _HOUR
+_MOVES: Final = round(MOVE / TICK)
+_AN_HOUR: Final = round(_HOUR / TICK)
 _BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _GPU: Final = "V100"
 
@@ -40,6 +43,8 @@ class Way(StrEnum):
     RISK = "placement with risk"
     FORECAST = "placement with forecasts"
     BOTH = "placement with both"
+    WATCHED = "the same, zones watched"
+    """As if the market of every zone were looked at each hour. The records know only zones that we had machines in."""
 
 
 def _nothing(_tick: int) -> float:
@@ -75,7 +80,7 @@ class Account:
 class _Machine:
     zone: Zone
     since: int  # tick
-    worked: timedelta = timedelta()
+    worked: int = 0  # ticks
 
 
 @dataclass(kw_only=True)
@@ -99,12 +104,18 @@ class _Lived:
         offers = [_offer(zone, number, at) for number, zone in enumerate(zones)]
         if way is Way.PRICE:
             return zones[min(range(len(zones)), key=lambda number: (offers[number].hourly, number))]
+        known: list[PlaceRisk] = []
+        if way in (Way.RISK, Way.BOTH):
+            known = _risks(self, machines, at)
+        elif way is Way.WATCHED:
+            known = [_watched(zone, at) for zone in month.zones]
+        called = {zone.name: str(number) for number, zone in enumerate(zones)}
         ranking = placement.rank(
             offers,
             _NEEDS,
             now=_BEGAN + at * TICK,
-            risks=_risks(self, machines, at) if way in (Way.RISK, Way.BOTH) else [],
-            ahead=[_expected(zone, at) for zone in zones] if way in (Way.FORECAST, Way.BOTH) else [],
+            risks=[replace(each, provider=called.get(each.region, each.region)) for each in known],
+            ahead=[] if way is Way.RISK else [_expected(zone, number, at) for number, zone in enumerate(zones)],
             per_loss=cost_of_loss(month.saves, self.losses[place][-LOSSES_READ:]),
         )
         return zones[int(ranking.best[0].offer_id)]
@@ -134,7 +145,7 @@ def live(month: Month, way: Way) -> Account:
         for place in range(month.workloads):
             machine = machines[place]
             if machine is not None and not machine.zone.up[at]:
-                lost = machine.worked % month.saves
+                lost = machine.worked * TICK % month.saves
                 account.useful -= lost / _HOUR
                 account.taken += 1
                 lived.note(machine, place, at, lost)
@@ -146,15 +157,14 @@ def live(month: Month, way: Way) -> Account:
 
 
 def _pass(machine: _Machine | None, at: int, account: Account) -> None:
-    hours = TICK / _HOUR
     if machine is None:
-        account.waited += hours
+        account.waited += _HOURS
         return
-    account.paid += hours
-    account.cost += machine.zone.price[at] * hours
-    if (at - machine.since) * TICK >= MOVE:
-        account.useful += hours
-        machine.worked += TICK
+    account.paid += _HOURS
+    account.cost += machine.zone.price[at] * _HOURS
+    if at - machine.since >= _MOVES:
+        account.useful += _HOURS
+        machine.worked += 1
 
 
 _NEEDS: Final = Requirements(
@@ -164,7 +174,7 @@ _NEEDS: Final = Requirements(
 
 def _offer(zone: Zone, number: int, at: int) -> Offer:
     return Offer(
-        provider=zone.name,  # a forecast is of a provider's price
+        provider=str(number),  # a forecast is of a provider's price; and no name comes before another
         offer_id=str(number),
         machine_id="",
         gpu=_GPU,
@@ -177,8 +187,8 @@ def _offer(zone: Zone, number: int, at: int) -> Offer:
     )
 
 
-def _expected(zone: Zone, at: int) -> PriceAhead:
-    return PriceAhead(provider=zone.name, gpu=_GPU, kind=Terms.INTERRUPTIBLE, change=zone.ahead(at))
+def _expected(zone: Zone, number: int, at: int) -> PriceAhead:
+    return PriceAhead(provider=str(number), gpu=_GPU, kind=Terms.INTERRUPTIBLE, change=zone.ahead(at))
 
 
 def _risks(lived: _Lived, machines: Sequence[_Machine | None], at: int) -> list[PlaceRisk]:
@@ -196,3 +206,17 @@ def _risks(lived: _Lived, machines: Sequence[_Machine | None], at: int) -> list[
 
 def _stay(since: int, until: int, zero: int, *, lost: bool) -> interruption.Stay:
     return interruption.Stay((max(since, zero) - zero) * TICK, (until - zero) * TICK, lost)
+
+
+def _watched(zone: Zone, at: int) -> PlaceRisk:
+    """What hourly looks at its market tell of a zone."""
+    zero = max(at - round(LOSSES_KNOWN / TICK), 0)
+    looks = range(max(zero, at % _AN_HOUR), at + 1, _AN_HOUR)
+    spans: list[interruption.Span] = []
+    for tick in looks:
+        since, until = (tick - zero) * TICK, min(tick - zero + _AN_HOUR, at - zero) * TICK
+        if spans and spans[-1].up is zone.up[tick] and spans[-1].until == since:
+            spans[-1] = interruption.Span(spans[-1].since, until, zone.up[tick])
+        elif since < until:
+            spans.append(interruption.Span(since, until, zone.up[tick]))
+    return place_risk((zone.name, zone.name), spans, _BEGAN + zero * TICK, _BEGAN + at * TICK)
