@@ -48,7 +48,7 @@ def _print(found: RecordedForecast) -> None:
     console.answer(found.why)
     last = "no price" if found.last is None else f"last price ${found.last:.4f}/h"
     until, made = f"{found.known_until:%Y-%m-%d %H:%M} UTC", words.age(found.made_at)
-    console.answer(f"{last}, known until {until}; made {made} ago")
+    console.answer(f"{last}, known until {until}; made {made}")
     if found.alarm:
         console.answer(f"drift: {found.alarm}; trust the ranges less than usual")
     console.answer(f"placement expects {_expected(found)} over a usual stay")
