@@ -19,7 +19,7 @@ import stat
 import threading
 from typing import Dict, List, Tuple
 
-from . import chunks, pages, plan, tree
+from . import chunks, durable, pages, plan, tree
 from .addresses import Addresses
 from .failures import AgentFailure
 from .http_store import SILENCE, TRIES, HttpStore, Missing
@@ -46,7 +46,7 @@ def restore(params: Json, ask: Ask, note: Note) -> Json:
     each(list(enumerate(manifest.entries)), stage.prepare, min(streams, os.cpu_count() or 1))
     store = HttpStore(params.get("silence_s") or SILENCE, params.get("tries") or TRIES)
     fetched = _Fetching(stage, manifest, store, ask, note).run(streams)
-    each(stage.staged(), _make_durable, streams)
+    each(stage.staged(), durable.finish, streams)
     Placement(root, manifest, stage.path_of).carry_out(stage.complete)
     stage.remove()
     files = manifest.files()
@@ -105,6 +105,7 @@ class _Stage:
             fd = os.open(self.path_of(index), os.O_WRONLY | os.O_CLOEXEC)
             try:
                 _write_around_holes(fd, data, at, bool(self._manifest.entries[index].get("sparse")))
+                durable.begin(fd, at, len(data))
             finally:
                 os.close(fd)
 
@@ -232,11 +233,3 @@ def _discard(path: str) -> None:
         shutil.rmtree(path)
     else:
         os.unlink(path)
-
-
-def _make_durable(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
