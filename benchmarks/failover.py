@@ -321,7 +321,9 @@ class Bench:
             )
             done.append(found)
             how = f"{found.cause}, then {found.strategy}{' in place' if in_place else ''}"
-            took = f"took {found.took:.1f} s, {found.over:.1f} s over its limit, {found.over_least:.1f} s over the least"
+            took = (
+                f"took {found.took:.1f} s, {found.over:.1f} s over its limit, {found.over_least:.1f} s over the least"
+            )
             self._progress.say(f"{what}: {number + 1} of {self._options.rounds} {took} ({how})")
             if asked in (Strategy.WARMPOOL, LADDER):
                 await self._pool_comes_to(_pool_of(name), _is_full, "is full again")

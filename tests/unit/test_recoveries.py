@@ -26,7 +26,9 @@ figures = _load()
 AT = datetime(2026, 11, 27, tzinfo=UTC)
 
 
-def _recovery(took: float, *, strategy: str = "snapshot", boot: float = 0, fetched: int = 0, best: float = 100e6) -> object:
+def _recovery(
+    took: float, *, strategy: str = "snapshot", boot: float = 0, fetched: int = 0, best: float = 100e6
+) -> object:
     incident = Incident(
         workload="train",
         epoch_lost=1,

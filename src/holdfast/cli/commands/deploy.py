@@ -80,7 +80,9 @@ def deploy(
         try:
             ordered = await holdfast.deployments.deploy(wish)
         except asyncio.CancelledError:  # how Ctrl-C arrives in a coroutine
-            console.say(f"\nstopped while it was ordered; `holdfast deployment show {name or called}` tells whether it was")
+            console.say(
+                f"\nstopped while it was ordered; `holdfast deployment show {name or called}` tells whether it was"
+            )
             raise
         if not as_json:
             console.say(f"{ordered.name}: release {ordered.release} is {ordered.endpoint}")
