@@ -122,7 +122,8 @@ def table(cell: Cell) -> str:
     raw = "" if cell.raw_get is None else f", raw GET {cell.raw_get / 1e6:.0f} MB/s"
     lines = [
         f"{size_of(cell.size)}, {cell.boots} boots: plain copy {cell.copied / 1e6:.0f} MB/s at best, "
-        f"{_after(shown) / 1e6:.0f} MB/s after a recovery{raw}, load {cell.load[0]:.1f} before, {cell.load[1]:.1f} after",
+        f"{_after(shown) / 1e6:.0f} MB/s after a recovery{raw}, "
+        f"load {cell.load[0]:.1f} before, {cell.load[1]:.1f} after",
         f"{'':10}" + "".join(f"{f'{each.asked} ({len(each.recoveries)})':>18}" for each in shown),
         f"{'seconds':10}" + f"{'p50':>9}{'p95':>9}" * len(shown),
     ]
