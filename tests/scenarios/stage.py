@@ -35,7 +35,7 @@ QUICK_MARKET: dict[str, Any] = {
 # Workers that look often and do not knock for long.
 QUICK_WORKERS = {
     "HOLDFAST_HOSTS__HEARTBEAT_INTERVAL": "500ms",
-    "HOLDFAST_HOSTS__CONNECT_TIMEOUT": "2s",
+    "HOLDFAST_HOSTS__CONNECT_TIMEOUT": "5s",
     "HOLDFAST_HOSTS__WATCH_INTERVAL": "1s",
     "HOLDFAST_MARKET__GPUS": "RTX 4090",  # surveys then search once, and are over
 }

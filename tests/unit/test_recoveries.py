@@ -26,7 +26,9 @@ figures = _load()
 AT = datetime(2026, 11, 27, tzinfo=UTC)
 
 
-def _recovery(took: float, *, strategy: str = "snapshot", boot: float = 0, fetched: int = 0) -> object:
+def _recovery(
+    took: float, *, strategy: str = "snapshot", boot: float = 0, fetched: int = 0, best: float = 100e6
+) -> object:
     incident = Incident(
         workload="train",
         epoch_lost=1,
@@ -41,7 +43,7 @@ def _recovery(took: float, *, strategy: str = "snapshot", boot: float = 0, fetch
         recovery_time=timedelta(seconds=took),
         work_lost=None,
     )
-    return figures.recovery(incident, in_place=False, boot_drawn=boot, fetched=fetched, copied=100e6)
+    return figures.recovery(incident, in_place=False, boot_drawn=boot, fetched=fetched, copied=100e6, best=best)
 
 
 def _cell(*measured: object, boots: str = "realistic", size: int = 1_000_000_000) -> object:
@@ -51,6 +53,16 @@ def _cell(*measured: object, boots: str = "realistic", size: int = 1_000_000_000
 def test_the_limit_is_the_boot_that_was_drawn_and_the_fetched_bytes_at_the_speed_of_a_copy() -> None:
     found = _recovery(75, boot=60, fetched=1_000_000_000)
     assert found.limit == pytest.approx(70) and found.over == pytest.approx(5)
+
+
+def test_the_least_is_that_of_the_best_copy_and_both_are_judged() -> None:
+    found = _recovery(75, boot=60, fetched=1_000_000_000, best=1e9)
+    assert found.least == pytest.approx(61) and found.over_least == pytest.approx(14)
+    assert _recovery(75, fetched=1_000_000_000, best=1e6).least == pytest.approx(10), "never slower than its own copy"
+    told = figures.table(_cell(figures.Measured(asked="snapshot", recoveries=(_recovery(64, boot=60),))))
+    assert "boot plus bytes: 4.00 s, met; by the best copy of all 4.00 s, met" in told
+    told = figures.table(_cell(figures.Measured(asked="snapshot", recoveries=(found,))))
+    assert "5.00 s, MISSED; by the best copy of all 14.00 s, MISSED" in told
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 10), (0.95, 19), (1.0, 20), (0.01, 1)])

@@ -16,13 +16,14 @@ from tests.workflows.jobbers import Handle, cancel, comes_to, job_spec, over, su
 from tests.workflows.stories import Story
 
 GPU = ResourcesSpec(gpu="RTX 4090")
+WAITS: dict[str, Any] = {"start": Start.WHEN_CHEAP, "resources": GPU}
 DEAR = StartWord(wait=True, reason="waits for 0.30 USD/h or less", at=datetime.now(UTC), reserve=Decimal("0.30"))
 CHEAP = StartWord(wait=False, reason="0.29 USD/h is cheap", at=datetime.now(UTC), price=Decimal("0.29"))
 
 
 async def begin(story: Story, *advice: StartWord, **changes: Any) -> Handle:
     story.world.advice = list(advice)
-    return await submit(story, **{"start": Start.WHEN_CHEAP, "resources": GPU, **changes})
+    return await submit(story, **{**WAITS, **changes})
 
 
 async def running(handle: Handle) -> JobStatus:
@@ -104,6 +105,8 @@ async def test_cancelled_while_it_waits_nothing_was_rented(story: Story):
     [
         ({"start": Start.WHEN_CHEAP}, "needs resources.gpu"),
         ({"start_within": timedelta(hours=2)}, "start: when_cheap"),
+        ({**WAITS, "stop_after": timedelta(hours=6)}, "stop_after would end it before"),
+        ({**WAITS, "start_within": timedelta(hours=6), "stop_after": timedelta(hours=6)}, "a longer stop_after"),
     ],
 )
 async def test_what_makes_no_sense_is_refused(story: Story, changes: dict[str, Any], words: str):

@@ -43,6 +43,8 @@ OUR_VARIABLES, OUR_CHARACTERS = 30, 10_000
 AT_ONCE = 16
 """Jobs of one tenant that run at a time, where nobody said otherwise."""
 MOST_AT_ONCE = 1000
+LONGEST_FOR_A_PRICE = DAY
+"""That `start: when_cheap` waits, where `start_within` says nothing."""
 
 
 def _in_workspace(path: str) -> str:
@@ -153,6 +155,13 @@ class JobSpec(WorkloadSpec):
             raise ValueError("start: when_cheap needs resources.gpu: prices are watched for one kind of GPU")
         if self.start_within is not None and self.start is Start.NOW:
             raise ValueError("start_within is how long start: when_cheap may wait")
+        if self.start is Start.WHEN_CHEAP and self.stop_after is not None:
+            waits = self.start_within or LONGEST_FOR_A_PRICE
+            if self.stop_after <= waits:
+                raise ValueError(
+                    "start: when_cheap waits start_within, or a day, and stop_after would end it before that: "
+                    "give a shorter start_within, or a longer stop_after"
+                )
         if self.when_late is Late.STOP and self.policy.deadline is None:
             raise ValueError("when_late: stop needs policy.deadline; or give stop_after")
         return self

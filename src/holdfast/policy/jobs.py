@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from holdfast.contracts.jobs import (
+    LONGEST_FOR_A_PRICE,
     MOST_ATTEMPTS,
     MOST_OF_AN_ARRAY,
     ArrayPlace,
@@ -24,7 +25,6 @@ from holdfast.contracts.spec import PolicySpec, SecretRef, WorkloadSpec
 from holdfast.contracts.workload import Phase, Upshot
 
 LONGEST_WAIT = timedelta(hours=1)
-LONGEST_FOR_A_PRICE = timedelta(days=1)
 AFTER_A_LOSS = timedelta(seconds=30)
 CODE_ERRORS = (Upshot.CODE, Upshot.SETUP)
 

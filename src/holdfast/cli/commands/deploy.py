@@ -77,7 +77,13 @@ def deploy(
     )
 
     async def work(holdfast: Holdfast) -> tuple[Ordered, DeploymentStatus | None]:
-        ordered = await holdfast.deployments.deploy(wish)
+        try:
+            ordered = await holdfast.deployments.deploy(wish)
+        except asyncio.CancelledError:  # how Ctrl-C arrives in a coroutine
+            console.say(
+                f"\nstopped while it was ordered; `holdfast deployment show {name or called}` tells whether it was"
+            )
+            raise
         if not as_json:
             console.say(f"{ordered.name}: release {ordered.release} is {ordered.endpoint}")
         if not wait:

@@ -456,7 +456,8 @@ def _row(status: JobStatus) -> tuple[str, ...]:
     return (
         status.name,
         status.phase.value,
-        str(len(status.attempts)),
+        # One that goes on may be in its first: the list knows of those that were written down.
+        str(len(status.attempts)) if status.attempts or status.ended_at is not None else "—",
         words.money(status.spent),
         words.age(status.submitted_at),
         status.reason,
