@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from tests.simmarket import RunningMarket, run_market
 # The server programs are static Go: without these they do not start for a uid that has no name, as containers like it.
 os.environ["USER"] = os.environ.get("USER") or "holdfast"
 os.environ["HOME"] = os.environ.get("HOME") or "/"
+# Where no bytecode may be written, every process that a test starts compiles Holdfast anew, and so does the sandbox of
+# every workflow in this one: twice the work.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture
