@@ -2,6 +2,8 @@
 # Both set up their own environment in .venv first, from the pinned and hashed requirements/dev.txt.
 
 SHELL := /bin/sh
+# Where this is set, each process and each workflow in its sandbox compiles Holdfast anew: twice the work.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .SUFFIXES:
 

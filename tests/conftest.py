@@ -1,16 +1,24 @@
 """Fixtures for every test."""
 
 import os
+import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.simmarket import RunningMarket, run_market
 
 # The server programs are static Go: without these they do not start for a uid that has no name, as containers like it.
 os.environ["USER"] = os.environ.get("USER") or "holdfast"
 os.environ["HOME"] = os.environ.get("HOME") or "/"
+# Where no bytecode may be written, every process that a test starts compiles Holdfast anew, and so does the sandbox of
+# every workflow in this one: twice the work.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture
@@ -100,3 +108,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _STORIES.index(room) if room in _STORIES else len(_STORIES)
 
     items.sort(key=turn)
+
+
+class Crews(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """A file at a time to each process of pytest, and files that need the same stack to few of them.
+
+    A stack is half a dozen servers: each process would start one of its own, and let it run beside all that follows.
+    """
+
+    _CREWS: ClassVar = {"tests/scenarios/*": 2, "tests/cli/*_end_to_end.py": 1}
+
+    def __init__(self, *told: Any) -> None:
+        super().__init__(*told)
+        self._crews: dict[str, dict[str, str]] = {files: {} for files in self._CREWS}
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        for files, many in self._CREWS.items():
+            if fnmatch(file, files):
+                crews = self._crews[files]
+                return crews.setdefault(file, f"{files}: {len(crews) % many}")
+        return file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Crews | None:
+    return Crews(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -47,6 +47,7 @@ class Hub:
     knows_ranges: bool = True
     busy: int = 0  # so many answers are 503 first
     breaks_off: dict[str, int] = field(default_factory=dict)  # path to bytes, once
+    busy_then: int = 0  # `busy`, from the moment at which a file broke off
     asked: Counter[str] = field(default_factory=Counter)  # by path of the file, or "api"
     sent: Counter[str] = field(default_factory=Counter)  # bytes, by path of the file
     gate: threading.Event = field(default_factory=_open)  # while it is shut, large files wait
@@ -137,7 +138,10 @@ def _handler(hub: Hub, place: str) -> type[BaseHTTPRequestHandler]:
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(data) - start))
             self.end_headers()
-            whole = data[start : hub.breaks_off.pop(path, None)]
+            breaks_off = hub.breaks_off.pop(path, None)
+            if breaks_off is not None and hub.busy_then:
+                hub.busy = hub.busy_then
+            whole = data[start:breaks_off]
             hub.sent[path] += len(whole)
             self.wfile.write(whole)
             if len(whole) < len(data) - start:

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sysconfig
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,15 @@ from holdfast.client.holdfast import Holdfast
 from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.settings import ProviderSettings, Settings
+from tests import hub as hubs
+from tests import tiny_model
 from tests.temporal_servers import started
 
+from .embedded import Stack
 from .standins import World, stand_in_workers
+
+QUICK_MARKET = "extends: default\nboot: {kind: constant, seconds: 0.2}\nthreshold_scale: 0\n"
+"""Its machines boot at once and its API wants no pauses: stories of the stack are about words, not about waiting."""
 
 SPEC = """\
 name: {name}
@@ -44,7 +50,30 @@ class Ran:
         return json.loads(self.out)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def hub() -> Iterator[hubs.Hub]:
+    """From which the stack fetches models."""
+    with hubs.running() as running:
+        running.models["org/tiny"] = hubs.Shelf(files=tiny_model.files())
+        running.models["org/gated"] = hubs.Shelf(files=tiny_model.files(), gated=True)
+        yield running
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory, hub: hubs.Hub) -> Iterator[Stack]:
+    """One for all stories of the installed command: to start and end it takes longer than to tell most of them."""
+    folder = tmp_path_factory.mktemp("embedded")
+    (folder / "quick.yaml").write_text(QUICK_MARKET)
+    running = Stack(folder / "data", {"HOLDFAST_MODELS__HUB_URL": hub.address})
+    try:
+        started = running("up", "--detach", "--port", "auto", "--profile", str(folder / "quick.yaml"))
+        assert started.code == 0, started.err
+        yield running
+    finally:
+        running("down")
+
+
+@pytest.fixture(scope="package")
 async def server() -> AsyncIterator[Client]:
     program = shutil.which("temporal", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
     async with await started(
@@ -58,7 +87,7 @@ async def server() -> AsyncIterator[Client]:
         yield environment.client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def workers(server: Client) -> AsyncIterator[World]:
     world = World()
     async with stand_in_workers(server, world):

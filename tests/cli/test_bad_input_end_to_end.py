@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,22 +16,6 @@ NAMED = ["status", "logs", "report", "why", "stop", "pause", "resume", "failover
 ON_CHECKPOINTS = ["save", "ls", "verify"]
 EVERY_QUESTION = [[each, "x"] for each in NAMED] + [["checkpoint", each, "x"] for each in ON_CHECKPOINTS]
 WITH_JSON = [line for line in EVERY_QUESTION if line[0] != "logs"]
-
-QUICK_MARKET = "extends: default\nboot: {kind: constant, seconds: 0.2}\nthreshold_scale: 0\n"
-"""Its machines boot at once and its API wants no pauses: these stories are about words, not about waiting."""
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("bad-input")
-    (folder / "quick.yaml").write_text(QUICK_MARKET)
-    running = Stack(folder / "data")
-    started = running("up", "--detach", "--port", "auto", "--profile", str(folder / "quick.yaml"))
-    try:
-        assert started.code == 0, started.err
-        yield running
-    finally:
-        running("down")
 
 
 @pytest.fixture

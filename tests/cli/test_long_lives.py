@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.records.store import Records
 from tests.unit.records.longlived import live_long
-from tests.unit.records.makers import set_up
+from tests.unit.records.makers import on_record
 
 from .conftest import Run
 from .standins import World
@@ -16,12 +16,9 @@ MANY = 2_500
 
 @pytest.fixture(scope="module")
 def long_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
-    url = f"sqlite:///{tmp_path_factory.mktemp('long') / 'records.db'}"
-    set_up(url)
-    records = Records.open(url)
-    live_long(records, MANY)
-    yield records
-    records.close()
+    with on_record(tmp_path_factory.mktemp("long")) as records:
+        live_long(records, MANY)
+        yield records
 
 
 @pytest.fixture(autouse=True)

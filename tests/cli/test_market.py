@@ -19,8 +19,8 @@ from holdfast.client import prices
 from holdfast.contracts.machines import Terms
 from holdfast.contracts.market import Asking, MarketPoint, PriceSource, RecordPricesInput, SurveyLine
 from holdfast.market.fitting import fit
-from holdfast.records.schema import migrate
 from holdfast.records.store import Records
+from tests.unit.records.makers import on_record
 
 from .conftest import Run
 from .embedded import SCRIPT
@@ -32,11 +32,8 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def records(world: World, tmp_path: Path) -> Iterator[Records]:
-    url = f"sqlite:///{tmp_path / 'records.db'}"
-    migrate(url)
-    world.records = Records.open(url)
-    yield world.records
-    world.records.close()
+    with on_record(tmp_path) as world.records:
+        yield world.records
 
 
 def an_hour(ago: int) -> datetime:

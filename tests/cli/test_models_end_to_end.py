@@ -1,7 +1,6 @@
 """`holdfast model` against the real stack: a folder, a small hub, and what is refused."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,6 @@ from tests import hub as hubs
 from tests import tiny_model
 
 from .embedded import Stack, until
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[hubs.Hub]:
-    with hubs.running() as running:
-        running.models["org/tiny"] = hubs.Shelf(files=tiny_model.files())
-        running.models["org/gated"] = hubs.Shelf(files=tiny_model.files(), gated=True)
-        yield running
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, hub: hubs.Hub) -> Iterator[Stack]:
-    home = tmp_path_factory.mktemp("models") / "data"
-    running = Stack(home, {"HOLDFAST_MODELS__HUB_URL": hub.address})
-    try:
-        started = running("up", "--detach", "--port", "auto")
-        assert started.code == 0, started.err
-        yield running
-    finally:
-        running("down")
 
 
 def test_a_model_is_registered_from_the_hub_and_the_same_from_a_folder_listed_shown_and_removed(

@@ -1,23 +1,8 @@
 """`holdfast pool` against the real stack: what it says, its documents and its exit codes."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from .embedded import Stack, until
 
 POOL = "name: spare\nprice: {max_hourly: 0.90}\ntarget: 0\nmaximum: 1\n"
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    running = Stack(tmp_path_factory.mktemp("pools") / "data")
-    try:
-        started = running("up", "--detach", "--port", "auto")
-        assert started.code == 0, started.err
-        yield running
-    finally:
-        running("down")
 
 
 def test_a_pool_is_created_shown_resized_and_removed(stack: Stack) -> None:

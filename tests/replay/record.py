@@ -657,7 +657,7 @@ STORIES: dict[str, Callable[[Story], Awaitable[Handle]]] = {
 
 
 async def record(client: Client, name: str) -> None:
-    async with run_story(client, grace=timedelta(milliseconds=200)) as story:
+    async with run_story(client) as story:
         handle = await STORIES[name](story)
         async with asyncio.timeout(60):
             await _ended(client, handle.id)

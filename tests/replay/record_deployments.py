@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 from temporalio.client import Client, WorkflowFailureError
@@ -79,7 +78,7 @@ STORIES = {each.__name__: each for each in (shifted, given_up, not_fit, cancelle
 
 async def record(client: Client, chosen: Sequence[str]) -> None:
     for tell in (STORIES[name] for name in chosen or STORIES):
-        async with run_story(client, grace=timedelta(milliseconds=200)) as story, asyncio.timeout(120):
+        async with run_story(client) as story, asyncio.timeout(120):
             await tell(story)
 
 

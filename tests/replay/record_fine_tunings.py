@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -77,7 +76,7 @@ async def tuned_and_not_fit(story: Story) -> None:
 
 async def record(client: Client) -> None:
     for tell in (tuned, tuning_failed, tuning_cancelled, result_refused, tuned_and_deployed, tuned_and_not_fit):
-        async with run_story(client, grace=timedelta(milliseconds=200)) as story, asyncio.timeout(120):
+        async with run_story(client) as story, asyncio.timeout(120):
             await tell(story)
             with suppress(RPCError):
                 await client.get_workflow_handle(names.job_queue_id(story.name)).terminate("it is told")

@@ -103,7 +103,7 @@ async def went_on(story: Story) -> None:
 
 async def record(client: Client) -> None:
     for tell in (done, tried_again, refused_input, cancelled_jobs, late, went_on):
-        async with run_story(client, grace=timedelta(milliseconds=200)) as story, asyncio.timeout(120):
+        async with run_story(client) as story, asyncio.timeout(120):
             await tell(story)
             with suppress(RPCError):
                 await client.get_workflow_handle(names.job_queue_id(story.name)).terminate("it is told")

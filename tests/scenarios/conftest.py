@@ -36,7 +36,7 @@ Submit = Callable[..., Job]
 _names = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Witness]]:
     with run_stage(tmp_path_factory.mktemp("stack"), MARKET) as running:
         yield running
@@ -54,14 +54,14 @@ def witness(_running: tuple[Stage, Witness]) -> Witness:
     return _running[1]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def holdfast(_running: tuple[Stage, Witness]) -> AsyncIterator[Holdfast]:
     """The client, over one connection that outlives restarts of the server."""
     async with Holdfast.connect(_running[0].settings) as connected:
         yield connected
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return Undisturbed(tmp_path_factory.mktemp("undisturbed"))
 

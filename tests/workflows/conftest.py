@@ -3,7 +3,6 @@
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,9 @@ from holdfast.client.payloads import PAYLOADS
 from holdfast.contracts import names
 from holdfast.records.store import Records
 from tests.temporal_servers import started
-from tests.unit.records.makers import set_up
-from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_story
+from tests.unit.records.makers import on_record
+from tests.workflows.stage import Stage
+from tests.workflows.stories import SUGGESTS_CONTINUE_AS_NEW, Story, run_stage, told_on
 
 DYNAMIC_CONFIG = [
     "history.timerProcessorMaxPollRPS=1000",
@@ -28,7 +28,7 @@ DYNAMIC_CONFIG = [
 ]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     binary = Path(sys.executable).parent / "temporal"
     flags = [flag for value in DYNAMIC_CONFIG for flag in ("--dynamic-config-value", value)]
@@ -45,7 +45,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     """A server whose clocks tests move by hand: for stories that wait for minutes or hours."""
     binary = Path(sys.executable).parent / "temporal"
@@ -70,24 +70,35 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def long_story(skipping: WorkflowEnvironment) -> AsyncIterator[Story]:
-    """As `story`, on the server whose clocks tests move."""
-    async with run_story(skipping.client, grace=timedelta(milliseconds=200)) as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
+    """One for each file: its workers try all workflows in their sandbox, which takes longer than most stories."""
+    async with run_stage(temporal.client) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def long_stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
+    """As `stage`, on the server whose clocks tests move."""
+    async with run_stage(skipping.client) as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def story(temporal: WorkflowEnvironment) -> AsyncIterator[Story]:
+async def story(temporal: WorkflowEnvironment, stage: Stage) -> AsyncIterator[Story]:
     """A workload named after nobody else's, in a world of its own."""
-    async with run_story(temporal.client, grace=timedelta(milliseconds=200)) as running:
+    async with told_on(stage, temporal.client) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def long_story(skipping: WorkflowEnvironment, long_stage: Stage) -> AsyncIterator[Story]:
+    """As `story`, on the server whose clocks tests move."""
+    async with told_on(long_stage, skipping.client) as running:
         yield running
 
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    url = f"sqlite:///{tmp_path / 'records.db'}"
-    set_up(url)
-    opened = Records.open(url)
-    yield opened
-    opened.close()
+    with on_record(tmp_path) as opened:
+        yield opened

@@ -19,23 +19,20 @@ from holdfast.checkpoints.engine import CheckpointEngine
 from holdfast.checkpoints.stores.folder import FolderStore
 from holdfast.contracts import names
 from holdfast.contracts.models import ModelVersion, RegisterModelInput
-from holdfast.records.schema import migrate
-from holdfast.records.store import Records
 from holdfast.settings import ModelSettings, Settings
 from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.durable import SANDBOX
 from holdfast.workflows.model_registration import ModelRegistrationWorkflow
 from tests.hub import Hub
+from tests.unit.records.makers import new_records
 
 
 class Registry:
     """One installation's records and store; what its workers fetch, they fetch from this hub."""
 
     def __init__(self, client: Client, folder: Path, hub: Hub) -> None:
-        url = f"sqlite:///{folder / 'records.db'}"
-        migrate(url)
         self.client = client
-        self.records = Records.open(url)
+        self.records = new_records(folder)
         self.store = FolderStore(folder / "store")
         self.engine = CheckpointEngine(self.store)
         self.settings = Settings(data_dir=folder / "data", models=ModelSettings(hub_url=hub.address))

@@ -162,12 +162,26 @@ def a_story(client: Client, stage: Stage) -> Story:
 
 
 @asynccontextmanager
-async def run_story(client: Client, *, grace: timedelta) -> AsyncIterator[Story]:
-    stage = Stage(client, grace=grace)
+async def run_stage(client: Client) -> AsyncIterator[Stage]:
+    """A stage with everything that stories need."""
+    stage = Stage(client, grace=timedelta(milliseconds=200))
     async with stage.activities(), stage.decisions():
-        story = a_story(client, stage)
+        yield stage
+
+
+@asynccontextmanager
+async def told_on(stage: Stage, client: Client) -> AsyncIterator[Story]:
+    """A story on a stage that others use before and after it."""
+    story = a_story(client, stage)
+    yield story
+    await _end_leftovers(story)
+
+
+@asynccontextmanager
+async def run_story(client: Client) -> AsyncIterator[Story]:
+    """A story on a stage of its own."""
+    async with run_stage(client) as stage, told_on(stage, client) as story:
         yield story
-        await _end_leftovers(story)
 
 
 async def ended(handle: WorkflowHandle[Any, Any]) -> None:

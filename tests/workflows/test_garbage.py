@@ -26,13 +26,11 @@ from holdfast.contracts import names
 from holdfast.contracts.activities import CollectGarbageResult, CommitCheckpointInput
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.hosts.local import LocalChannel
-from holdfast.records.schema import migrate
-from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.durable import SANDBOX
 from holdfast.workflows.garbage import GRACE, GarbageWorkflow
 from tests.unit.records.longlived import many_checkpoints
-from tests.unit.records.makers import claim, opening
+from tests.unit.records.makers import claim, new_records, opening
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 HOUR = timedelta(hours=1)
@@ -56,9 +54,7 @@ class Depot:
     """Records, a store with a clock, and a workspace to save into it."""
 
     def __init__(self, environment: WorkflowEnvironment, folder: Path) -> None:
-        url = f"sqlite:///{folder / 'records.db'}"
-        migrate(url)
-        self.records = Records.open(url)
+        self.records = new_records(folder)
         self.store = Restless(folder / "store")
         self.now = datetime.now(UTC)
         self.engine = CheckpointEngine(self.store, now=lambda: self.now)

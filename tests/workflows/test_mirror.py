@@ -26,14 +26,12 @@ from holdfast.contracts.activities import CommitCheckpointInput, FillMirrorInput
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
 from holdfast.contracts.errors import ErrorType
 from holdfast.hosts.local import LocalChannel
-from holdfast.records.schema import migrate
-from holdfast.records.store import Records
 from holdfast.settings import MirrorSettings, Settings
 from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.durable import SANDBOX
 from holdfast.workers.standing import MIRRORED_EVERY, ensure_mirrored
 from holdfast.workflows.mirror import MirrorWorkflow
-from tests.unit.records.makers import claim, opening
+from tests.unit.records.makers import claim, new_records, opening
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,9 +40,7 @@ class Depot:
     """Records, a store and its mirror, and a workspace to save."""
 
     def __init__(self, environment: WorkflowEnvironment, folder: Path) -> None:
-        url = f"sqlite:///{folder / 'records.db'}"
-        migrate(url)
-        self.records = Records.open(url)
+        self.records = new_records(folder)
         self.store, self.mirror = FolderStore(folder / "store"), FolderStore(folder / "mirror")
         self.engine = CheckpointEngine(self.store, mirrors=[Mirror("near", self.mirror, ("DE",))])
         self.client = environment.client

@@ -135,6 +135,7 @@ async def test_a_worker_that_dies_in_the_middle_is_replaced_by_one_that_goes_on(
     first = Registry(temporal.client, tmp_path / "one", hub)
     weights = len(tiny_model.files()["model.safetensors"])
     hub.breaks_off["model.safetensors"] = weights // 2
+    hub.busy_then = 10_000  # until the next worker is there
     async with first.serving():
         handle = await first.client.start_workflow(
             names.MODEL_REGISTRATION,
@@ -145,7 +146,6 @@ async def test_a_worker_that_dies_in_the_middle_is_replaced_by_one_that_goes_on(
         )
         while not hub.sent["model.safetensors"]:
             assert (await handle.describe()).close_time is None
-        hub.busy = 10_000  # until the next worker is there
     hub.busy = 0
     async with first.serving():
         assert (await handle.result()).version == 1

@@ -1,10 +1,8 @@
 """Who has a run, by the server's word: whatever is not over owns its machines."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
@@ -20,16 +18,7 @@ from holdfast.contracts.pools import HandOverInput
 from holdfast.contracts.sweeping import Stock
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
-from tests.unit.records.makers import MARK, checkpoint, claim, lease, opening, set_up
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    url = f"sqlite:///{tmp_path / 'records.db'}"
-    set_up(url)
-    opened = Records.open(url)
-    yield opened
-    opened.close()
+from tests.unit.records.makers import MARK, checkpoint, claim, lease, opening
 
 
 async def begins(client: Client, records: Records) -> WorkflowHandle[object, object]:

@@ -37,12 +37,12 @@ from holdfast.contracts.market import (
 )
 from holdfast.providers.base import Capabilities, PricePoint
 from holdfast.providers.errors import CredentialsRefused, ProviderUnavailable
-from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.durable import SANDBOX
 from holdfast.workers.fitters import Fitters, forecast_of
 from holdfast.workflows.survey import SurveyWorkflow
+from tests.unit.records.makers import new_records
 
 DAY = timedelta(days=1)
 GPUS = ("H100 SXM", "L4", "RTX 4090")
@@ -146,9 +146,7 @@ class Exchange:
 @asynccontextmanager
 async def serving(temporal: WorkflowEnvironment, folder: Path, *, analysis: bool = True) -> AsyncIterator[Exchange]:
     """An exchange with its workers; without `analysis` nobody is there to forecast."""
-    url = f"sqlite:///{folder / 'records.db'}"
-    migrate(url)
-    opened = Exchange(temporal, Records.open(url))
+    opened = Exchange(temporal, new_records(folder))
     on_record = PriceRecords(opened.records, metrics=Metrics(CollectorRegistry()))
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(ThreadPoolExecutor(2))

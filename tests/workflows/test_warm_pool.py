@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
 from holdfast.contracts import names
 from holdfast.contracts.checkpoints import CheckpointRef, SaveReason
@@ -28,8 +27,7 @@ from holdfast.contracts.pools import (
     ResizeRequest,
 )
 from holdfast.contracts.spec import FailoverSpec, PriceSpec, ResourcesSpec, Strategy
-from tests.workflows.stage import Stage
-from tests.workflows.stories import PATIENCE, UNANSWERED, Story, a_story
+from tests.workflows.stories import PATIENCE, UNANSWERED, Story
 from tests.workflows.world import Machine, World, a_checkpoint, an_offer
 
 
@@ -82,15 +80,11 @@ class Pool:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def pool(temporal: WorkflowEnvironment) -> AsyncIterator[Pool]:
-    stage = Stage(temporal.client, grace=timedelta(milliseconds=200))
-    async with stage.activities(), stage.decisions():
-        story = a_story(temporal.client, stage)
-        pool = Pool(story, f"p{story.name}")
-        yield pool
-        for workflow_id in (names.pool_id(pool.name), names.workload_id(story.name), names.checkpoints_id(story.name)):
-            with suppress(RPCError):
-                await temporal.client.get_workflow_handle(workflow_id).terminate("the test is over")
+async def pool(story: Story) -> AsyncIterator[Pool]:
+    pool = Pool(story, f"p{story.name}")
+    yield pool
+    with suppress(RPCError):
+        await story.client.get_workflow_handle(names.pool_id(pool.name)).terminate("the test is over")
 
 
 async def _works_with(pool: Pool) -> WorkflowHandle[Any, Any]:

@@ -13,7 +13,7 @@ from holdfast.checkpoints.stores.s3 import S3Store
 from tests.weed import Weed, run_weed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
     with run_weed(tmp_path_factory.mktemp("weed")) as running:
         yield running

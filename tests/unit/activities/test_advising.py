@@ -14,7 +14,7 @@ from holdfast.activities.advising import Advising
 from holdfast.contracts.machines import Terms
 from holdfast.contracts.market import AdviseStartInput, MarketPoint, RecordPricesInput, StartWord
 from holdfast.records.store import Records
-from tests.unit.records.makers import set_up
+from tests.unit.records.makers import on_record
 
 HOUR = timedelta(hours=1)
 WEEKS = 24 * 14
@@ -23,11 +23,8 @@ DEAR, CHEAP = "0.60", "0.30"
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    url = f"sqlite:///{tmp_path / 'records.db'}"
-    set_up(url)
-    opened = Records.open(url)
-    yield opened
-    opened.close()
+    with on_record(tmp_path) as opened:
+        yield opened
 
 
 def ask(records: Records, **changes: Any) -> StartWord:

@@ -1,6 +1,5 @@
 """The same tests on an SQLite file and on a real PostgreSQL server. Every test has a database of its own."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from holdfast.records.store import Records
-from tests.unit.records.makers import Clock, set_up
+from tests.unit.records.makers import Clock, blank, set_up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[str]:
-    """The URL of a server's own database; it runs for the session and is removed after it."""
+    """The URL of a server's own database; it runs while these tests do and is removed after them."""
     # Not in pytest's folder: each new session of pytest takes other users' access to that away, and as root the server
     # runs as another user.
     with TemporaryDirectory(prefix="holdfast-postgres-") as folder:
@@ -30,15 +29,7 @@ def postgres() -> Iterator[str]:
             server.cleanup()
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file at this code's version, for copying: migrating anew for each test would take longer."""
-    path = tmp_path_factory.mktemp("template") / "records.db"
-    set_up(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres_template(postgres: str) -> str:
     """The name of a PostgreSQL database at this code's version."""
     with psycopg.connect(postgres, autocommit=True) as connection:
@@ -66,7 +57,8 @@ def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iter
 def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database at this code's version."""
     if kind == "sqlite":
-        path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "records.db")
+        path = tmp_path / "records.db"
+        path.write_bytes(blank())
         yield f"sqlite:///{path}"
     else:
         template = request.getfixturevalue("postgres_template")

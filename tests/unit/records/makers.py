@@ -1,8 +1,13 @@
 """Orders with sensible contents, and a clock that moves when it is told."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import create_engine, update
@@ -15,6 +20,7 @@ from holdfast.contracts.machines import Lease, Offer, Terms
 from holdfast.contracts.names import label
 from holdfast.contracts.spec import ObjectivesSpec, PriceSpec, WorkloadSpec
 from holdfast.records.schema import migrate
+from holdfast.records.store import Records
 from holdfast.records.tables import InstallationRow
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -29,6 +35,33 @@ def set_up(url: str) -> None:
     with engine.begin() as connection:
         connection.execute(update(InstallationRow).values(mark=MARK))
     engine.dispose()
+
+
+@cache
+def blank() -> bytes:
+    """An SQLite file at this code's version, for copying: to migrate anew takes longer than most tests."""
+    with TemporaryDirectory(prefix="holdfast-records-") as folder:
+        path = Path(folder) / "records.db"
+        set_up(f"sqlite:///{path}")
+        return path.read_bytes()
+
+
+def new_records(folder: Path) -> Records:
+    """Records in a file of their own, as new."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "records.db"
+    path.write_bytes(blank())
+    return Records.open(f"sqlite:///{path}")
+
+
+@contextmanager
+def on_record(folder: Path) -> Iterator[Records]:
+    """As `new_records`, closed in the end."""
+    opened = new_records(folder)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 class Clock:

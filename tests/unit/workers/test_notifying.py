@@ -18,11 +18,10 @@ from holdfast.contracts.activities import CloseWorkloadInput
 from holdfast.contracts.notifications import Kind, ListNotificationsInput, Notification
 from holdfast.contracts.workload import Phase
 from holdfast.policy import delivering
-from holdfast.records.schema import migrate
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
 from holdfast.workers.notifying import deliver_notifications
-from tests.unit.records.makers import opening
+from tests.unit.records.makers import new_records, opening
 
 KEY = secrets.token_bytes(32)
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -61,9 +60,7 @@ async def listening(*answers: str) -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
-    url = f"sqlite:///{tmp_path / 'records.db'}"
-    migrate(url)
-    return Records.open(url)
+    return new_records(tmp_path)
 
 
 def end_of_a_workload(records: Records, name: str = "train") -> str:
