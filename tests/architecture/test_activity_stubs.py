@@ -14,7 +14,8 @@ from holdfast.activities.checkpoints import CheckpointActivities, VerifyActiviti
 from holdfast.activities.disk_records import DiskRecords
 from holdfast.activities.disks import DiskActivities
 from holdfast.activities.endpoints import EndpointActivities
-from holdfast.activities.forecasts import FitActivities, ForecastRecords
+from holdfast.activities.fitting import FitActivities
+from holdfast.activities.forecasts import ForecastRecords
 from holdfast.activities.garbage import GarbageActivities
 from holdfast.activities.hosts import HostActivities
 from holdfast.activities.inputs import InputActivities

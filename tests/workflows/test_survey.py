@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from holdfast.activities.forecasts import FitActivities, ForecastRecords
+from holdfast.activities.fitting import FitActivities
+from holdfast.activities.forecasts import ForecastRecords
 from holdfast.activities.prices import PriceRecords
 from holdfast.activities.surveying import SurveyActivities
 from holdfast.contracts import names

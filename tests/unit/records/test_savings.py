@@ -164,7 +164,7 @@ def test_sleeps_of_before_are_known_by_their_reason_when_records_are_upgraded(
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE leases DROP COLUMN asleep")
         connection.exec_driver_sql("ALTER TABLE leases DROP COLUMN wanted_at")
-        for later in ("deployments", "job_manifests", "jobs", "prices", "surveys"):
+        for later in ("deployments", "job_manifests", "jobs", "prices", "surveys", "forecasts"):
             connection.exec_driver_sql(f"DROP TABLE {later}")
         connection.exec_driver_sql("ALTER TABLE model_versions DROP COLUMN lineage")
         connection.exec_driver_sql("ALTER TABLE endpoints DROP COLUMN deployment")

@@ -3,7 +3,7 @@
 from temporalio.worker import Worker
 
 from holdfast.activities.checkpoints import VerifyActivities
-from holdfast.activities.forecasts import FitActivities
+from holdfast.activities.fitting import FitActivities
 from holdfast.contracts import names
 from holdfast.workers.crews.storing import open_engine
 from holdfast.workers.fitters import Fitters, forecast_of
