@@ -50,8 +50,9 @@ def collect(pieces: Iterable[Piece]) -> tuple[Series, ...]:
     """Every series, by name, its points by step.
 
     Work that goes on from a checkpoint does the steps since then again, and an attempt may begin from the first: of
-    each step the value of the newest attempt's newest machine counts. What is no JSON object, has no step or no
-    number says nothing; so does half a line at the end.
+    each step the value of the newest attempt's newest machine counts. A line with `"again": true` only repeats what an
+    earlier machine may not have come to tell: it counts where nothing else is known of its step. What is no JSON
+    object, has no step or no number says nothing; so does half a line at the end.
     """
     found: dict[str, dict[int, Point]] = {}
     for piece in sorted(pieces, key=lambda each: (each.attempt, each.epoch)):
@@ -72,8 +73,11 @@ def _take(found: dict[str, dict[int, Point]], line: str, piece: Piece) -> None:
     for name, value in told.items():
         if name in _OF_THE_LINE or not _is_number(value) or (name not in found and len(found) >= MOST_SERIES):
             continue
+        points = found.setdefault(name, {})
+        if told.get("again") is True and step in points:
+            continue
         point = Point(step=step, value=float(value), at=at, attempt=piece.attempt, epoch=piece.epoch)
-        found.setdefault(name, {})[step] = point
+        points[step] = point
 
 
 def _object(line: str) -> Mapping[str, Any]:

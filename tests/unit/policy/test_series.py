@@ -27,6 +27,13 @@ def test_a_step_that_was_done_again_has_its_newest_value():
     assert loss.points[2].at == datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
+def test_what_is_told_again_fills_gaps_and_replaces_nothing():
+    first = Piece(attempt=1, epoch=1, text='{"step": 1, "loss": 3}\n')
+    again = '{"step": 1, "loss": 4, "again": true}\n{"step": 2, "loss": 2, "again": true}\n'
+    (loss,) = collect([first, Piece(attempt=1, epoch=2, text=again + '{"step": 3, "loss": 1, "again": false}\n')])
+    assert [(each.step, each.value, each.epoch) for each in loss.points] == [(1, 3, 1), (2, 2, 2), (3, 1, 2)]
+
+
 def test_a_later_attempt_counts_before_an_earlier_one():
     (loss,) = collect(
         [

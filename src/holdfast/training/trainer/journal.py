@@ -33,6 +33,7 @@ class Journal:
             if name == METRICS:
                 kept |= {_step(line): line for line in tail}
             write(self._folder / name, "".join(f"{kept[each]}\n" for each in sorted(kept)))
+        self._tell_again(tail)
         write(self._folder / STARTS, "".join(f"{json.dumps(each)}\n" for each in self.starts()))
         self._add(STARTS, {"step": step, "at": round(time.time(), 3), **place})
 
@@ -63,9 +64,7 @@ class Journal:
     def step(self, told: dict[str, Any]) -> None:
         line = self._add(METRICS, told)
         self.tail.append(line)
-        if path := os.environ.get("HOLDFAST_METRICS_FILE"):
-            with Path(path).open("a", encoding="utf-8") as series:
-                series.write(f"{line}\n")
+        self._tell(f"{line}\n")
         loss = told["loss"]
         print(f"step {told['step']:6d}/{self._total}  loss {loss:.4f}  rate {told['lr']:.3g}", flush=True)
         self._report({"step": told["step"], "total": self._total, "loss": round(loss, 4)})
@@ -76,6 +75,15 @@ class Journal:
 
     def sample(self, step: int, texts: list[dict[str, str]]) -> None:
         self._add(SAMPLES, {"step": step, "samples": texts})
+
+    def _tell_again(self, tail: list[str]) -> None:
+        """The steps that led to this state, in case the machine before was lost between saving it and telling them."""
+        self._tell("".join(f"{json.dumps({**json.loads(line), 'again': True})}\n" for line in tail))
+
+    def _tell(self, lines: str) -> None:
+        if lines and (path := os.environ.get("HOLDFAST_METRICS_FILE")):
+            with Path(path).open("a", encoding="utf-8") as series:
+                series.write(lines)
 
     def _add(self, name: str, told: dict[str, Any]) -> str:
         line = json.dumps(told)
