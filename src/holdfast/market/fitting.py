@@ -5,12 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from holdfast.contracts.forecasts import HourlyPrices, LeadForecast, RecordedForecast
-from holdfast.contracts.machines import Terms
 from holdfast.market.forecast import LeadSkill, PriceForecast, forecast
+from holdfast.market.recorded import KINDS
 from holdfast.market.series import Series, SeriesKey
-
-KINDS = {Terms.INTERRUPTIBLE: "spot", Terms.ON_DEMAND: "on_demand"}
-"""As files of prices name them."""
 
 
 def fit(prices: HourlyPrices) -> RecordedForecast:

@@ -18,6 +18,8 @@ FRESH: Final = timedelta(hours=3)
 """Prices that are older say nothing of now."""
 MEASURES: Final = {"min": "minimum", "median": "median", "p10": "p10", "p25": "p25", "p75": "p75", "p90": "p90"}
 """Which of the prices of a point; of imported ones some are not known."""
+KINDS: Final = {Terms.INTERRUPTIBLE: "spot", Terms.ON_DEMAND: "on_demand"}
+"""As files of prices name them."""
 KNOWN_FOR: Final = 6
 """Hours for which a provider that did not answer is taken to ask what it asked last."""
 
@@ -80,5 +82,6 @@ def _held(
 
 
 def _key(point: MarketPoint, measure: str) -> SeriesKey:
-    kind = "spot" if point.kind is Terms.INTERRUPTIBLE else "on_demand"  # as in files of prices
-    return SeriesKey(gpu=point.gpu, provider=point.provider, region=point.region, kind=kind, measure=measure)
+    return SeriesKey(
+        gpu=point.gpu, provider=point.provider, region=point.region, kind=KINDS[point.kind], measure=measure
+    )
