@@ -29,7 +29,7 @@ from holdfast.market.datasets import read as read_prices
 from holdfast.market.fitting import fit
 from holdfast.market.series import WINDOW, Series
 from holdfast.policy.price_ahead import expected_change
-from holdfast.simcloud.studies.month import MONTH, TICK, Account, Month, Way, Zone, live
+from holdfast.simcloud.studies.month import MONTH, TICK, WORKLOADS, Account, Month, Way, Zone, live
 from holdfast.simcloud.studies.traces import find
 from holdfast.simcloud.studies.traces import read as read_trace
 
@@ -77,6 +77,7 @@ def main() -> int:
     parser.add_argument("prices", type=Path, help="price histories, with AWS spot of 2021 and the auction of 2015")
     parser.add_argument("--seeds", type=int, default=12)
     parser.add_argument("--first-seed", type=int, default=1, help="others make a second sample")
+    parser.add_argument("--workloads", type=int, default=WORKLOADS, help=f"side by side [{WORKLOADS}]")
     parser.add_argument("--half", choices=("first", "second"), default="second", help="of each record [second]")
     parser.add_argument("--only", help="cases whose name contains this")
     parser.add_argument("--json", type=Path, help="write the figures there")
@@ -92,11 +93,17 @@ def main() -> int:
         print(f"\n{case.name}: {case.about}")
         found[case.name] = {}
         for saves in CADENCES:
-            months = [Month(zones=case.zones(seed, half), saves=saves, seed=seed) for seed in seeds]
+            months = [
+                Month(zones=case.zones(seed, half), saves=saves, workloads=options.workloads, seed=seed)
+                for seed in seeds
+            ]
             lived = [_lived(month) for month in months]
             found[case.name][_words(saves)] = lived
             print(_table(f"saved every {_words(saves)}", lived))
-    print(f"\n{len(seeds)} months of {MONTH.days} days each, {time.monotonic() - began:.0f} s")
+    if len(found) > 1:
+        print(f"\n{overall(found)}")
+    took = time.monotonic() - began
+    print(f"\n{len(seeds)} months of {MONTH.days} days, {options.workloads} workloads, {took:.0f} s")
     if options.json:
         told = {
             case: {saves: [[asdict(each) for each in ways.values()] for ways in lived] for saves, lived in by.items()}
@@ -124,23 +131,25 @@ def _lived(month: Month) -> Mapping[Way, Account]:
 
 def cases(traces: Path, prices: Path) -> list[Case]:
     """The markets, each of losses and prices that were."""
-    six, four = (_pasts(traces, each) for each in (SIX, FOUR))
+    six, four = (pasts(traces, each) for each in (SIX, FOUR))
     moving = [_course(each) for each in _moving(prices)]
     return [
-        Case("six zones", "V100 in six zones, 45 days of 2023, at one price", lambda s, h: _month(s, h, six, [])),
+        Case("six zones", "V100 in six zones, 45 days of 2023, at one price", lambda s, h: month_of(s, h, six, [])),
         Case(
             "six zones, prices of 2021",
             "the same, at the prices of other GPU machines that moved, a draw of them for each zone",
-            lambda s, h: _month(s, h, six, moving),
+            lambda s, h: month_of(s, h, six, moving),
         ),
         Case(
-            "four kinds", "K80 and V100 in one zone, 27 days of 2022, at one price", lambda s, h: _month(s, h, four, [])
+            "four kinds",
+            "K80 and V100 in one zone, 27 days of 2022, at one price",
+            lambda s, h: month_of(s, h, four, []),
         ),
         _auction(prices),
     ]
 
 
-def _pasts(traces: Path, folder: str) -> list[Past]:
+def pasts(traces: Path, folder: str) -> list[Past]:
     """The zones of one set, all as long as the shortest of them."""
     found = [read_trace(path) for path in find([traces]) if folder in str(path)]
     if not found:
@@ -151,7 +160,7 @@ def _pasts(traces: Path, folder: str) -> list[Past]:
     return [Past(each.zone, [each.counts[int(at / each.tick)] > 0 for at in moments]) for each in found]
 
 
-def _month(seed: int, half: int, pasts: Sequence[Past], courses: Sequence[Course]) -> list[Zone]:
+def month_of(seed: int, half: int, pasts: Sequence[Past], courses: Sequence[Course]) -> list[Zone]:
     """Weeks of one half of the record, one after the other; the same for all zones, and other ones for prices."""
     dice = random.Random(f"month {seed}")
     weeks = _weeks(dice, half, len(pasts[0].up))
@@ -257,6 +266,18 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def overall(found: Mapping[str, Mapping[str, Sequence[Mapping[Way, Account]]]]) -> str:
+    """What each way saves over all markets and cadences, each of which counts the same."""
+    rows = [("all of them", "saved", "95 % between", "cheaper in")]
+    for way in WAYS:
+        each = [savings(lived, way) for by in found.values() for lived in by.values()]
+        months = [fmean(saved) for saved in zip(*each, strict=True)]
+        low, high = interval(months)
+        cheaper = fmean(saved > 0 for saved in months)
+        rows.append((way.value, f"{fmean(months):+.2%}", f"{low:+.2%} and {high:+.2%}", f"{cheaper:.0%}"))
+    return _aligned(rows)
+
+
 def _table(title: str, lived: Sequence[Mapping[Way, Account]]) -> str:
     rows = [(title, "USD per useful hour", "saved", "95 % between", "least", "most", "cheaper in", "taken", "useful h")]
     for way in Way:
@@ -276,6 +297,10 @@ def _table(title: str, lived: Sequence[Mapping[Way, Account]]) -> str:
                 f"{fmean(each.useful for each in accounts):.0f}",
             )
         )
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -290,18 +315,18 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Sequence[Mapping[Way, Acco
     from matplotlib import pyplot  # noqa: PLC0415 (it takes long to load)
 
     pyplot.switch_backend("agg")
-    colours = dict(zip(WAYS, ("#2f7d4f", "#7a8ba6", "#d1762b", "#8b5fa8"), strict=True))
+    colours = dict(zip(WAYS, ("#2f7d4f", "#7a8ba6", "#d1762b", "#8b5fa8", "#b9b9b9"), strict=True))
     figure, panels = pyplot.subplots(
         1, len(found), figsize=(3.0 * len(found) + 1, 3.6), layout="constrained", sharey=True, squeeze=False
     )
     for axes, (case, by) in zip(panels[0], found.items(), strict=True):
         axes.axhline(0, color="#3b4252", lw=1)
         for place, lived in enumerate(by.values()):
-            for shift, (way, colour) in zip((-0.3, -0.1, 0.1, 0.3), colours.items(), strict=True):
+            for shift, (way, colour) in zip((-0.32, -0.16, 0.0, 0.16, 0.32), colours.items(), strict=True):
                 saved = [100 * each for each in savings(lived, way)]
                 low, high = (100 * each for each in interval(savings(lived, way)))
                 dice = random.Random(0)
-                across = [place + shift + dice.uniform(-0.06, 0.06) for _ in saved]
+                across = [place + shift + dice.uniform(-0.05, 0.05) for _ in saved]
                 axes.scatter(across, saved, s=9, color=colour, alpha=0.35, linewidth=0)
                 axes.plot([place + shift] * 2, [low, high], color=colour, lw=4, solid_capstyle="butt")
                 label = way.value.removeprefix("placement ") if place == 0 else None

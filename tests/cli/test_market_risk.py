@@ -62,10 +62,11 @@ def test_regions_are_told_with_their_last_loss(capsys: pytest.CaptureFixture[str
     calm = PlaceRisk(
         provider="vast", region="", hour=0.1, six_hours=0.5, day=0.75, age=12 * hour, losses=0, watched=2 * hour
     )
-    lost = replace(calm, region="PL", six_hours=0.921, losses=3, lost_at=datetime.now(UTC) - 2 * hour)
+    lost = replace(calm, region="PL", gpu="H100", six_hours=0.921, losses=3, lost_at=datetime.now(UTC) - 2 * hour)
     show_places([calm, lost])
     _, first, second = capsys.readouterr().out.splitlines()
-    assert first.split() == ["vast", "not", "told", "none", "10%", "50%", "75%", "0", "2h", "00m"]
+    assert first.split() == ["vast", "not", "told", "any", "none", "10%", "50%", "75%", "0", "2h", "00m"]
+    assert second.split()[:3] == ["vast", "PL", "H100"]
     assert "2h 00m ago" in second
     assert "92%" in second
     show_places([])

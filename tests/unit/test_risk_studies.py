@@ -120,10 +120,10 @@ def test_the_halves_of_a_record_have_nothing_in_common() -> None:
 def test_zones_come_from_the_same_moments_and_keep_what_fell_together() -> None:
     up = [tick // 50 % 3 > 0 for tick in range(45 * 24 * month._AN_HOUR)]
     pasts = [month.Past("one", up), month.Past("other", [not each for each in up])]
-    one, other = month._month(3, 1, pasts, [])
+    one, other = month.month_of(3, 1, pasts, [])
     assert len(one.up) == round(timedelta(days=30) / month.TICK)
     assert all(here is not there for here, there in zip(one.up, other.up, strict=True))
-    assert month._month(3, 1, pasts, [])[0] == one != month._month(4, 1, pasts, [])[0]
+    assert month.month_of(3, 1, pasts, [])[0] == one != month.month_of(4, 1, pasts, [])[0]
 
 
 def test_a_forecast_in_a_month_knows_the_past_of_its_price_and_nothing_else() -> None:
@@ -171,9 +171,31 @@ def test_the_study_of_a_month_tells_every_market_and_draws_it(
     assert month.main() == 0
     told = json.loads(found.read_text())
     assert list(told) == ["six zones", "six zones, prices of 2021", "four kinds", "auction"]
-    assert all(len(ways) == 5 for by in told.values() for lived in by.values() for ways in lived)
-    assert capsys.readouterr().out.count("placement with both") == 4
+    assert all(len(ways) == len(month.Way) for by in told.values() for lived in by.values() for ways in lived)
+    assert capsys.readouterr().out.count("placement with both") == 4 + 1, "each market, and all of them"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_our_own_machines_tell_is_set_beside_what_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("1-node/aws-02-15-2023", "1-node/aws-10-26-2022"):
+        (tmp_path / folder).mkdir(parents=True)
+        for seed in range(3):
+            _written(tmp_path / folder, f"us-east-{seed}a", seed, (0.3, 6.0, 30.0)[seed])
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    own = _load("own_machines")
+    monkeypatch.setattr(sys, "argv", ["own_machines.py", str(tmp_path), "--seeds", "1"])
+    assert own.main() == 0
+    out = capsys.readouterr().out
+    assert out.count("policy/frailty.py") == out.count("machines rented") == 4
+    monkeypatch.setattr(sys, "argv", ["own_machines.py", str(tmp_path), "--learn"])
+    assert own.main() == 0
+    *_, both = capsys.readouterr().out.splitlines()
+    assert both.startswith("both:") and "to inf h; alike" in both
+    half_of_it = own.exponential([own.Stay(HOUR, 3 * HOUR, True)], 5 * HOUR)
+    assert half_of_it.hour == pytest.approx(1 - math.exp(-1 / 2))
+    assert own.exponential([], HOUR) == own.frailty.USUAL
 
 
 def _moment(year: int, hour: int) -> str:

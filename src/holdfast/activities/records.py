@@ -28,6 +28,7 @@ from holdfast.contracts.memory import (
 from holdfast.contracts.money import MeterInput
 from holdfast.contracts.notifications import ListNotificationsInput, Notification
 from holdfast.contracts.reports import WorkloadReport
+from holdfast.policy import frailty
 from holdfast.policy.retention import retain
 from holdfast.records.store import Records
 from holdfast.telemetry.metrics import Metrics
@@ -111,7 +112,12 @@ class RecordActivities:
             if order.saved_every is not None:
                 per_loss = self._records.cost_of_loss(order.workload, order.saved_every)
         return Recollection(
-            machines=tuple(machines), places=tuple(places), risks=tuple(risks), ahead=tuple(ahead), per_loss=per_loss
+            machines=tuple(machines),
+            places=tuple(places),
+            risks=tuple(risks),
+            ahead=tuple(ahead),
+            per_loss=per_loss,
+            usual_risk=frailty.USUAL,
         )
 
     @activity.defn

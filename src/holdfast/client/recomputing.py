@@ -39,6 +39,7 @@ class _Inputs:
     memory: list[MachineMemory] = field(default_factory=list)
     places: list[PlaceMemory] = field(default_factory=list)
     risks: list[PlaceRisk] = field(default_factory=list)
+    usual_risk: tuple[float, float, float] | None = None
     ahead: list[PriceAhead] = field(default_factory=list)
     per_loss: timedelta | None = None
 
@@ -81,6 +82,7 @@ def _compare(recorded: Decision, inputs: _Inputs) -> Recomputed:
         memory={MachineKey(provider=each.provider, machine_id=each.machine_id): each for each in inputs.memory},
         places=inputs.places,
         risks=inputs.risks,
+        usual_risk=inputs.usual_risk,
         ahead=inputs.ahead,
         per_loss=inputs.per_loss,
         regions_first=recorded.regions_first,
@@ -163,7 +165,7 @@ async def _of_one_run(client: Client, events: Iterable[HistoryEvent]) -> AsyncIt
                 recalled = await _read(client, completed.result, Recollection)
                 inputs.memory, inputs.places = list(recalled.machines), list(recalled.places)
                 inputs.risks, inputs.ahead = list(recalled.risks), list(recalled.ahead)
-                inputs.per_loss = recalled.per_loss
+                inputs.per_loss, inputs.usual_risk = recalled.per_loss, recalled.usual_risk
             elif name == _PLACES:
                 inputs.places = await _read(client, completed.result, list[PlaceMemory])
 

@@ -61,6 +61,7 @@ class PlaceLoss:
     provider: str
     region: str
     at: datetime
+    gpu: str = ""  # "": of an older workflow, any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class PlaceMemory:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceRisk:
-    """How likely an interruptible machine in a region is to be taken back, by what became of ours there lately."""
+    """How likely a region is to take an interruptible machine back, by what became of ours with that GPU lately."""
 
     provider: str
     region: str
@@ -114,6 +115,7 @@ class PlaceRisk:
     losses: int  # of the last week
     watched: timedelta  # of the last week, the time with a machine there, or without one after a loss
     lost_at: datetime | None = None  # the last loss; None: none in two weeks
+    gpu: str = ""  # its name; "": of an older record, any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,9 @@ class Recollection:
     risks: tuple[PlaceRisk, ...] = ()
     ahead: tuple[PriceAhead, ...] = ()  # of the GPUs asked for, where a fresh forecast has skill
     per_loss: timedelta | None = None  # what a loss costs the workload, in time that is paid for; None: not asked for
+    usual_risk: tuple[float, float, float] | None = None
+    """The chance of a loss within 1, 6 and 24 hours in a place that is not among `risks`; None: not told by an older
+    worker, whose own belief it was."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from holdfast.contracts.failover import RankedOffer
 from holdfast.contracts.forecasts import PriceAhead
-from holdfast.contracts.machines import Offer, Requirements, Terms
+from holdfast.contracts.machines import Lease, Offer, Requirements, Terms
 from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceMemory, PlaceRisk
 from holdfast.policy import interruption
 from holdfast.policy.fitness import misfit
@@ -38,7 +38,8 @@ _HOUR = timedelta(hours=1)
 JUST_LOST = timedelta(hours=1)
 """So long after a loss its region comes after all the others that were asked for: losses come in bulk."""
 _MOST_TO_COME = 0.5
-_UNKNOWN_RISK = interruption.risk(interruption.UNKNOWN)
+_ONCE_USUAL = interruption.risk(interruption.UNKNOWN)
+"""What recollections of older workers stand on, which do not tell what is usual."""
 _NOTHING: Mapping[MachineKey, MachineMemory] = {}
 _UNKNOWN = MachineMemory(provider="", machine_id="")
 # Each step down the list of regions counts like this share of the price.
@@ -88,6 +89,7 @@ def rank(
     memory: Mapping[MachineKey, MachineMemory] = _NOTHING,
     places: Iterable[PlaceMemory] = (),
     risks: Iterable[PlaceRisk] = (),
+    usual_risk: tuple[float, float, float] | None = None,
     ahead: Iterable[PriceAhead] = (),
     per_loss: timedelta | None = None,
     preferred_regions: Sequence[str] = (),
@@ -101,14 +103,13 @@ def rank(
     other failed do not fit either, unless nothing else does: then their best offer is tried. `preferred_regions` cost
     less in that order, others most; the default is the order of `needs.regions`. With `regions_first` an earlier region
     comes before a later one whatever it costs, but for one that the market has taken a machine in just now.
-    `risks` of losses to the market cost interruptible offers a share of their price; of a region that is not among
-    them, as much as is usual. `ahead` is what prices are expected to do: an interruptible machine costs what the market
-    asks, hour by hour, while the price of one on demand is agreed upon. `per_loss` is what a loss costs this workload,
-    in time that is paid for; None, of an older worker: a quarter of an hour.
+    `risks` of losses to the market cost interruptible offers a share of their price; where region or GPU is not among
+    them, the `usual_risk` does. `ahead` is what prices are expected to do: an interruptible machine costs what the
+    market asks, hour by hour, while the price of one on demand is agreed upon. `per_loss` is what a loss costs this
+    workload, in time that is paid for; None, of an older worker: a quarter of an hour.
     """
     regions = tuple(preferred_regions) or needs.regions
-    dangers = {(each.provider, each.region): _danger(each, now, per_loss) for each in risks}
-    unknown = _Danger(share=_share_of(_UNKNOWN_RISK, per_loss))
+    dangers = _Dangers(risks, usual_risk, now, per_loss)
     to_come = {(each.provider, each.gpu): each.change for each in ahead if each.kind is Terms.INTERRUPTIBLE}
     closed = {(each.provider, each.region): each for each in places if each.until > now}
     fitting: list[_Scored] = []
@@ -122,7 +123,7 @@ def rank(
             refused.append(_row(offer, None, reason))
         else:
             found = shunned if _closed(offer, closed) else fitting
-            danger, dearer = _danger_of(offer, dangers, unknown), _to_come(offer, to_come)
+            danger, dearer = dangers.of(offer), _to_come(offer, to_come)
             found.append(_score(offer, known, danger, dearer, regions=regions, now=now, regions_first=regions_first))
     if shunned and not fitting:
         fitting.append(min(shunned, key=_Scored.order))
@@ -192,11 +193,23 @@ def _score(
     )
 
 
-def chances(known: PlaceRisk | None) -> interruption.Risk:
-    """Of losing an interruptible machine in a region; of one that is not known, the usual."""
-    if known is None:
-        return _UNKNOWN_RISK
-    return interruption.Risk(hour=known.hour, six_hours=known.six_hours, day=known.day)
+class Risks:
+    """The chance that the market takes a machine back: of regions that are known, and of others what is usual."""
+
+    def __init__(self, known: Iterable[PlaceRisk], usual: tuple[float, float, float] | None = None) -> None:
+        self._usual = _ONCE_USUAL if usual is None else interruption.Risk(*usual)
+        self._known = {
+            (each.provider, each.region, each.gpu): interruption.Risk(each.hour, each.six_hours, each.day)
+            for each in known
+        }
+
+    def of(self, machine: Offer | Lease) -> interruption.Risk:
+        """No risk for one on demand, and none for any as long as nothing is known of any region: all are alike then."""
+        if machine.terms is not Terms.INTERRUPTIBLE or not self._known:
+            return interruption.NO_RISK
+        place = (machine.provider, machine.region)
+        # An older record did not tell kinds of GPU apart.
+        return self._known.get((*place, machine.gpu)) or self._known.get((*place, "")) or self._usual
 
 
 def _share_of(risk: interruption.Risk, per_loss: timedelta | None) -> float:
@@ -207,18 +220,32 @@ def _share_of(risk: interruption.Risk, per_loss: timedelta | None) -> float:
     return lost / (1 - lost)
 
 
-def _danger(known: PlaceRisk, now: datetime, per_loss: timedelta | None) -> _Danger:
-    return _Danger(
-        share=_share_of(chances(known), per_loss),
-        just_lost=known.lost_at is not None and now - known.lost_at <= JUST_LOST,
-    )
+class _Dangers:
+    """What each offer is in."""
 
+    def __init__(
+        self,
+        risks: Iterable[PlaceRisk],
+        usual: tuple[float, float, float] | None,
+        now: datetime,
+        per_loss: timedelta | None,
+    ) -> None:
+        known = list(risks)
+        self._risks = Risks(known, usual)
+        self._just_lost = {
+            (each.provider, each.region)
+            for each in known
+            if each.lost_at is not None and now - each.lost_at <= JUST_LOST
+        }
+        self._per_loss = per_loss
 
-def _danger_of(offer: Offer, dangers: Mapping[tuple[str, str], _Danger], unknown: _Danger) -> _Danger:
-    """As long as nothing is known of any region, all are alike, and nothing is added."""
-    if offer.terms is not Terms.INTERRUPTIBLE or not dangers:
-        return _NO_DANGER
-    return dangers.get((offer.provider, offer.region), unknown)
+    def of(self, offer: Offer) -> _Danger:
+        chance = self._risks.of(offer)
+        if chance is interruption.NO_RISK:
+            return _NO_DANGER
+        # Losses come in bulk: what takes one kind of machine in a region may take the others.
+        just_lost = (offer.provider, offer.region) in self._just_lost
+        return _Danger(share=_share_of(chance, self._per_loss), just_lost=just_lost)
 
 
 def _to_come(offer: Offer, changes: Mapping[tuple[str, str], float]) -> float:

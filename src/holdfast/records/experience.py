@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 from sqlmodel import Session, col, or_, select
@@ -14,7 +15,7 @@ from holdfast.contracts.incidents import TAKEN_BACK, Cause, Incident
 from holdfast.contracts.machines import Conduct, Terms
 from holdfast.contracts.memory import PlaceLoss, PlaceMemory, PlaceRisk, StrategyRecord
 from holdfast.contracts.spec import Strategy
-from holdfast.policy import breakers, interruption
+from holdfast.policy import breakers, frailty, interruption
 from holdfast.records.tables import IncidentRow, LeaseRow
 
 RECOVERIES_READ = 200
@@ -29,6 +30,14 @@ _INCIDENT = TypeAdapter(Incident)
 _STRATEGIES = frozenset(Strategy)
 
 
+class Place(NamedTuple):
+    """Where machines of one kind share a fate."""
+
+    provider: str
+    region: str
+    gpu: str
+
+
 def closed_places(session: Session, now: datetime) -> list[PlaceMemory]:
     """Providers and regions where nothing is rented now."""
     since = now - breakers.REMEMBERED
@@ -39,7 +48,7 @@ def closed_places(session: Session, now: datetime) -> list[PlaceMemory]:
 
 
 def place_risks(session: Session, now: datetime, *, lost: PlaceLoss | None = None) -> list[PlaceRisk]:
-    """The chance of a loss in each region where we had an interruptible machine lately.
+    """The chance of a loss in each region where we had an interruptible machine lately, for each kind of GPU.
 
     `lost` is a loss that the record may not know of yet.
     """
@@ -50,19 +59,19 @@ def place_risks(session: Session, now: datetime, *, lost: PlaceLoss | None = Non
         or_(col(LeaseRow.closed_at) >= since, col(LeaseRow.closed_at).is_(None)),
     )
     taken = _taken_back(session, since)
-    stays: dict[tuple[str, str], list[interruption.Stay]] = defaultdict(list)
+    stays: dict[Place, list[interruption.Stay]] = defaultdict(list)
     for row in session.exec(query):
         taken_at = taken.get((row.workload, row.epoch))
         began, until = max(row.launched_at or since, since), min(taken_at or now, row.closed_at or now)
         if began < until:
             stay = interruption.Stay(began - since, until - since, taken_at is not None)
-            stays[row.provider, row.region].append(stay)
+            stays[Place(row.provider, row.region, row.gpu)].append(stay)
     if lost is not None and since < lost.at <= now:
-        here = stays[lost.provider, lost.region]
+        here = stays[Place(lost.provider, lost.region, lost.gpu)]
         at = lost.at - since
         if not any(stay.lost and stay.until == at for stay in here):
             here.append(interruption.Stay(at - timedelta(minutes=1), at, True))
-    return [place_risk(place, interruption.spans_of(had), since, now) for place, had in sorted(stays.items())]
+    return [place_risk(place, had, since, now) for place, had in sorted(stays.items())]
 
 
 def _taken_back(session: Session, since: datetime) -> dict[tuple[str, int], datetime]:
@@ -73,16 +82,18 @@ def _taken_back(session: Session, since: datetime) -> dict[tuple[str, int], date
     return {(row.workload, row.epoch_lost): row.decided_at for row in session.exec(query)}
 
 
-def place_risk(place: tuple[str, str], spans: Sequence[interruption.Span], since: datetime, now: datetime) -> PlaceRisk:
-    """What spans of a place, counted from `since`, make of it at `now`."""
+def place_risk(place: Place, stays: Sequence[interruption.Stay], since: datetime, now: datetime) -> PlaceRisk:
+    """What stays in a place, counted from `since`, make of it at `now`."""
+    spans = interruption.spans_of(stays)
     known = interruption.past(spans, now - since)
-    found = interruption.risk(known)
+    found = frailty.risk(stays, now - since)
     week = now - since - _WEEK
     watched = (min(span.until, now - since) - max(span.since, week) for span in spans if span.until > week)
     losses = [low.since for high, low in pairwise(spans) if high.up and not low.up and low.since <= now - since]
     return PlaceRisk(
-        provider=place[0],
-        region=place[1],
+        provider=place.provider,
+        region=place.region,
+        gpu=place.gpu,
         hour=round(found.hour, 4),
         six_hours=round(found.six_hours, 4),
         day=round(found.day, 4),

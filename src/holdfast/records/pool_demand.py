@@ -67,10 +67,15 @@ def _machine_hours(session: Session, served: set[tuple[str, int]], since: dateti
 def _hazard(session: Session, served: set[tuple[str, int]], now: datetime) -> float | None:
     """Losses an hour that the machines which run now may expect of the next day; None where no region is known."""
     query = select(LeaseRow).where(col(LeaseRow.closed_at).is_(None), col(LeaseRow.launched_at).is_not(None))
-    places = [(row.provider, row.region) for row in session.exec(query) if (row.workload, row.generation) in served]
-    known = {(each.provider, each.region): each for each in experience.place_risks(session, now)} if places else {}
-    risks = [interruption.Risk(each.hour, each.six_hours, each.day) for place in places if (each := known.get(place))]
-    found = interruption.mean(risks)
+    places = [
+        experience.Place(row.provider, row.region, row.gpu)
+        for row in session.exec(query)
+        if (row.workload, row.generation) in served
+    ]
+    risks = experience.place_risks(session, now) if places else []
+    known = {experience.Place(each.provider, each.region, each.gpu): each for each in risks}
+    hazards = [interruption.Risk(each.hour, each.six_hours, each.day) for place in places if (each := known.get(place))]
+    found = interruption.mean(hazards)
     return None if found is None else round(found.per_hour(AHEAD), 6)
 
 

@@ -10,11 +10,11 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from holdfast.contracts.failover import Decision
-from holdfast.contracts.machines import Lease, Offer, Requirements, Terms
-from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceLoss, PlaceRisk, Recollection
+from holdfast.contracts.machines import Lease, Offer, Requirements
+from holdfast.contracts.memory import MachineKey, MachineMemory, PlaceLoss, Recollection
 from holdfast.contracts.spec import WorkloadSpec
 from holdfast.policy import placement
-from holdfast.policy.interruption import NO_RISK, Risk
+from holdfast.policy.interruption import Risk
 from holdfast.workflows import changes, steps
 from holdfast.workflows.failures import HOPELESS, kind_of
 
@@ -95,23 +95,17 @@ async def best_below(spec: WorkloadSpec, hourly: Decimal, *, avoid: frozenset[st
 
 async def best_instead(spec: WorkloadSpec, lease: Lease, hourly: Decimal) -> Cheaper | None:
     """The same for the machine that we have, with how dangerous the two are."""
-    ranking, risks = await _below(spec, hourly, avoid=frozenset({lease.machine_id}))
+    ranking, recalled = await _below(spec, hourly, avoid=frozenset({lease.machine_id}))
     if not ranking.best:
         return None
     offer = ranking.best[0]
-    by_place = {(each.provider, each.region): each for each in risks}
-    there, here = (
-        placement.chances(by_place.get((each.provider, each.region)))
-        if each.terms is Terms.INTERRUPTIBLE and by_place
-        else NO_RISK
-        for each in (offer, lease)
-    )
-    return Cheaper(offer=offer, there=there, here=here)
+    known = placement.Risks(recalled.risks, recalled.usual_risk)
+    return Cheaper(offer=offer, there=known.of(offer), here=known.of(lease))
 
 
 async def _below(
     spec: WorkloadSpec, hourly: Decimal, *, avoid: frozenset[str]
-) -> tuple[placement.Ranking, tuple[PlaceRisk, ...]]:
+) -> tuple[placement.Ranking, Recollection]:
     needs = replace(_needs(spec), max_hourly=min(hourly, spec.price.max_hourly))
     found = await _search(spec, needs)
     return await _rank(spec, found.offers, needs, avoid=avoid, regions_first=False)
@@ -154,7 +148,7 @@ async def _rank(
     avoid: frozenset[str],
     regions_first: bool,
     lost: PlaceLoss | None = None,
-) -> tuple[placement.Ranking, tuple[PlaceRisk, ...]]:
+) -> tuple[placement.Ranking, Recollection]:
     recalled = await _recalled(spec, offers, lost)
     ranking = placement.rank(
         offers,
@@ -163,12 +157,13 @@ async def _rank(
         memory=_by_machine(recalled.machines),
         places=recalled.places,
         risks=recalled.risks,
+        usual_risk=recalled.usual_risk,
         ahead=recalled.ahead,
         per_loss=recalled.per_loss,
         regions_first=regions_first,
         now=workflow.now(),
     )
-    return ranking, recalled.risks
+    return ranking, recalled
 
 
 async def _recalled(spec: WorkloadSpec, offers: Sequence[Offer], lost: PlaceLoss | None) -> Recollection:

@@ -112,7 +112,7 @@ class Settler:
 
     def was_taken(self, lease: Lease) -> None:
         """The market took this machine just now: others in its region are in danger."""
-        self._lost = PlaceLoss(provider=lease.provider, region=lease.region, at=self._decided_at)
+        self._lost = PlaceLoss(provider=lease.provider, region=lease.region, gpu=lease.gpu, at=self._decided_at)
 
     def let_all_go(self) -> None:
         """Whatever this search was renting when it was called off has been handed over."""

@@ -240,6 +240,28 @@ def test_a_region_of_which_nothing_is_known_is_as_dangerous_as_usual() -> None:
     assert order_of(HERE, THERE, risks=[a_risk("CA", 0.3)]) == ["here", "there"]
 
 
+def test_what_is_usual_is_told_with_what_is_known() -> None:
+    known = [a_risk("CA", 0.1)]
+    assert order_of(HERE, THERE, risks=known, usual_risk=(0.3, 0.8, 0.95)) == ["there", "here"]
+    assert order_of(HERE, THERE, risks=known, usual_risk=(0.01, 0.04, 0.1)) == ["here", "there"]
+    assert order_of(HERE, THERE, usual_risk=(0.3, 0.8, 0.95)) == ["here", "there"], "all are alike"
+
+
+def test_each_kind_of_gpu_has_a_market_of_its_own_in_a_region() -> None:
+    other = replace(a_risk("US", 0.3), gpu="H100")
+    same = replace(a_risk("US", 0.3), gpu=HERE.gpu)
+    usual = {"usual_risk": (0.1, 0.4, 0.8)}
+    assert order_of(HERE, THERE, risks=[other], **usual) == ["here", "there"]  # type: ignore[arg-type]
+    assert order_of(HERE, THERE, risks=[same], **usual) == ["there", "here"]  # type: ignore[arg-type]
+    assert order_of(HERE, THERE, risks=[a_risk("US", 0.3)], **usual) == ["there", "here"], "it was of any"  # type: ignore[arg-type]
+
+
+def test_a_fresh_loss_of_one_kind_of_gpu_warns_of_the_others_in_its_region() -> None:
+    needs = replace(NEEDS, regions=("US", "CA"))
+    lost = [replace(a_risk("US", 0.4, lost=timedelta(minutes=5)), gpu="H100")]
+    assert order_of(HERE, THERE, needs=needs, regions_first=True, risks=lost) == ["there", "here"]
+
+
 def test_a_machine_on_demand_is_not_in_that_danger() -> None:
     firm = replace(HERE, terms=Terms.ON_DEMAND, bid=None)
     assert order_of(firm, THERE, risks=[a_risk("US", 0.3), a_risk("CA", 0.1)]) == ["here", "there"]

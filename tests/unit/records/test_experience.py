@@ -156,3 +156,15 @@ def test_what_a_loss_costs_a_workload_is_learnt_from_its_own_losses_to_the_marke
         records.record_incident(each)
     assert records.cost_of_loss("train", 10 * MINUTE) == (3 * 15 + 60) / 4 * MINUTE
     assert records.cost_of_loss("another", 10 * MINUTE) == 15 * MINUTE
+
+
+def test_kinds_of_gpu_are_told_apart(records: Records, clock: Clock) -> None:
+    records.open_workload(opening())
+    rented(records, 1, "US", hours=2, cause=Cause.OUTBID)
+    clock.now = NOON + 3 * HOUR
+    (known,) = records.place_risks()
+    lost = PlaceLoss(provider="vast", region="US", gpu="H100", at=clock.now - MINUTE)
+    both = {each.gpu: each for each in records.place_risks(lost=lost)}
+    assert sorted(both) == sorted([known.gpu, "H100"])
+    assert both[known.gpu] == known
+    assert both["H100"].lost_at == lost.at

@@ -19,9 +19,10 @@ from typing import Final
 from holdfast.contracts.forecasts import PriceAhead
 from holdfast.contracts.machines import Offer, Requirements, Terms
 from holdfast.contracts.memory import PlaceRisk
-from holdfast.policy import interruption, placement
+from holdfast.policy import frailty, placement
+from holdfast.policy.interruption import Stay
 from holdfast.policy.loss_cost import cost_of_loss
-from holdfast.records.experience import LOSSES_KNOWN, LOSSES_READ, place_risk
+from holdfast.records.experience import LOSSES_KNOWN, LOSSES_READ, Place, place_risk
 
 TICK: Final = timedelta(minutes=4)
 MONTH: Final = timedelta(days=30)
@@ -45,6 +46,12 @@ class Way(StrEnum):
     BOTH = "placement with both"
     WATCHED = "the same, zones watched"
     """As if the market of every zone were looked at each hour. The records know only zones that we had machines in."""
+    FORESEEN = "the next loss foreseen"
+    """As nobody can: the most that a choice could save."""
+
+
+Rented = Callable[["Zone", int, list[Stay], timedelta], None]
+"""A zone, the tick in which it was chosen, what the records know of it, and the tick on their clock."""
 
 
 def _nothing(_tick: int) -> float:
@@ -104,6 +111,9 @@ class _Lived:
         offers = [_offer(zone, number, at) for number, zone in enumerate(zones)]
         if way is Way.PRICE:
             return zones[min(range(len(zones)), key=lambda number: (offers[number].hourly, number))]
+        per_loss = cost_of_loss(month.saves, self.losses[place][-LOSSES_READ:])
+        if way is Way.FORESEEN:
+            return min(zones, key=lambda zone: zone.price[at] * (1 + _wasted(per_loss, _lasts(zone, at))))
         known: list[PlaceRisk] = []
         if way in (Way.RISK, Way.BOTH):
             known = _risks(self, machines, at)
@@ -115,8 +125,9 @@ class _Lived:
             _NEEDS,
             now=_BEGAN + at * TICK,
             risks=[replace(each, provider=called.get(each.region, each.region)) for each in known],
+            usual_risk=frailty.USUAL,
             ahead=[] if way is Way.RISK else [_expected(zone, number, at) for number, zone in enumerate(zones)],
-            per_loss=cost_of_loss(month.saves, self.losses[place][-LOSSES_READ:]),
+            per_loss=per_loss,
         )
         return zones[int(ranking.best[0].offer_id)]
 
@@ -137,8 +148,8 @@ class Month:
         return min(len(each.up) for each in self.zones)
 
 
-def live(month: Month, way: Way) -> Account:
-    """Run the month."""
+def live(month: Month, way: Way, *, rented: Rented | None = None) -> Account:
+    """Run the month. `rented` hears of each choice that was made."""
     account, lived = Account(way=way), _Lived()
     machines: list[_Machine | None] = [None] * month.workloads
     for at in range(month.ticks):
@@ -151,6 +162,9 @@ def live(month: Month, way: Way) -> Account:
                 lived.note(machine, place, at, lost)
                 machines[place] = None
             if machines[place] is None and (zone := lived.choice(month, way, place, at, machines)) is not None:
+                if rented is not None:
+                    zero, stays = _stays(lived, machines, at)
+                    rented(zone, at, stays.get(zone.name, []), (at - zero) * TICK)
                 machines[place] = _Machine(zone=zone, since=at)
             _pass(machines[place], at, account)
     return account
@@ -187,36 +201,55 @@ def _offer(zone: Zone, number: int, at: int) -> Offer:
     )
 
 
+def _lasts(zone: Zone, at: int) -> timedelta:
+    """From a tick until the next loss, or the end."""
+    until = next((tick for tick in range(at, len(zone.up)) if not zone.up[tick]), len(zone.up))
+    return (until - at) * TICK
+
+
+def _wasted(per_loss: timedelta, lasts: timedelta) -> float:
+    """What is paid for with each hour that counts, beyond it."""
+    return per_loss / max(lasts - per_loss, TICK)
+
+
 def _expected(zone: Zone, number: int, at: int) -> PriceAhead:
     return PriceAhead(provider=str(number), gpu=_GPU, kind=Terms.INTERRUPTIBLE, change=zone.ahead(at))
 
 
 def _risks(lived: _Lived, machines: Sequence[_Machine | None], at: int) -> list[PlaceRisk]:
     """As `records.experience.place_risks` tells it."""
+    zero, stays = _stays(lived, machines, at)
+    since, now = _BEGAN + zero * TICK, _BEGAN + at * TICK
+    return [place_risk(Place(name, name, _GPU), had, since, now) for name, had in stays.items() if had]
+
+
+def _stays(lived: _Lived, machines: Sequence[_Machine | None], at: int) -> tuple[int, dict[str, list[Stay]]]:
+    """What our machines tell of each zone, counted from a tick on."""
     zero = max(at - round(LOSSES_KNOWN / TICK), 0)
-    stays: dict[str, list[interruption.Stay]] = defaultdict(list)
+    stays: dict[str, list[Stay]] = defaultdict(list)
     for name, had in lived.stays.items():
         stays[name] += [_stay(since, until, zero, lost=True) for since, until in had if until > zero]
     for machine in machines:
         if machine is not None and machine.since < at:
             stays[machine.zone.name].append(_stay(machine.since, at, zero, lost=False))
-    since, now = _BEGAN + zero * TICK, _BEGAN + at * TICK
-    return [place_risk((name, name), interruption.spans_of(had), since, now) for name, had in stays.items() if had]
+    return zero, stays
 
 
-def _stay(since: int, until: int, zero: int, *, lost: bool) -> interruption.Stay:
-    return interruption.Stay((max(since, zero) - zero) * TICK, (until - zero) * TICK, lost)
+def _stay(since: int, until: int, zero: int, *, lost: bool) -> Stay:
+    return Stay((max(since, zero) - zero) * TICK, (until - zero) * TICK, lost)
 
 
 def _watched(zone: Zone, at: int) -> PlaceRisk:
-    """What hourly looks at its market tell of a zone."""
+    """What hourly looks at its market tell of a zone, as if one machine ran there as long as it was up."""
     zero = max(at - round(LOSSES_KNOWN / TICK), 0)
-    looks = range(max(zero, at % _AN_HOUR), at + 1, _AN_HOUR)
-    spans: list[interruption.Span] = []
-    for tick in looks:
-        since, until = (tick - zero) * TICK, min(tick - zero + _AN_HOUR, at - zero) * TICK
-        if spans and spans[-1].up is zone.up[tick] and spans[-1].until == since:
-            spans[-1] = interruption.Span(spans[-1].since, until, zone.up[tick])
-        elif since < until:
-            spans.append(interruption.Span(since, until, zone.up[tick]))
-    return place_risk((zone.name, zone.name), spans, _BEGAN + zero * TICK, _BEGAN + at * TICK)
+    stays: list[Stay] = []
+    began: int | None = None
+    for tick in range(max(zero, at % _AN_HOUR), at + 1, _AN_HOUR):
+        if zone.up[tick] and began is None:
+            began = tick
+        elif not zone.up[tick] and began is not None:
+            stays.append(_stay(began, tick, zero, lost=True))
+            began = None
+    if began is not None and began < at:
+        stays.append(_stay(began, at, zero, lost=False))
+    return place_risk(Place(zone.name, zone.name, _GPU), stays, _BEGAN + zero * TICK, _BEGAN + at * TICK)

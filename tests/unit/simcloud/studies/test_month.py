@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from holdfast.policy.interruption import Stay
 from holdfast.simcloud.studies.month import MOVE, TICK, Month, Way, Zone, live
 
 HOUR = timedelta(hours=1)
@@ -93,3 +94,22 @@ def test_a_choice_does_not_look_ahead() -> None:
         for each in zones
     ]
     assert live(short, Way.BOTH) == live(month(*(replace(each, up=each.up[:cut]) for each in changed)), Way.BOTH)
+
+
+def test_who_foresees_losses_goes_where_the_next_one_is_farthest() -> None:
+    zones = [zone("a", turns(5, 2)), zone("b", turns(3, 1)), zone("c", turns(11, 3))]
+    foreseen, blind = (live(month(*zones, workloads=3), way) for way in (Way.FORESEEN, Way.PRICE))
+    assert foreseen.taken < blind.taken and foreseen.per_useful_hour < blind.per_useful_hour
+    dear = (zone("lasting", [True] * TICKS, 1.3), zone("short", turns(11, 1)))
+    assert live(month(*dear), Way.FORESEEN).cost < 1.05 * live(month(*dear), Way.PRICE).cost, "not at any price"
+
+
+def test_of_each_choice_it_is_told_what_the_records_knew_then() -> None:
+    heard = []
+    world = month(zone("a", turns(5, 2)))
+    live(world, Way.PRICE, rented=lambda place, at, stays, now: heard.append((place.name, at, stays, now)))
+    assert [at for _, at, _, _ in heard] == [7 * AN_HOUR * number for number in range(len(heard))]
+    assert heard[0][2:] == ([], timedelta())
+    name, at, stays, now = heard[1]
+    assert (name, now) == ("a", at * TICK)
+    assert stays == [Stay(timedelta(), 5 * HOUR, True)]

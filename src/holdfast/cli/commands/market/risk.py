@@ -36,8 +36,9 @@ def risk(
 ) -> None:
     """Show the chance that an interruptible machine is taken back within 1, 6 and 24 hours.
 
-    By region, from what became of the machines that were rented there in the last two weeks; with --trace by zone, from
-    a record of when machines could be had. The safest come first. How it is computed, and how right: docs/market.md.
+    By region and GPU, from what became of the machines that were rented there in the last two weeks; with --trace by
+    zone, from a record of when machines could be had, the safest first. How it is computed, and how right:
+    docs/market.md.
 
     \b
     Examples:
@@ -104,11 +105,12 @@ def show_places(places: "Sequence[PlaceRisk]") -> None:
     if not places:
         console.say("no interruptible machine was rented in the last two weeks: nothing is known of any region")
         return
-    headers = ("PROVIDER", "REGION", "LAST LOSS", *_CHANCES, "LOSSES IN 7 D", "WATCHED")
+    headers = ("PROVIDER", "REGION", "GPU", "LAST LOSS", *_CHANCES, "LOSSES IN 7 D", "WATCHED")
     rows = [
         (
             each.provider,
             each.region or "not told",
+            each.gpu or "any",
             "none" if each.lost_at is None else words.age(each.lost_at),
             *_shares(each.hour, each.six_hours, each.day),
             str(each.losses),
