@@ -41,8 +41,8 @@ def test_forecasts_and_says_who_is_in_charge(capsys: pytest.CaptureFixture[str])
 
 def test_the_lead_that_is_spoken_of_has_its_row(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = ran(capsys, "forecast", "H100", "--from", str(REAL), "--measure", "median")
-    spoken_of = re.search(r"^at (\d+) h ", out, re.MULTILINE)
-    assert spoken_of and re.search(rf"^{spoken_of[1]} h ", out, re.MULTILINE)
+    spoken_of = re.search(r"^at (\d+) h the forecasts erred (\d+)% less than the last price", out, re.MULTILINE)
+    assert spoken_of and re.search(rf"^{spoken_of[1]} h .*  \+{spoken_of[2]}%  ", out, re.MULTILINE)
     assert out.count(" h  ") == len({1, 6, 24, 72, 168, int(spoken_of[1])})
 
 

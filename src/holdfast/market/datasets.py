@@ -112,7 +112,10 @@ def _priced(row: Row, moment: str, columns: Mapping[str, str], key: Callable[[st
     """The points of a row with several prices; a price that is left out is no point."""
     for column, measure in columns.items():
         if text := row[column].strip():
-            price = float(text)
+            try:
+                price = float(text)
+            except ValueError:
+                raise ValueError(f"{column} is no number: '{text}'") from None
             if not is_price(price):
                 raise ValueError(f"{column} is {text}: {NO_PRICE}")
             yield key(measure), moment_of(row[moment]), price

@@ -1,5 +1,6 @@
 """What a price will be, hour by hour, how sure that is, who says so, and how good they were at it so far."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -106,8 +107,15 @@ def _why(led: list[LeadSkill], prices: Prices) -> str:
         if (known == known[0]).all():
             return "the price has not moved: the last price stands"
         return f"nothing beats the last price by {GAIN:.0%} or more: the last price stands"
-    best = max(led, key=lambda each: each.gain)
-    return f"at {best.lead} h the {best.model} erred {best.gain:.0%} less than the last price"
+    best = best_of(led)
+    if best.skill is None or best.skill <= 0:
+        return f"at {best.lead} h the {best.model} leads since lately; what was forecast until then was no better"
+    return f"at {best.lead} h the forecasts erred {best.skill:.0%} less than the last price; {best.model} leads"
+
+
+def best_of(led: Sequence[LeadSkill]) -> LeadSkill:
+    """Where the forecasts beat the last price most, of leads at which another model is in charge."""
+    return max(led, key=lambda each: -1.0 if each.skill is None else each.skill)
 
 
 def _skill(field: Field, judged: Record, k: int) -> LeadSkill:

@@ -64,7 +64,7 @@ def test_whole_machines_are_left_out_of_daily_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("2026-01-01,H100,vast,,spot,cheap,1\n", "line 2: could not convert string to float: 'cheap'"),
+        ("2026-01-01,H100,vast,,spot,cheap,1\n", "line 2: price is no number: 'cheap'"),
         ("2026-01-01,H100,vast,,spot,-2,1\n", "line 2: price is -2"),
         ("2026-01-01,H100,vast,,spot,nan,1\n", "line 2: price is nan"),
         ("yesterday,H100,vast,,spot,2,1\n", "line 2: Invalid isoformat string: 'yesterday'"),

@@ -110,9 +110,11 @@ def _print(found: PriceForecast) -> None:
 
 
 def best_lead(found: PriceForecast) -> tuple[int, ...]:
-    """The lead that `why` speaks of: where the one in charge beats the last price most."""
-    gained = [each for each in found.skills if each.gain > 0]
-    return (max(gained, key=lambda each: each.gain).lead,) if gained else ()
+    """The lead that `why` speaks of."""
+    from holdfast.market.forecast import best_of  # noqa: PLC0415 (numpy; not for `--help`)
+
+    led = [each for each in found.skills if each.gain > 0]
+    return (best_of(led).lead,) if led else ()
 
 
 def _row(found: PriceForecast, ahead: int) -> tuple[str, ...]:
