@@ -100,8 +100,10 @@ def ls(
         console.table(
             ("job", "phase", "attempts", "spent", "submitted", "why"), [_row(each) for each in found], spare=("why",)
         )
-    else:
+    elif ended:
         console.say("there is no such job; `holdfast job submit FILE` starts one")
+    else:
+        console.say("no such job goes on; --all lists those that are over too, `holdfast job submit FILE` starts one")
 
 
 @app.command("show")
