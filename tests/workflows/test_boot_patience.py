@@ -28,7 +28,7 @@ async def test_an_api_that_fails_now_and_then_does_not_prolong_the_patience_with
     )
     machines = MachineActivities(wire.provider(), ssh_public_key="")
     queue = f"boot-{uuid.uuid4().hex}"
-    async with Worker(temporal.client, task_queue=queue, activities=[machines.await_running]), asyncio.timeout(60):
+    async with Worker(temporal.client, task_queue=queue, activities=[machines.await_running]), asyncio.timeout(120):
         instance = await temporal.client.execute_activity(
             machines.await_running,
             AwaitRunningInput(provider="vast", instance_id=str(INSTANCE["id"]), patience=PATIENCE),

@@ -31,7 +31,7 @@ from holdfast.contracts.workload import Phase, WorkloadInput
 from holdfast.records.store import Records
 from holdfast.settings import load_settings
 from tests.workflows.callers import Handle, begin, call, comes_to, hang_up, status, stock_of
-from tests.workflows.stories import Story
+from tests.workflows.stories import PATIENCE, Story
 
 LETS_GO = SleepSpec(after=timedelta(seconds=1), least=timedelta(), mode=PauseMode.CHECKPOINT)
 
@@ -110,7 +110,7 @@ async def test_a_store_that_is_down_keeps_it_awake_and_serving(story: Story):
     await call(handle)
     story.world.store_is_down = True
     await hang_up(handle)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while "store does not answer" not in (found := await status(handle)).replicas[0].reason:
             await asyncio.sleep(0.05)
     assert found.replicas[0].wanted
@@ -241,12 +241,12 @@ async def test_a_server_that_never_opens_its_port_leaves_nothing_billing_and_say
     story.world.serves = False
     handle = await begin(story)
     calling = asyncio.create_task(call(handle))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while "cannot serve" not in (await status(handle)).reason:
             await asyncio.sleep(0.05)
     await story.until(lambda: bool(story.world.machines) and story.world.alive == [])
     calling.cancel()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (found := await status(handle)).replicas[0].phase is not None:
             await asyncio.sleep(0.05)
     assert "port 8000 is not open yet" in found.replicas[0].reason
@@ -320,7 +320,7 @@ async def test_cancelled_it_leaves_no_machine_either(story: Story):
 async def test_more_callers_than_one_replica_serves_wake_another(story: Story):
     handle = await begin(story, scale=ScaleSpec(in_flight=2, maximum=2))
     await call(handle)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while len((given := await call(handle, in_flight={f"{story.name}-r0": 2}, waiting=2)).routes) < 2:
             await asyncio.sleep(0.1)
     assert {each.replica for each in given.routes} == {f"{story.name}-r0", f"{story.name}-r1"}
@@ -330,7 +330,7 @@ async def test_a_server_that_ends_at_once_is_tried_again_later_and_not_for_ever_
     story.world.work_takes = [1]
     handle = await begin(story)
     calling = asyncio.create_task(call(handle))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not (found := await status(handle)).replicas or not found.replicas[0].failures:
             await asyncio.sleep(0.05)
     assert "the command ended with code 1" in found.replicas[0].reason
@@ -413,7 +413,7 @@ async def test_ended_by_force_its_replicas_are_found_and_one_of_the_same_name_ta
     replica = names.workload_id(before.routes[0].replica)
     assert replica not in (await stock_of(story, records)).orphans
     await handle.terminate("by force")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while replica not in (await stock_of(story, records)).orphans:
             await asyncio.sleep(0.1)  # the server's list lags behind
     again = await begin(story)

@@ -11,7 +11,7 @@ from holdfast.contracts.hours import HoursSpec
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import HibernateSpec, PauseMode
 from holdfast.contracts.workload import Ack, FailoverRequest, PauseRequest, Phase
-from tests.workflows.stories import Story
+from tests.workflows.stories import PATIENCE, Story
 
 
 async def begin(story: Story, **sleeps: Any) -> Any:
@@ -154,7 +154,7 @@ async def test_it_wakes_when_its_hours_begin_and_not_before(skipping: WorkflowEn
     handle = await begin(long_story, after=None, awake=(hours,))
     await handle.execute_update("pause", result_type=Ack)
     await long_story.reaches(handle, Phase.PAUSED)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (await long_story.status(handle)).phase is Phase.PAUSED:
             await skipping.fast_forward(handle, timedelta(hours=1))
             await asyncio.sleep(0.2)

@@ -22,6 +22,7 @@ from holdfast.hosts.local import LocalChannel
 from tests import hub as hubs
 from tests import tiny_model
 from tests.workflows.registry import Registry
+from tests.workflows.stories import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -158,7 +159,7 @@ async def test_who_waits_hears_how_far_it_is(registry: Registry, hub: hubs.Hub, 
     hub.gate.clear()
     order = RegisterModelInput(name=name, source="hf:org/tiny")
     waiting = asyncio.ensure_future(models.register(registry.client, order, heard.append))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not any(each.files_done for each in heard):
             await asyncio.sleep(0.05)
     assert heard[-1].files == len(tiny_model.KEPT)

@@ -24,6 +24,7 @@ from holdfast.contracts.sweeping import Finding, JudgeInput, Known, Look, LookIn
 from holdfast.providers.vast.endpoints import LIST
 from holdfast.providers.vast.fleet import PAGE
 from holdfast.workers.durable import SANDBOX, WORKFLOWS
+from tests.workflows.stories import PATIENCE
 
 
 class Account:
@@ -127,7 +128,7 @@ async def sweep(client: Client, **changes: Any) -> WorkflowHandle[Any, Any]:
     handle = await client.start_workflow(
         names.SWEEP, order, id=f"sweep/{uuid.uuid4().hex}", task_queue=names.CONTROL_QUEUE
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await handle.result()
     return handle
 
@@ -153,7 +154,7 @@ async def test_a_machine_that_will_not_go_keeps_no_other_from_being_ended(
     temporal: WorkflowEnvironment, account: Account
 ) -> None:
     handle = await sweep(temporal.client)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while sorted(account.ended) != ["2", "3"]:
             await asyncio.sleep(0.02)
     destroyed = await ordered(handle, "destroy")

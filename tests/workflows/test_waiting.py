@@ -11,7 +11,7 @@ from holdfast.contracts import names
 from holdfast.contracts.machines import InstanceState
 from holdfast.contracts.spec import FailoverSpec
 from holdfast.contracts.workload import Ack, Phase, StopRequest
-from tests.workflows.stories import Story
+from tests.workflows.stories import PATIENCE, Story
 from tests.workflows.world import an_offer
 
 
@@ -44,7 +44,7 @@ async def test_a_long_wait_for_the_market_continues_as_new(skipping: WorkflowEnv
     await long_story.until(lambda: long_story.world.calls["search"] >= 2)
     climb = skipping.client.get_workflow_handle(names.failover_id(long_story.name, 1))
     first_run = (await climb.describe()).run_id
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (await climb.describe()).run_id == first_run:
             await skipping.fast_forward(climb, timedelta(minutes=6))
     long_story.world.offers = [an_offer(9)]
@@ -83,7 +83,7 @@ async def test_a_long_outage_is_waited_out_in_runs_that_stay_short(skipping: Wor
     long_story.world.api_is_down = True
     long_story.world.fall_silent(long_story.world.newest(), last_sign=datetime.now(UTC) - timedelta(hours=1))
     await long_story.reaches(handle, Phase.SUSPECT)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(2 * PATIENCE):
         while (await handle.describe()).run_id == first_run:
             looks = long_story.world.calls["inspect"]
             await skipping.fast_forward(handle, timedelta(minutes=1))

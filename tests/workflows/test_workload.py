@@ -17,7 +17,7 @@ from holdfast.contracts.machines import Conduct, InstanceState
 from holdfast.contracts.memory import MachineMemory
 from holdfast.contracts.spec import FailoverSpec, Strategy
 from holdfast.contracts.workload import Ack, FailoverRequest, Phase, StopRequest
-from tests.workflows.stories import Story
+from tests.workflows.stories import PATIENCE, Story
 from tests.workflows.world import an_offer
 
 
@@ -421,7 +421,7 @@ async def test_a_long_life_continues_as_new_on_the_same_machine(story: Story):
     handle = await story.begin()
     await story.running(handle)
     first_run = (await handle.describe()).run_id
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (await handle.describe()).run_id == first_run:
             story.world.blink(story.world.newest())
             await asyncio.sleep(0.2)
@@ -519,7 +519,7 @@ async def test_work_whose_last_save_can_never_succeed_is_given_up_instead_of_bil
     await story.running(handle)
     story.world.finish(story.world.newest())
     with pytest.raises(WorkflowFailureError):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             await handle.result()
     assert story.world.alive == []
     assert story.world.ended is not None
