@@ -1,6 +1,7 @@
 """One job's story on the stage, and what must hold in the end."""
 
 import asyncio
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from holdfast.simcloud.control import SimControl
 from tests.scenarios.looking import GLANCE, look_until
 from tests.scenarios.stage import PATIENCE, Stage, eventually
 
-# It counts on from what it finds, writes down how far it is, and ends.
+# It counts on from what it finds, writes down how far it is, and ends, once it may.
 COUNT = """\
 i=$(cat count 2>/dev/null || echo 0); echo "begins at $i"
 while [ "$i" -lt {steps} ]; do
@@ -23,14 +24,19 @@ while [ "$i" -lt {steps} ]; do
   echo "{{\\"step\\": $i, \\"left\\": $(({steps} - i))}}" >> "$HOLDFAST_METRICS_FILE"
   sleep {pace}
 done
+while [ -n {goes_on_at} ] && [ ! -e {goes_on_at} ]; do sleep 0.1; done
 mkdir -p out; cp count out/count; echo "counted to $i\""""
 
 
-def counting(name: str, *, steps: int = 20, pace: float = 0.1, **changes: Any) -> JobSpec:
+def counting(
+    name: str, *, steps: int = 20, pace: float = 0.1, goes_on_at: Path | None = None, **changes: Any
+) -> JobSpec:
+    """With `goes_on_at` it does not end before there is such a file."""
+    waits = shlex.quote("" if goes_on_at is None else str(goes_on_at))
     return JobSpec.model_validate(
         {
             "name": name,
-            "command": COUNT.format(steps=steps, pace=pace),
+            "command": COUNT.format(steps=steps, pace=pace, goes_on_at=waits),
             "outputs": ["out"],
             "resources": {"gpu": "RTX 4090", "terms": "interruptible", "disk_gb": 10},
             "price": {"max_hourly": "0.60"},

@@ -259,16 +259,19 @@ async def test_a_job_that_is_cancelled_is_saved_and_its_machine_let_go(submit: S
 
 
 @pytest.mark.long
-async def test_workers_that_are_killed_cost_a_job_nothing(submit: Submit) -> None:
-    job = submit("workers", steps=160)  # so many that it still works when a worker is back
+async def test_workers_that_are_killed_cost_a_job_nothing(submit: Submit, tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"  # it still works when a worker is back, however long that takes
+    job = submit("workers", steps=40, goes_on_at=go_on)
     await job.begins()
     await job.works(step=5)
     job.stage.kill("worker-1")
     await job.works(step=20)
     job.stage.kill("worker-1")
+    await job.works(step=40)
+    go_on.touch()
     ended = await job.ends(JobPhase.SUCCEEDED)
     assert len(ended.attempts) == 1 and ended.errors == 0
-    assert (await job.fetched() / "out/count").read_text() == "160\n"
+    assert (await job.fetched() / "out/count").read_text() == "40\n"
 
 
 @pytest.mark.long
