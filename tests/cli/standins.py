@@ -458,7 +458,7 @@ class World:
 
     @activity.defn
     async def read_logs(self, order: ReadLogsInput) -> ReadLogsResult:
-        start = int(order.cursor or 0)
+        start = int(order.cursor.rpartition(":")[2] or 0)
         told = self.series if order.series else self.log
         text = told[start : start + (1000 if order.series else 10)]  # a small piece, so that readers must ask again
         return ReadLogsResult(text=text, cursor=str(start + len(text)))

@@ -105,8 +105,10 @@ def test_there_is_no_bar_without_a_goal() -> None:
     assert (bar_of(Telemetry(at=NOON, step=12, steps=10)) or "").startswith("[" + "#" * 30 + "] 12/10, 100%")
 
 
-async def test_logs_go_on_from_a_cursor(online: Run, server: Client, name: str) -> None:
+async def test_logs_go_on_from_a_cursor(online: Run, server: Client, world: World, name: str) -> None:
     await begun(server, name)
+    assert (await online("job", "logs", name)).out == "", "its attempt has not begun"
+    world.recorded.add(f"{name}-a1")
     whole = await online("job", "logs", name, "--tell-cursor")
     assert whole.out == "epoch 1\nepoch 2\nepoch 3\n"
     assert whole.err.strip() == "1/24"
@@ -120,6 +122,7 @@ async def test_series_are_drawn_or_printed(
     await begun(server, name)
     none = await online("job", "plot", name)
     assert none.code == 2 and "HOLDFAST_METRICS_FILE" in none.err
+    world.recorded.add(f"{name}-a1")
     world.series = "".join(f'{{"step": {step}, "loss": {1 / step}, "lr": 0.1}}\n' for step in range(1, 40))
     told = await online("job", "plot", name, "--series", "loss", "--json")
     assert [each["name"] for each in told.document] == ["loss"]
@@ -215,7 +218,7 @@ async def test_a_queue_is_shown_and_limited(online: Run, name: str) -> None:
     assert (shown.document["at_once"], shown.document["running"]) == (16, [])
     limited = await online("job", "limit", "4", "--tenant", name, "--json")
     assert limited.document["at_once"] == 4
-    assert (await online("job", "queue", "--tenant", name)).err.startswith(f"{name}: 0 of 4 run")
+    assert (await online("job", "queue", "--tenant", name)).out.startswith(f"{name}: 0 of 4 run")
     assert (await online("job", "queue", "--tenant", "No Name")).code == 4
 
 

@@ -52,7 +52,7 @@ def test_a_model_is_registered_from_the_hub_and_the_same_from_a_folder_listed_sh
     [
         (("register", "UPPER", "--from", "hf:org/tiny"), 2, "no name for a model"),
         (("register", "x", "--from", "hf:no/such/thing"), 2, "names no model"),
-        (("register", "x", "--from", "nowhere"), 2, "is no folder"),
+        (("register", "x", "--from", "nowhere"), 2, "there is no nowhere"),
         (("register", "x", "--from", "hf:org/none"), 27, "does not exist, or needs a token"),
         (("register", "x", "--from", "hf:org/gated"), 27, "is gated"),
         (("register", "x", "--from", "hf:org/tiny", "--token-secret", "NOT_THERE"), 6, "NOT_THERE"),

@@ -68,6 +68,11 @@ async def test_an_error_in_the_code_ends_after_as_many_tries_as_are_allowed_and_
     on_record = {each.name: each for each in await job.holdfast.jobs.all(ended=True)}
     assert on_record[job.name] == ended
 
+    await job.begins()  # anew, under the name of one that is over
+    again = await job.ends(JobPhase.FAILED)
+    assert again.submitted_at > ended.submitted_at
+    assert await job.log() == "attempt 1 fails\nattempt 2 fails\n", "what the first wrote is not the second's"
+
     await _forgotten_by_the_server(job)  # as a day later, after its retention
     assert await job.log() == "attempt 1 fails\nattempt 2 fails\n"
     await job.holdfast.jobs.fetch(job.name, job.folder / "later")

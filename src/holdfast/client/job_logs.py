@@ -8,10 +8,13 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from holdfast.client.calls import ask
+from holdfast.client.errors import UnknownWorkload
 from holdfast.client.logs import CHUNK, LONG_POLL
+from holdfast.client.reports import read as read_report
 from holdfast.contracts import activities, names
 from holdfast.contracts.activities import ReadLogsInput, ReadLogsResult
 from holdfast.contracts.jobs import JobAttempt, JobStatus
+from holdfast.contracts.reports import Part
 from holdfast.policy.series import Piece
 
 _LOOK_EVERY = 1.0  # seconds, while there is no attempt to read from
@@ -37,7 +40,8 @@ class JobLogReader:
         for attempt in (await self._status()).attempts:
             if attempt.number < self._number:
                 continue
-            self._go_to(attempt)
+            if not await self._go_to(attempt):
+                continue
             while text := (await self._read(attempt, timedelta())).text:
                 yield text
 
@@ -51,8 +55,13 @@ class JobLogReader:
                     return
                 await asyncio.sleep(_LOOK_EVERY)
                 continue
-            self._go_to(attempt)
             over = attempt.ended_at is not None or status.phase.is_final
+            if not await self._go_to(attempt):
+                if over:
+                    self._number, self._within = attempt.number + 1, ""
+                else:
+                    await asyncio.sleep(_LOOK_EVERY)
+                continue
             text = (await self._read(attempt, timedelta() if over else LONG_POLL)).text
             if text:
                 yield text
@@ -70,9 +79,16 @@ class JobLogReader:
             kept.append(unfinished)
         return "".join(kept)
 
-    def _go_to(self, attempt: JobAttempt) -> None:
+    async def _go_to(self, attempt: JobAttempt) -> bool:
+        """Be where its output begins, or was read to; False while it has none."""
         if attempt.number != self._number:
             self._number, self._within = attempt.number, ""
+        if not self._within:
+            begins = await _beginning(self._client, attempt)
+            if begins is None:
+                return False
+            self._within = begins
+        return True
 
     async def _read(self, attempt: JobAttempt, wait: timedelta) -> ReadLogsResult:
         answer = await _page(self._client, attempt.workload, self._within, wait=wait)
@@ -84,7 +100,9 @@ async def pieces_of(client: Client, status: JobStatus) -> AsyncIterator[Piece]:
     """What the work wrote of itself in numbers, by attempt and machine."""
     for attempt in status.attempts:
         by_epoch: dict[int, list[str]] = {}
-        cursor = ""
+        cursor = await _beginning(client, attempt)
+        if cursor is None:
+            continue
         while True:
             page = await _page(client, attempt.workload, cursor, series=True)
             if not page.text:
@@ -93,6 +111,24 @@ async def pieces_of(client: Client, status: JobStatus) -> AsyncIterator[Piece]:
             by_epoch.setdefault(page.epoch or 0, []).append(page.text)
         for epoch, texts in by_epoch.items():
             yield Piece(attempt=attempt.number, epoch=epoch, text="".join(texts))
+
+
+async def _beginning(client: Client, attempt: JobAttempt) -> str | None:
+    """The cursor of its first epoch; None while its workload has not begun.
+
+    Whoever submits a job under the name of one that is over has attempts of the same names, and epochs that go on.
+    """
+    try:
+        report = await read_report(client, attempt.workload, part=Part.LEASES)
+    except UnknownWorkload:
+        return None
+    goes_on, closed_at = attempt.ended_at is None, report.closed_at
+    earlier = goes_on and closed_at is not None and closed_at <= attempt.began_at
+    if earlier or not report.leases:
+        return None
+    if report.total(Part.LEASES) > len(report.leases):
+        return ""  # too many to know the first of them: rather too much than too little
+    return f"{min(each.epoch for each in report.leases)}:0"
 
 
 async def _page(

@@ -39,7 +39,7 @@ def files_of(folder: Path, *, taken: Iterable[ModelFile] | None = None) -> tuple
 def listed(folder: Path) -> tuple[ModelFile, ...]:
     """Every file of a folder, not read yet."""
     if not folder.is_dir():
-        raise SourceRefused(f"{folder} is no folder")
+        raise SourceRefused(f"{folder} is no folder" if folder.exists() else f"there is no {folder}")
     found = sorted(each for each in folder.rglob("*") if each.is_file())
     if not found:
         raise SourceRefused(f"there is no file in {folder}")

@@ -88,8 +88,12 @@ def test_a_config_that_is_no_json_is_refused(tiny: Path) -> None:
 
 
 def test_what_is_no_folder_of_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefused, match="is no folder"):
+    with pytest.raises(SourceRefused, match=r"there is no .*none"):
         inspecting.listed(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(SourceRefused, match="file is no folder"):
+        inspecting.listed(tmp_path / "file")
+    (tmp_path / "file").unlink()
     with pytest.raises(SourceRefused, match="no file in"):
         inspecting.listed(tmp_path)
 

@@ -468,7 +468,7 @@ def _row(status: JobStatus) -> tuple[str, ...]:
 
 def _tell(view: JobView) -> None:
     status = view.status
-    console.say(f"job {status.name}: {status.phase.value}, {status.reason}")
+    console.answer(f"job {status.name}: {status.phase.value}, {status.reason}")
     facts = {"money": _money(status), "submitted": words.clock(status.submitted_at)}
     if (bar := bar_of(view.live)) is not None:
         facts["progress"] = bar
@@ -493,13 +493,13 @@ def _tell(view: JobView) -> None:
     console.facts(facts)
     if status.attempts:
         console.table(
-            ("attempt", "ended", "code", "machines lost", "cost", "reason"),
+            ("attempt", "ended", "code", "lost or left", "cost", "reason"),
             [
                 (
                     each.workload,
                     each.upshot.value if each.upshot else "goes on",
                     "—" if each.exit_code is None else str(each.exit_code),
-                    str(each.losses),
+                    str(each.losses) if each.upshot else "—",  # it is counted at its end
                     words.money(each.cost) if each.upshot else "—",
                     each.reason,
                 )
@@ -520,7 +520,7 @@ def _tell_queue(found: QueueStatus, as_json: bool) -> None:
     if as_json:
         console.print_json(found)
         return
-    console.say(
+    console.answer(
         f"{found.tenant}: {len(found.running)} of {found.at_once} run, {found.waits} wait, {found.done} are done"
     )
     rows = [(name, "runs", "", "") for name in found.running]

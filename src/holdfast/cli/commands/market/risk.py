@@ -54,8 +54,15 @@ def risk(
         raise UsageProblem("--at and --machines belong to a trace", remedy="give --trace as well")
     from holdfast.client import places  # noqa: PLC0415 (not for --help)
 
-    found = with_holdfast(data_dir, lambda holdfast: places.risks(holdfast.temporal, provider=provider))
-    console.print_json(found) if as_json else show_places(found)
+    known = with_holdfast(data_dir, lambda holdfast: places.risks(holdfast.temporal))
+    found = [each for each in known if provider in (None, each.provider)]
+    if as_json:
+        console.print_json(found)
+    elif known and not found:
+        there = ", ".join(sorted({each.provider for each in known}))
+        console.say(f"no interruptible machine was rented at {provider} in the last two weeks; there were at {there}")
+    else:
+        show_places(found)
 
 
 def _of_traces(paths: Sequence[Path], machines: int, at: str | None) -> "list[ZoneRisk]":
