@@ -18,6 +18,7 @@ from holdfast.contracts.reports import Part
 from holdfast.policy.series import Piece
 
 _LOOK_EVERY = 1.0  # seconds, while there is no attempt to read from
+_ALL = ""  # the cursor before everything: where the first epoch is not known, rather too much than too little
 
 
 class JobLogReader:
@@ -118,16 +119,17 @@ async def _beginning(client: Client, attempt: JobAttempt) -> str | None:
 
     Whoever submits a job under the name of one that is over has attempts of the same names, and epochs that go on.
     """
+    goes_on = attempt.ended_at is None
     try:
         report = await read_report(client, attempt.workload, part=Part.LEASES)
     except UnknownWorkload:
-        return None
-    goes_on, closed_at = attempt.ended_at is None, report.closed_at
+        return None if goes_on else _ALL
+    closed_at = report.closed_at
     earlier = goes_on and closed_at is not None and closed_at <= attempt.began_at
     if earlier or not report.leases:
         return None
     if report.total(Part.LEASES) > len(report.leases):
-        return ""  # too many to know the first of them: rather too much than too little
+        return _ALL
     return f"{min(each.epoch for each in report.leases)}:0"
 
 
