@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -79,13 +80,14 @@ class Job:
         )
 
     async def works(self, *, step: int = 1) -> JobStatus:
-        """Wait until its work says that it has done so many steps."""
+        """Wait until its work says that it has done so many steps. Workers may be away meanwhile."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                view = await self.holdfast.jobs.status(self.name)
-                assert not view.status.phase.is_final, view.status
-                if view.live is not None and (view.live.step or 0) >= step:
-                    return view.status
+                with suppress(HoldfastError):  # nobody knows: we look again
+                    view = await self.holdfast.jobs.status(self.name)
+                    assert not view.status.phase.is_final, view.status
+                    if view.live is not None and (view.live.step or 0) >= step:
+                        return view.status
                 await asyncio.sleep(GLANCE)
 
     async def ends(self, phase: JobPhase) -> JobStatus:
