@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from holdfast.policy.interruption import DOWN_AFTER_A_LOSS, HOUR, Risk, Stay
+from holdfast.policy.interruption import DOWN_AFTER_A_LOSS, HOUR, USUAL_AGE, Risk, Stay
 
 HAZARD: Final = ((0.5, 1.2), (1.0, 0.9), (2.0, 0.49), (16.0, 0.205), (32.0, 0.085), (math.inf, 0.055))
 """Losses an hour of a place that is neither frail nor firm, up to each age in hours."""
 ALIKE: Final = 4.0
 """How alike places are: what is believed of any of them weighs as much as so many losses."""
-USUAL_AGE: Final = 12 * HOUR
-"""Of a place that nobody saw come up: half of them are as old when met at a random moment."""
 
 
 def risk(stays: Iterable[Stay], now: timedelta) -> Risk:

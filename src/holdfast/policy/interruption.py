@@ -26,8 +26,8 @@ DOWN_AFTER_A_LOSS: Final = HOUR
 """How long a place is taken to be down after a loss: in six zones 0.8 to 3.6 hours on average, mostly half of one."""
 _YOUNGEST: Final = timedelta(minutes=3)
 _LEAST_LEFT: Final = 1e-6  # of chances and shares, so that logarithms stay finite
-# Where nothing is known of a place, a machine is as old there as half of them are when met at a random moment.
-_USUAL_AGE: Final = 12 * HOUR
+USUAL_AGE: Final = 12 * HOUR
+"""Of a place that nobody saw come up: half of them are as old when met at a random moment."""
 
 
 class Span(NamedTuple):
@@ -111,9 +111,9 @@ def past(spans: Sequence[Span], now: timedelta) -> Past:
     came_up = next((min(span.until, now) for span in reversed(seen) if not span.up), None)
     lost_at = [low.since for high, low in pairwise(seen) if high.up and not low.up and high.until == low.since]
     # Where nobody saw it come up, it is as old as usual, or as long as it was watched.
-    age = max(now - seen[0].since, _USUAL_AGE) if came_up is None else max(now - came_up, _YOUNGEST)
+    age = max(now - seen[0].since, USUAL_AGE) if came_up is None else max(now - came_up, _YOUNGEST)
     return Past(
-        age=age if seen[-1].until >= now else min(age, _USUAL_AGE),
+        age=age if seen[-1].until >= now else min(age, USUAL_AGE),
         up=tuple(_share_up(seen, now - window, now) for window in WINDOWS),
         losses=tuple(sum(now - window < at <= now for at in lost_at) for window in LOSS_WINDOWS),
     )
@@ -223,7 +223,7 @@ def _hazard_of(chance: float) -> float:
 
 NO_RISK: Final = Risk(0.0, 0.0, 0.0)
 """Of a machine on demand."""
-UNKNOWN: Final = Past(age=_USUAL_AGE)
+UNKNOWN: Final = Past(age=USUAL_AGE)
 STOCK: Final = Model(
     hour=Weights(1.3779, (-0.3505, -1.0838, -0.2826, -0.9813, -1.1034, 0.0256, 0.0477)),
     six_hours=Weights(2.8209, (-0.4722, -0.2647, 1.297, -2.7464, -1.141, -0.0714, -0.0183)),

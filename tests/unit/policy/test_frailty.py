@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from holdfast.policy.frailty import ALIKE, HAZARD, USUAL, USUAL_AGE, risk
-from holdfast.policy.interruption import HOUR, Risk, Stay
+from holdfast.policy.frailty import ALIKE, HAZARD, USUAL, risk
+from holdfast.policy.interruption import HOUR, USUAL_AGE, Risk, Stay
 
 DAY = 24 * HOUR
 
